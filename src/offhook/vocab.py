@@ -1,0 +1,445 @@
+"""
+The events and commands that the bridge speaks: the whole contract between the pure parts.
+
+An *event* is something that happened at a boundary; a *command* is something that shall be done.
+Legs translate wire messages into events and commands into wire messages. The bridge takes events
+and returns commands. Neither knows the clock or the network: every call takes ``now``, which is
+seconds on one monotonic clock. A command never produces an event in the same call.
+
+Audio payloads are base64 text as ASCII bytes, exactly as the wire carried them, so that the path
+between two peers of the same format never decodes them. Knows nothing of any carrier or provider.
+"""
+
+import enum
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Leg(enum.Enum):
+    """One side of a call."""
+
+    CARRIER = "carrier"
+    PROVIDER = "provider"
+
+
+class Encoding(enum.Enum):
+    """An audio codec by its RTP name."""
+
+    PCMU = "PCMU"
+    PCMA = "PCMA"
+    L16 = "L16"
+
+
+class AudioFormat(Struct, frozen=True):
+    """How audio is coded on one wire, mono."""
+
+    encoding: Encoding
+    rate_hz: int
+
+    @property
+    def bytes_per_second(self) -> int:
+        return self.rate_hz * (2 if self.encoding is Encoding.L16 else 1)
+
+    def ms(self, n_bytes: int) -> float:
+        """Milliseconds that ``n_bytes`` of this format last."""
+        return n_bytes * 1000 / self.bytes_per_second
+
+    def __str__(self) -> str:
+        return f"{self.encoding.value}/{self.rate_hz}"
+
+
+PCMU_8K = AudioFormat(Encoding.PCMU, 8000)
+
+
+class Event(Struct, frozen=True):
+    """Something that happened at a boundary."""
+
+
+class Command(Struct, frozen=True):
+    """Something that shall be done at a boundary."""
+
+
+class ProviderTraits(Struct, frozen=True):
+    """
+    What the bridge must know about a provider's manners; data that its wire file states.
+
+    The bridge never asks which provider it is: it asks these.
+    """
+
+    name: str
+    speaks_first: Literal["provider", "us"]
+    echoes_session: (
+        bool  # repeats what it applied; False: "unconfirmed" after the deadline, byte ratios decide
+    )
+    turn_events: bool  # reports SpeechStarted and responses; False: full duplex
+    cancels_itself: bool  # stops its own response when the caller speaks
+    truncates: bool  # takes Truncate(heard_ms)
+    session_limit_s: float | None  # the provider cuts the session at this age; None: no known limit
+    audio_in: AudioFormat  # what we send to it
+    audio_out: AudioFormat  # what it sends to us
+
+
+class CarrierTraits(Struct, frozen=True):
+    """What the bridge must know about a carrier's manners; data that its wire file states."""
+
+    name: str
+    returns_marks: bool
+    clears: bool
+    ends_by_rest: bool  # REST credentials are there: a wanted end goes by REST, then stop is awaited
+
+
+# --------------------------------------------------------------------------- events: the carrier leg
+
+
+class CallOffered(Event, frozen=True):
+    """The webhook came and was authentic: a stream should follow."""
+
+
+class StreamOpened(Event, frozen=True):
+    """The carrier's WebSocket is up; nothing may be sent before StreamStarted."""
+
+
+class StreamConnected(Event, frozen=True):
+    """The carrier greeted (Twilio: ``connected``)."""
+
+
+class StreamStarted(Event, frozen=True):
+    """The media stream is described and may be written to."""
+
+    stream_id: str
+    call_id: str
+    audio: AudioFormat
+    parameters: dict[str, str]
+
+
+class CallerAudio(Event, frozen=True, gc=False):
+    """One frame from the caller."""
+
+    payload: bytes  # base64 text
+    n_bytes: int  # of the decoded payload
+
+
+class KeyPressed(Event, frozen=True):
+    """A DTMF key of the caller."""
+
+    digit: str
+
+
+class MarkReturned(Event, frozen=True):
+    """The carrier gave a mark back: played or flushed, the bridge knows which."""
+
+    name: str
+
+
+class StreamStopped(Event, frozen=True):
+    """The carrier ended the media stream."""
+
+
+# -------------------------------------------------------------------------- events: the provider leg
+
+
+class ProviderOpened(Event, frozen=True):
+    """The WebSocket to the provider is up (HTTP 101). Proves the network, not the session."""
+
+
+class DialFailed(Event, frozen=True):
+    """The provider could not be reached or refused the upgrade."""
+
+    phase: str  # dns tcp proxy tls upgrade
+    cause: str  # one sentence, no secrets
+    status: int | None = None
+    retryable: bool = False
+
+
+class SessionGreeted(Event, frozen=True):
+    """The provider's first message."""
+
+
+class Difference(Struct, frozen=True):
+    """One field that the provider applied otherwise than asked."""
+
+    field: str
+    asked: str
+    got: str
+    fatal: bool  # another audio format: the call cannot go on
+
+
+class SessionConfigured(Event, frozen=True):
+    """The provider echoed its session; empty ``differences`` means applied = asked."""
+
+    differences: tuple[Difference, ...] = ()
+
+
+class SessionRejected(Event, frozen=True):
+    """The provider refused our session settings."""
+
+    field: str | None
+    code: str
+    message: str
+
+
+class SpeechStarted(Event, frozen=True):
+    """The provider heard the caller begin to speak."""
+
+    at_ms: int | None  # on the provider's clock of audio it received; None where the wire has none
+    item_id: str | None = None
+
+
+class SpeechStopped(Event, frozen=True):
+    """The provider heard the caller end."""
+
+    at_ms: int | None
+
+
+class ResponseStarted(Event, frozen=True):
+    """The provider began a response."""
+
+    response_id: str
+
+
+class AgentAudio(Event, frozen=True, gc=False):
+    """A piece of the agent's speech."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    payload: bytes  # base64 text
+    n_bytes: int
+
+
+class AgentAudioDone(Event, frozen=True):
+    """All audio of an item has been sent by the provider."""
+
+    response_id: str
+    item_id: str
+
+
+class ResponseDone(Event, frozen=True):
+    """A response ended."""
+
+    response_id: str
+    status: Literal["completed", "cancelled", "failed", "incomplete"]
+    reason: str | None = None
+    usage: dict[str, int] | None = None  # the provider's own figures, flattened
+
+
+class CallerTranscript(Event, frozen=True):
+    """What the provider understood; ``text`` is the whole turn so far when not final."""
+
+    item_id: str
+    text: str
+    final: bool
+
+
+class AgentTranscript(Event, frozen=True):
+    """What the agent says; ``text`` is a piece when not final, the whole when final."""
+
+    response_id: str
+    item_id: str
+    text: str
+    final: bool
+
+
+class ToolCalled(Event, frozen=True):
+    """The model asked for a tool."""
+
+    tool_call_id: str
+    name: str
+    arguments: str  # JSON text as sent, not yet trusted
+    response_id: str | None = None
+
+
+class ProviderError(Event, frozen=True):
+    """The provider reported an error inside the session."""
+
+    code: str
+    message: str
+    field: str | None = None
+    benign: bool = False  # a race that is harmless, by the wire's own dated list
+    fatal: bool = False  # the session cannot go on
+
+
+class SessionEnding(Event, frozen=True):
+    """The provider announced that it will end the session."""
+
+    in_s: float | None
+    reason: str
+
+
+# ---------------------------------------------------------------------------------- events: both legs
+
+
+class LegClosed(Event, frozen=True):
+    """A WebSocket is gone."""
+
+    leg: Leg
+    code: int | None  # None: TCP just dropped
+    reason: str
+    by: Literal["us", "them", "nobody"]
+
+
+class WritePaused(Event, frozen=True):
+    """The peer stopped reading; what we write now only piles up here."""
+
+    leg: Leg
+    buffered_bytes: int
+
+
+class WriteResumed(Event, frozen=True):
+    """The peer reads again."""
+
+    leg: Leg
+
+
+class Unknown(Event, frozen=True):
+    """A message of a type that the wire file does not know; recorded, never fatal."""
+
+    leg: Leg
+    tag: str
+
+
+class Harmless(Event, frozen=True):
+    """A known message that says nothing to the bridge."""
+
+    leg: Leg
+    tag: str
+
+
+class Malformed(Event, frozen=True):
+    """A message that breaks the wire's contract and was ignored; the leg's violations say how."""
+
+    leg: Leg
+    why: str
+
+
+# ----------------------------------------------------------------------------------- events: the shell
+
+
+class EndRequested(Event, frozen=True):
+    """Somebody outside the call wants it to end politely."""
+
+    why: Literal["draining", "operator", "limit"]
+
+
+class HangUpFinished(Event, frozen=True):
+    """The REST request that ends the call came back."""
+
+    ok: bool  # also when the call had already ended
+    detail: str
+
+
+# ------------------------------------------------------------------------- commands: to the carrier leg
+
+
+class PlayAudio(Command, frozen=True, gc=False):
+    """Append audio to what the caller hears."""
+
+    payload: bytes  # base64 text
+    n_bytes: int
+
+
+class SetMark(Command, frozen=True, gc=False):
+    """Ask for a receipt when everything sent so far has been played."""
+
+    name: str
+
+
+class ClearPlayback(Command, frozen=True):
+    """Drop what the caller has not heard yet."""
+
+
+class CloseStream(Command, frozen=True):
+    """Close the carrier's WebSocket."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+# ------------------------------------------------------------------------ commands: to the provider leg
+
+
+class ConfigureSession(Command, frozen=True):
+    """Send the session settings that the leg was built with."""
+
+
+class AppendAudio(Command, frozen=True, gc=False):
+    """Send caller audio to the provider."""
+
+    payload: bytes  # base64 text
+    n_bytes: int
+
+
+class Greet(Command, frozen=True):
+    """Let the agent say the greeting now."""
+
+    text: str
+
+
+class TellAgent(Command, frozen=True):
+    """Add something that the caller did (a key) to the conversation, as text."""
+
+    text: str
+
+
+class AskResponse(Command, frozen=True):
+    """Let the agent answer now."""
+
+    instructions: str | None = None
+
+
+class CancelResponse(Command, frozen=True):
+    """Stop the response that is running."""
+
+    response_id: str | None = None
+
+
+class Truncate(Command, frozen=True):
+    """Tell the provider how much of an item the caller heard."""
+
+    item_id: str
+    content_index: int
+    heard_ms: int
+
+
+class AnswerTool(Command, frozen=True):
+    """Give the result of a tool call back to the model."""
+
+    tool_call_id: str
+    output: str
+
+
+class CloseProvider(Command, frozen=True):
+    """End the provider session."""
+
+    code: int = 1000
+    reason: str = ""
+
+
+# -------------------------------------------------------------------------------- commands: to the shell
+
+
+class DialProvider(Command, frozen=True):
+    """Open the connection to the provider."""
+
+    attempt: int
+
+
+class HangUp(Command, frozen=True):
+    """End the phone call by REST; HangUpFinished follows."""
+
+    why: str
+
+
+class Note(Command, frozen=True):
+    """Something the bridge decided or missed, for the record and the live view."""
+
+    kind: str  # dotted noun, e.g. "deadline.missed", "milestone", "barge-in"
+    data: dict[str, str | int | float | bool | None]
+
+
+class EndCall(Command, frozen=True):
+    """Both legs are done with; write the record and forget the call."""
+
+    wanted: bool  # ended as somebody intended (caller, agent, operator)
+    why: str

@@ -1,0 +1,150 @@
+"""
+What a wire file must offer, and the few functions that wires share.
+
+A wire file describes one peer completely: dated facts, messages in the peer's spelling, our leg,
+and the peer itself for simulators. Knows no carrier, no provider, no socket and no clock.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from msgspec import Struct
+
+from offhook.vocab import Command, Event
+
+T = TypeVar("T")
+
+__all__ = [
+    "ConnectRequest",
+    "Fact",
+    "LocalProtocolError",
+    "ProviderLeg",
+    "Refusal",
+    "RestRequest",
+    "SettingProblem",
+    "Violation",
+    "near_miss",
+]
+
+
+class Fact(Struct, Generic[T], frozen=True):
+    """A value that a peer decides, with where and when we learned it."""
+
+    value: T
+    source: str
+    checked: str  # YYYY-MM-DD
+    until: str | None = None  # set when it stopped being true
+    assumed: bool = False  # nobody could observe it; said wherever it is shown
+
+
+class Violation(Struct, frozen=True):
+    """One broken rule of a wire's contract. Who sent it is the blame."""
+
+    wire: str
+    message: str  # the event name, or "frame", "upgrade"
+    field: str | None
+    got: str
+    wanted: str
+    source: str
+    by: Literal["us", "peer"]
+    code: str | None = None  # what the real peer logs for it; None: it logs nothing
+    accepted: bool = False  # read all the same (a near miss), or dropped
+
+    def __str__(self) -> str:
+        who = "we sent" if self.by == "us" else "the peer sent"
+        where = f" with field '{self.field}'" if self.field else ""
+        code = f" [{self.code}]" if self.code else ""
+        return f"{self.wire}: {who} {self.message}{where}: got {self.got}, wanted {self.wanted}{code} ({self.source})"
+
+
+class LocalProtocolError(Exception):
+    """We were about to send what breaks the contract. Nothing was sent."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(violation)
+        self.violation = violation
+
+    def __str__(self) -> str:
+        return str(self.violation)
+
+
+class ConnectRequest(Struct, frozen=True):
+    """Everything needed to open a WebSocket to a peer; made without touching the network."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    subprotocols: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:  # header values are secrets
+        return f"ConnectRequest(url={self.url!r}, headers={[name for name, _ in self.headers]})"
+
+
+class RestRequest(Struct, frozen=True):
+    """A REST call described, not sent."""
+
+    method: str
+    url: str
+    form: tuple[tuple[str, str], ...]
+    username: str
+    password: str
+    done_when: tuple[tuple[int, int | None], ...]  # (HTTP status, error code) that also mean "done"
+
+    def __repr__(self) -> str:
+        return f"RestRequest({self.method} {self.url} {[name for name, _ in self.form]})"
+
+
+class Refusal(Struct, frozen=True):
+    """An HTTP answer other than 101 to an upgrade."""
+
+    status: int
+    body: str
+    why: str
+
+
+class SettingProblem(Struct, frozen=True):
+    """A setting that cannot work with this wire, and what to do."""
+
+    setting: str
+    got: str
+    wanted: str
+    fix: str
+    source: str
+
+
+class ProviderLeg(Protocol):
+    """
+    Our side of a provider's wire.
+
+    ``receive`` never raises, whatever arrives. ``send`` raises LocalProtocolError rather than
+    produce what the provider refuses. ``violations`` grows as they are seen; the caller empties it.
+    """
+
+    violations: list[Violation]
+
+    def receive(self, data: bytes, now: float, *, binary: bool = False) -> Event: ...
+
+    def send(self, command: Command) -> Sequence[bytes]:
+        """The text messages that carry out ``command``, in order (often one)."""
+        ...
+
+    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]:
+        """The message as it may be written to disk: audio as sizes, no secrets, numbers masked."""
+        ...
+
+
+def near_miss(wanted: str, present: Iterable[str]) -> str | None:
+    """
+    The one field name in ``present`` that was probably meant to be ``wanted``, or None.
+
+    Other case, other separators or one typing error; ambiguous means None.
+    """
+    flat = wanted.replace("_", "").replace("-", "").lower()
+    names = [name for name in present if name != wanted]
+    same = [name for name in names if name.replace("_", "").replace("-", "").lower() == flat]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        return None
+    close = difflib.get_close_matches(wanted, names, n=2, cutoff=0.8)
+    return close[0] if len(close) == 1 else None
