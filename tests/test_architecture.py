@@ -1,0 +1,111 @@
+"""Who may import whom: the table of docs/architecture.md, enforced."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parent.parent / "src" / "offhook"
+
+# part -> parts it may import (itself always). The order is the table of docs/architecture.md.
+ALLOWED: dict[str, set[str]] = {
+    "vocab": set(),
+    "media": {"vocab"},
+    "wires/_wire": {"vocab", "media"},
+    "wires/carriers": {"wires/_wire", "vocab", "media"},
+    "wires/providers": {"wires/_wire", "vocab", "media"},
+    "bridge": {"vocab", "media", "turns"},
+    "turns": {"vocab", "media"},
+    "settings": set(),
+    "loopback": {"media", "wires/_wire", "wires/providers", "vocab"},
+    "agent": {"vocab", "settings"},
+    "evidence": {"vocab", "media", "wires/_wire"},
+    "diagnosis": {"evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
+    "sims": {"wires/_wire", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence"},
+    "checks": {
+        "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
+        "settings", "agent", "vocab", "loopback", "bridge",
+    },
+    "net": {
+        "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",
+        "agent", "evidence",
+    },
+}  # fmt: skip
+
+PURE = ("vocab", "media", "wires", "bridge", "turns", "diagnosis", "evidence/record")
+IMPURE_MODULES = {"asyncio", "socket", "time", "random", "os", "threading", "secrets"}
+
+FILES = sorted(path.relative_to(SRC).with_suffix("").as_posix() for path in SRC.rglob("*.py"))
+
+
+def part_of(module: str) -> str:
+    """The row of the table that ``a/b/c`` (a path without suffix) belongs to."""
+    for part in sorted(ALLOWED, key=len, reverse=True):
+        if module == part or module.startswith(part + "/"):
+            return part
+    if module.startswith(("bridge", "turns")) or module in ("deadlines", "playback"):
+        return "bridge"
+    return module.split("/")[0]
+
+
+def imports_of(module: str) -> list[tuple[str, int]]:
+    tree = ast.parse((SRC / f"{module}.py").read_text())
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}:{node.lineno} imports relatively"
+            found.append((node.module or "", node.lineno))
+            if node.module and node.module.startswith("offhook"):
+                found += [
+                    (f"{node.module}.{alias.name}", node.lineno)
+                    for alias in node.names
+                    if (
+                        SRC / f"{node.module}.{alias.name}".removeprefix("offhook.").replace(".", "/")
+                    ).exists()
+                    or (
+                        SRC
+                        / (f"{node.module}.{alias.name}".removeprefix("offhook.").replace(".", "/") + ".py")
+                    ).exists()
+                ]
+    return found
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if not m.startswith(("cli/", "__"))])
+def test_a_part_imports_only_what_the_table_allows(module: str):
+    part = part_of(module)
+    if part == "wires":  # wires/__init__ and the folders' own __init__
+        return
+    for name, line in imports_of(module):
+        if not name.startswith("offhook."):
+            continue
+        target = name.removeprefix("offhook.").replace(".", "/")
+        if target in ("wires", "wires/carriers", "wires/providers", "media", "evidence", "sims", "net"):
+            continue  # the package itself; its modules are judged one by one
+        other = part_of(target)
+        if other == part and part in ("wires/carriers", "wires/providers"):
+            same = (
+                target.split("/")[2].lstrip("_").split("_")[0]
+                == module.split("/")[2].lstrip("_").split("_")[0]
+            )
+            assert same, f"{module}:{line}: a wire imports another wire, {name}"
+            continue
+        if part == "sims" and other == "net":
+            assert module.split("/")[1].startswith("run_"), f"{module}:{line}: only the drivers import net"
+            continue
+        assert other == part or other in ALLOWED[part], f"{module}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("module", [m for m in FILES if m.startswith(PURE)])
+def test_the_pure_part_knows_no_clock_and_no_network(module: str):
+    if module == "media/lines":  # the one loader of shipped and of the user's own audio files
+        return
+    for name, line in imports_of(module):
+        assert name.split(".")[0] not in IMPURE_MODULES, f"{module}:{line} imports {name}"
+
+
+def test_nobody_imports_the_command_line():
+    for module in FILES:
+        if not module.startswith(("cli", "__main__")):
+            assert not any(name.startswith("offhook.cli") for name, _ in imports_of(module)), module
