@@ -1,0 +1,95 @@
+"""
+The HTTP face of a host: webhooks, health and metrics, on the port that the streams share.
+
+Bodies are read raw and whole (a signature covers them) up to the carrier's own limit. Answers no
+redirects: a carrier that is redirected signs another address. Knows no wire.
+"""
+
+from collections.abc import Callable, Sequence
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from offhook.net.host import Answer, Host
+
+__all__ = ["Paths", "make_app"]
+
+MAX_BODY_BYTES = 64 * 1024  # a webhook's form is about 1 kB; Twilio documents 64 kB for its own answers
+
+Handler = Callable[[str, str, Sequence[tuple[str, str]], bytes], Answer]
+
+
+class Paths:
+    """Where the carrier finds what; as written into its documents."""
+
+    def __init__(self, webhook: str, media: str, status: str, after: str) -> None:
+        self.webhook = webhook
+        self.media = media
+        self.status = status
+        self.after = after
+
+
+def make_app(host: Host, paths: Paths) -> Starlette:
+    """The ASGI application of ``host``."""
+
+    def carrier(handler: Handler) -> Callable[[Request], object]:
+        async def endpoint(request: Request) -> Response:
+            body = await _body(request)
+            if body is None:
+                return PlainTextResponse(f"body over {MAX_BODY_BYTES} bytes\n", 413)
+            path_qs = request.scope["raw_path"].decode("latin-1")
+            if request.scope["query_string"]:
+                path_qs += "?" + request.scope["query_string"].decode("latin-1")
+            headers = [
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
+            ]
+            answer = handler(request.method, path_qs, headers, body)
+            return Response(answer.body, answer.status, media_type=answer.content_type)
+
+        return endpoint
+
+    async def media(request: Request) -> Response:
+        text = "this is a media stream: it wants a WebSocket upgrade (GET with Upgrade: websocket)\n"
+        return PlainTextResponse(text, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"ok": True, "calls": len(host.calls)})
+
+    async def readyz(request: Request) -> Response:
+        return JSONResponse(
+            {"ready": not host.draining, "calls": len(host.calls)}, 503 if host.draining else 200
+        )
+
+    async def metrics(request: Request) -> Response:
+        return Response(host.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    both = ["GET", "POST"]
+    app = Starlette(
+        routes=[
+            Route(paths.webhook, carrier(host.webhook), methods=both),
+            Route(paths.status, carrier(host.stream_status), methods=both),
+            Route(paths.after, carrier(host.after_stream), methods=both),
+            Route(paths.media, media, methods=["GET", "POST"]),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ]
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _body(request: Request) -> bytes | None:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                return None
+            parts.append(part)
+    except ClientDisconnect:
+        return b""
+    return b"".join(parts)

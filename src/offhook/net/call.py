@@ -1,0 +1,396 @@
+"""
+One phone call: two legs, one bridge, one journal, and the sockets between them.
+
+This is the glue, and the place to start reading. A frame's whole way is ``_from_carrier`` ->
+leg -> bridge -> ``_append`` -> leg -> socket: one stack of calls, no await, no queue, no task. What has to
+wait (dialling, the REST hang-up) is given to the ``Shell``, and its results come back as
+events. Knows no wire by name, no settings file and no web framework.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from offhook import vocab as v
+from offhook.bridge import Bridge
+from offhook.evidence.journal import Journal
+from offhook.evidence.record import Channel
+from offhook.net.clock import Clock, Handle
+from offhook.net.sockets import Socket
+from offhook.wires._wire import LocalProtocolError, ProviderLeg, Violation
+
+__all__ = ["Call", "CarrierLeg", "Recorder", "Shell"]
+
+
+class CarrierLeg(Protocol):
+    """Our side of a carrier's wire; the manners of ProviderLeg."""
+
+    violations: list[Violation]
+
+    def receive(self, data: bytes, now: float, *, binary: bool = False) -> v.Event: ...
+    def send(self, command: v.Command) -> Sequence[bytes]: ...
+    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]: ...
+    def counters(self) -> Mapping[str, int]: ...
+
+
+class Recorder(Protocol):
+    """Keeps the audio of both sides, when that was asked for."""
+
+    def caller(self, payload: bytes, n_bytes: int, now: float) -> None: ...
+    def agent(self, payload: bytes, n_bytes: int, now: float) -> None: ...
+    def clear(self, now: float) -> None: ...
+    def close(self, now: float) -> None: ...
+
+
+class Shell(Protocol):
+    """What a call asks of the process around it. Nothing here blocks; results come back as events."""
+
+    def dial(self, call: Call, attempt: int) -> None: ...
+    def stop_dialling(self, call: Call) -> None: ...
+    def hang_up(self, call: Call, why: str) -> None: ...
+    def ended(self, call: Call, end: v.EndCall) -> None: ...
+    def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None: ...
+
+
+# What a person watching the call wants to hear of; audio and confirmations are not among them.
+_SHOWN = (
+    v.StreamStarted, v.KeyPressed, v.StreamStopped, v.SpeechStarted, v.SpeechStopped, v.CallerTranscript,
+    v.AgentTranscript, v.ToolCalled, v.DialFailed, v.SessionRejected, v.SessionConfigured, v.ProviderError,
+    v.LegClosed, v.ResponseDone,
+)  # fmt: skip
+
+
+class Call:
+    """
+    A running call. Its two listeners are handed to the sockets; everything else happens inside.
+
+    ``name`` is the call's name in the record and in every log line. All methods belong to one loop.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        shell: Shell,
+        clock: Clock,
+        bridge: Bridge,
+        provider_leg: ProviderLeg,
+        journal: Journal,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.name = name
+        self.bridge = bridge
+        self.journal = journal
+        self.started_at = clock.now()
+        self.ended: v.EndCall | None = None
+        self.stream_id: str | None = None
+        self.provider = _ProviderListener(self)
+        self._shell = shell
+        self._clock = clock
+        self._now = clock.now
+        self._provider_leg = provider_leg
+        self._recorder = recorder
+        self._carrier_leg: CarrierLeg | None = None
+        self._carrier_socket: Socket | None = None
+        self._provider_socket: Socket | None = None
+        self._feeding = False
+        self._later: deque[v.Event] = deque()
+        self._timer: Handle | None = None
+        self._timer_at = 0.0
+        self._do: dict[type[v.Command], Callable[[Any, float], None]] = {
+            v.AppendAudio: self._append,
+            v.PlayAudio: self._play,
+            v.SetMark: self._to_carrier,
+            v.ClearPlayback: self._clear,
+            v.CloseStream: self._close_stream,
+            v.CloseProvider: self._close_provider,
+            v.DialProvider: self._dial,
+            v.HangUp: self._hang_up,
+            v.Note: self._note,
+            v.EndCall: self._end,
+        }
+
+    # ------------------------------------------------------------------------------- the carrier's side
+
+    def adopt_stream(
+        self, leg: CarrierLeg, socket: Socket, backlog: Sequence[tuple[bytes, float, v.Event]]
+    ) -> CarrierListener:
+        """
+        Take over a carrier socket whose first messages named this call.
+
+        ``backlog`` holds those messages, when they came, and what the leg made of them.
+        """
+        self._carrier_leg = leg
+        self._carrier_socket = socket
+        self.journal.redactors[v.Leg.CARRIER] = leg.redact
+        self.feed(v.StreamOpened())
+        for data, at, event in backlog:
+            self.journal.frame(Channel.FROM_CARRIER, data, at)
+            if type(event) is v.StreamStarted:
+                self.stream_id = event.stream_id
+            self._drain_violations(leg.violations, Channel.FROM_CARRIER, at)
+            self.feed(event)
+        return CarrierListener(self)
+
+    def _from_carrier(self, data: bytes) -> None:
+        now = self._now()
+        self.journal.frame(Channel.FROM_CARRIER, data, now)
+        leg = self._carrier_leg
+        assert leg is not None
+        event = leg.receive(data, now)
+        if type(event) is v.CallerAudio:
+            self.journal.media(Channel.FROM_CARRIER, event.payload, event.n_bytes, now)
+            if self._recorder is not None:
+                self._recorder.caller(event.payload, event.n_bytes, now)
+        if leg.violations:
+            self._drain_violations(leg.violations, Channel.FROM_CARRIER, now)
+        self._feed(event, now)
+
+    def _from_provider(self, data: bytes, binary: bool = False) -> None:
+        now = self._now()
+        self.journal.frame(Channel.FROM_PROVIDER, data, now, binary)
+        leg = self._provider_leg
+        event = leg.receive(data, now, binary=binary)
+        if type(event) is v.AgentAudio:
+            self.journal.media(Channel.FROM_PROVIDER, event.payload, event.n_bytes, now)
+        if leg.violations:
+            self._drain_violations(leg.violations, Channel.FROM_PROVIDER, now)
+        self._feed(event, now)
+
+    def _drain_violations(self, violations: list[Violation], channel: Channel, now: float) -> None:
+        for violation in violations:
+            self.journal.violation(violation, channel, now)
+        violations.clear()
+
+    # -------------------------------------------------------------------------------------- the bridge
+
+    def feed(self, event: v.Event) -> None:
+        """Tell the bridge what happened outside the two wires."""
+        self._feed(event, self._now())
+
+    def _feed(self, event: v.Event, now: float) -> None:
+        if self._feeding:  # a write that paused its socket, say: never inside another event
+            self._later.append(event)
+            return
+        self._feeding = True
+        try:
+            if type(event) in _SHOWN:
+                self._shell.observe(self, event, now)
+            for command in self.bridge.on(event, now):
+                self._do.get(type(command), self._to_provider)(command, now)
+        except Exception as error:  # our own fault: this call ends by name, the others go on
+            self._break(error, now)
+        finally:
+            self._feeding = False
+        if self._later:
+            self._feed(self._later.popleft(), now)
+        self._arm()
+
+    def _arm(self) -> None:
+        """Keep one timer at or before the bridge's next deadline; an early one just looks again."""
+        deadline = self.bridge.deadline()
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._clock.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._now()
+        deadline = self.bridge.deadline()
+        if deadline is not None and deadline <= now:
+            self._feeding = True
+            try:
+                for command in self.bridge.on_timer(now):
+                    self._do.get(type(command), self._to_provider)(command, now)
+            except Exception as error:
+                self._break(error, now)
+            finally:
+                self._feeding = False
+            if self._later:
+                self._feed(self._later.popleft(), now)
+        self._arm()
+
+    def _break(self, error: Exception, now: float) -> None:
+        """A defect of ours, or a message that would have broken the contract: named, and the call ends."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        if isinstance(error, LocalProtocolError):
+            self.journal.violation(error.violation, Channel.TO_CARRIER, now)
+        self.journal.note(
+            "bridge.exception",
+            now,
+            type=type(error).__name__,
+            where=f"{where.name}:{where.lineno}",
+            text=str(error)[:200] if isinstance(error, LocalProtocolError) else "",
+        )
+        self._abandon(f"defect: {type(error).__name__} in {where.name}", now)
+
+    def _abandon(self, why: str, now: float) -> None:
+        if self.ended is not None:
+            return
+        if self._carrier_socket is not None:
+            self._carrier_socket.close(1011, "")
+        if self._provider_socket is not None:
+            self._provider_socket.close(1000, "")
+        self._end(v.EndCall(wanted=False, why=why), now)
+
+    # ------------------------------------------------------------------------------------- the commands
+
+    def _append(self, command: v.AppendAudio, now: float) -> None:
+        socket = self._provider_socket
+        if socket is None:
+            return
+        for data in self._provider_leg.send(command):
+            self.journal.frame(Channel.TO_PROVIDER, data, now)
+            self.journal.media(Channel.TO_PROVIDER, command.payload, command.n_bytes, now)
+            socket.send(data)
+
+    def _play(self, command: v.PlayAudio, now: float) -> None:
+        socket, leg = self._carrier_socket, self._carrier_leg
+        if socket is None or leg is None:
+            return
+        for data in leg.send(command):
+            self.journal.frame(Channel.TO_CARRIER, data, now)
+            self.journal.media(Channel.TO_CARRIER, command.payload, command.n_bytes, now)
+            socket.send(data)
+        if self._recorder is not None:
+            self._recorder.agent(command.payload, command.n_bytes, now)
+
+    def _to_carrier(self, command: v.Command, now: float) -> None:
+        socket, leg = self._carrier_socket, self._carrier_leg
+        if socket is None or leg is None:
+            return
+        for data in leg.send(command):
+            self.journal.frame(Channel.TO_CARRIER, data, now)
+            socket.send(data)
+
+    def _clear(self, command: v.ClearPlayback, now: float) -> None:
+        self._to_carrier(command, now)
+        if self._recorder is not None:
+            self._recorder.clear(now)
+
+    def _to_provider(self, command: v.Command, now: float) -> None:
+        socket = self._provider_socket
+        if socket is None:
+            return
+        for data in self._provider_leg.send(command):
+            self.journal.frame(Channel.TO_PROVIDER, data, now)
+            socket.send(data)
+
+    def _close_stream(self, command: v.CloseStream, now: float) -> None:
+        self.journal.note("stream.close-sent", now, code=command.code)
+        if self._carrier_socket is not None:
+            self._carrier_socket.close(command.code, command.reason)
+
+    def _close_provider(self, command: v.CloseProvider, now: float) -> None:
+        self._shell.stop_dialling(self)
+        if self._provider_socket is not None:
+            self.journal.note("provider.close-sent", now, code=command.code)
+            self._provider_socket.close(command.code, command.reason)
+
+    def _dial(self, command: v.DialProvider, now: float) -> None:
+        self.journal.note("dial.begun", now, attempt=command.attempt)
+        self._shell.dial(self, command.attempt)
+
+    def _hang_up(self, command: v.HangUp, now: float) -> None:
+        self.journal.note("rest.hang-up", now, why=command.why)
+        self._shell.hang_up(self, command.why)
+
+    def _note(self, command: v.Note, now: float) -> None:
+        self.journal.note(command.kind, now, **command.data)
+        self._shell.observe(self, command, now)
+
+    def _end(self, command: v.EndCall, now: float) -> None:
+        if self.ended is not None:
+            return
+        self.ended = command
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._shell.stop_dialling(self)
+        if self._recorder is not None:
+            self._recorder.close(now)
+        summary = dict(self.bridge.summary())
+        if self._carrier_leg is not None:
+            summary["carrier_wire"] = dict(self._carrier_leg.counters())
+        summary.setdefault("end", {"wanted": command.wanted, "why": command.why})
+        self.journal.close(now, summary)
+        self._shell.ended(self, command)
+
+    # ------------------------------------------------------------------------------ what sockets report
+
+    def provider_opened(self, socket: Socket) -> None:
+        """The dialled connection is up; a call that is already over closes it again."""
+        if self.ended is not None:
+            socket.close(1000, "")
+            return
+        self._provider_socket = socket
+        self.feed(v.ProviderOpened())
+
+    def closed(self, leg: v.Leg, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
+        """A socket is gone; after the end of the call it only has to be forgotten."""
+        if leg is v.Leg.CARRIER:
+            self._carrier_socket = None
+        else:
+            self._provider_socket = None
+        if self.ended is None:
+            self.journal.note(f"{leg.value}.closed", self._now(), code=code, reason=reason[:80], by=by)
+            self.feed(v.LegClosed(leg=leg, code=code, reason=reason, by=by))
+
+
+class CarrierListener:
+    """The carrier socket's callbacks of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.text = call._from_carrier  # one Python frame less on every message
+
+    def opened(self, socket: Socket) -> None:
+        """Never called: the socket was open before the call adopted it."""
+
+    def binary(self, data: bytes) -> None:
+        call = self._call
+        now = call._now()
+        call.journal.frame(Channel.FROM_CARRIER, data, now, True)
+        leg = call._carrier_leg
+        assert leg is not None
+        event = leg.receive(data, now, binary=True)
+        call._drain_violations(leg.violations, Channel.FROM_CARRIER, now)
+        call._feed(event, now)
+
+    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
+        self._call.closed(v.Leg.CARRIER, code, reason, by)
+
+    def paused(self, n_bytes: int) -> None:
+        self._call.feed(v.WritePaused(leg=v.Leg.CARRIER, buffered_bytes=n_bytes))
+
+    def resumed(self) -> None:
+        self._call.feed(v.WriteResumed(leg=v.Leg.CARRIER))
+
+
+class _ProviderListener:
+    """The provider socket's callbacks of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.text = call._from_provider
+
+    def opened(self, socket: Socket) -> None:
+        self._call.provider_opened(socket)
+
+    def binary(self, data: bytes) -> None:
+        self._call._from_provider(data, True)
+
+    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
+        self._call.closed(v.Leg.PROVIDER, code, reason, by)
+
+    def paused(self, n_bytes: int) -> None:
+        self._call.feed(v.WritePaused(leg=v.Leg.PROVIDER, buffered_bytes=n_bytes))
+
+    def resumed(self) -> None:
+        self._call.feed(v.WriteResumed(leg=v.Leg.PROVIDER))

@@ -1,0 +1,52 @@
+"""
+The figures that ``/metrics`` shows, one registry a process. Knows no call and no wire.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """Counters and histograms of one process; nothing here is touched per audio frame."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls_active = Gauge("offhook_calls_active", "Calls running now", registry=self.registry)
+        self._ended = Counter("offhook_calls_ended", "Calls ended, by why", ["why"], registry=self.registry)
+        self._seconds = Histogram(
+            "offhook_call_seconds",
+            "Length of calls",
+            buckets=(1, 5, 15, 60, 300, 900, 3600),
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "offhook_refused", "Webhooks and streams refused, by why", ["why"], registry=self.registry
+        )
+        self._dial_failed = Counter(
+            "offhook_dial_failed", "Failed provider dials, by phase", ["phase"], registry=self.registry
+        )
+        self.loop_lag = Histogram(
+            "offhook_loop_lag_seconds",
+            "Times the event loop was blocked for more than 50 ms",
+            buckets=(0.1, 0.25, 0.5, 1, 5, 30),
+            registry=self.registry,
+        )
+        self.journal_failures = Counter(
+            "offhook_journal_failures", "Journal writes that failed", registry=self.registry
+        )
+
+    def refused(self, why: str) -> None:
+        self._refused.labels(why).inc()
+
+    def dial_failed(self, phase: str) -> None:
+        self._dial_failed.labels(phase).inc()
+
+    def call_ended(self, why: str, seconds: float) -> None:
+        # ``why`` may carry a detail after a colon; the label is the word before it, or the set has no end.
+        self._ended.labels(why.partition(":")[0][:40]).inc()
+        self._seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        """The exposition format that Prometheus reads."""
+        return generate_latest(self.registry)
