@@ -11,7 +11,7 @@ between two peers of the same format never decodes them. Knows nothing of any ca
 """
 
 import enum
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -87,6 +87,14 @@ class CarrierTraits(Struct, frozen=True):
     returns_marks: bool
     clears: bool
     ends_by_rest: bool  # REST credentials are there: a wanted end goes by REST, then stop is awaited
+
+
+class ToolSpec(Struct, frozen=True):
+    """A tool as the model is told of it."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]  # JSON schema
 
 
 # --------------------------------------------------------------------------- events: the carrier leg

@@ -19,6 +19,8 @@ __all__ = [
     "ConnectRequest",
     "Fact",
     "LocalProtocolError",
+    "Out",
+    "PeerClose",
     "ProviderLeg",
     "Refusal",
     "RestRequest",
@@ -103,6 +105,16 @@ class Refusal(Struct, frozen=True):
     status: int
     body: str
     why: str
+
+
+class PeerClose(Struct, frozen=True):
+    """A simulated peer ends the connection; ``code`` None drops TCP without a close frame."""
+
+    code: int | None
+    reason: str = ""
+
+
+Out = bytes | PeerClose  # what a simulated peer does: a text message, or the end
 
 
 class SettingProblem(Struct, frozen=True):
