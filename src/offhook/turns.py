@@ -1,0 +1,189 @@
+"""
+What the caller has heard: a ledger of the audio sent, a playback clock, and the marks that came back.
+
+Positions are bytes of PCMU 8 kHz (8 a millisecond) since the call began, without what was cleared.
+The carrier plays from the moment audio reaches an idle buffer, in real time, in order; so the clock alone
+knows what was played, up to the network's delay. Marks prove it, and correct the clock where
+playback started late or stalled. Knows no wire and no clock of its own: callers pass ``now`` (seconds).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from msgspec import Struct
+
+__all__ = ["Cut", "Item", "Playback"]
+
+BYTES_PER_S = 8000
+# A mark's way back jitters; a clock that is off by less than two frames is left alone.
+_DEAD_BAND_S = 0.04
+
+
+class Item(Struct):
+    """One item of the agent's speech, as far as it was sent."""
+
+    item_id: str
+    response_id: str
+    content_index: int
+    ranges: list[tuple[int, int]]  # positions
+    cut_at_ms: int | None = None  # heard when the rest was cleared
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(end - start for start, end in self.ranges)
+
+
+class Cut(Struct, frozen=True):
+    """An item that a clear cut short."""
+
+    item_id: str
+    response_id: str
+    content_index: int
+    heard_ms: int
+    sent_ms: int
+
+
+class Playback:
+    """The downlink of one call."""
+
+    def __init__(self) -> None:
+        self.sent_bytes = 0
+        self.items: dict[str, Item] = {}
+        self.marks_sent = 0
+        self.marks_played = 0
+        self.marks_flushed = 0
+        self.marks_unknown = 0
+        self._idle_at = 0.0  # when everything sent will have been played, by the clock
+        self._marks: dict[str, tuple[int, float]] = {}  # name -> position, when it is due
+        self._flushed: set[str] = set()
+        self._floor = 0  # position proven played
+        self._lags: deque[float] = deque(maxlen=3)
+        self._least_lag: float | None = None
+        self._late_s = 0.0
+        self._playing: deque[Item] = deque()  # items that may hold unplayed audio
+
+    # ------------------------------------------------------------------------------------------- sending
+
+    def sent(self, item_id: str, response_id: str, content_index: int, n_bytes: int, now: float) -> None:
+        """Audio was written to the carrier."""
+        start = self.sent_bytes
+        self.sent_bytes = end = start + n_bytes
+        if self._idle_at < now:
+            self._idle_at = now
+            self._late_s = 0.0
+            self._lags.clear()
+        self._idle_at += n_bytes / BYTES_PER_S
+        item = self.items.get(item_id)
+        if item is None:
+            item = self.items[item_id] = Item(item_id, response_id, content_index, [(start, end)])
+            self._playing.append(item)
+        elif item.ranges[-1][1] == start:
+            item.ranges[-1] = (item.ranges[-1][0], end)
+        else:
+            item.ranges.append((start, end))
+            if item not in self._playing:
+                self._playing.append(item)
+
+    def mark(self, now: float) -> str:
+        """The name of a new mark behind everything sent so far; unique in the call."""
+        self.marks_sent += 1
+        name = f"m{self.marks_sent}"
+        self._marks[name] = (self.sent_bytes, max(self._idle_at, now))
+        return name
+
+    # ------------------------------------------------------------------------------------------- reports
+
+    def mark_returned(self, name: str, now: float) -> bool:
+        """Book a mark that came back; True when it proves that its audio was played."""
+        if name in self._flushed:
+            self._flushed.discard(name)
+            self.marks_flushed += 1
+            return False
+        due = self._marks.pop(name, None)
+        if due is None:
+            self.marks_unknown += 1
+            return False
+        self.marks_played += 1
+        position, at = due
+        self._floor = max(self._floor, position)
+        self._correct(now - at)
+        return True
+
+    def _correct(self, lag: float) -> None:
+        """
+        ``lag`` is how much later than the clock said a mark came back: two ways of network, and whatever
+        playback is late. One late mark is jitter; the least of the last three is not.
+        """
+        self._least_lag = lag if self._least_lag is None else min(self._least_lag, lag)
+        self._lags.append(lag)
+        late = min(self._lags) - self._least_lag
+        self._late_s = late if late > _DEAD_BAND_S else 0.0
+
+    def clear(self, now: float) -> list[Cut]:
+        """Everything unplayed is dropped; the items that lose audio, with what was heard of each."""
+        position = self.position(now)
+        cuts = []
+        for item in self._playing:
+            heard = _played(item, position)
+            if heard < item.n_bytes:
+                item.cut_at_ms = heard // 8
+                cuts.append(
+                    Cut(item.item_id, item.response_id, item.content_index, heard // 8, item.n_bytes // 8)
+                )
+        self._playing.clear()
+        self._flushed.update(self._marks)
+        self._marks.clear()
+        # what follows is counted on from here; the cut items keep the ranges they were sent with
+        self._floor = self.sent_bytes
+        self._idle_at = now
+        self._late_s = 0.0
+        return cuts
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def position(self, now: float) -> int:
+        """The position played by ``now``: what the clock says, never less than a mark proved."""
+        waiting = self._idle_at - (now - self._late_s)
+        if waiting <= 0:
+            return self.sent_bytes
+        return min(self.sent_bytes, max(self._floor, self.sent_bytes - round(waiting * BYTES_PER_S)))
+
+    def unplayed_ms(self, now: float) -> int:
+        """Milliseconds of audio that the caller has not heard yet."""
+        return (self.sent_bytes - self.position(now)) // 8
+
+    def heard_ms(self, item_id: str, now: float) -> int:
+        """
+        Milliseconds of an item that the caller has heard, never more than was sent.
+
+        Right to one 20 ms frame, beyond the one-way delay: audio and a clear travel the same way, so what was
+        played when a clear takes effect is what the clock says when it is sent.
+        """
+        item = self.items[item_id]
+        if item.cut_at_ms is not None:
+            return item.cut_at_ms
+        return _played(item, self.position(now)) // 8
+
+    def idle_at(self) -> float:
+        """When the caller will have heard everything, by the corrected clock."""
+        return self._idle_at + self._late_s
+
+    @property
+    def marks_waiting(self) -> int:
+        return len(self._marks)
+
+    @property
+    def proven(self) -> str:
+        """What the figures rest on: ``marks``, or ``clock`` where none ever came back."""
+        return "marks" if self.marks_played else "clock"
+
+    def settle(self, now: float) -> None:
+        """Forget items that were heard whole, so that a long call does not grow."""
+        position = self.position(now)
+        while self._playing and self._playing[0].ranges[-1][1] <= position:
+            self._playing.popleft()
+
+
+def _played(item: Item, position: int) -> int:
+    return sum(max(0, min(end, position) - start) for start, end in item.ranges)
