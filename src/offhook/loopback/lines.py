@@ -1,0 +1,55 @@
+"""
+What the receptionist says and what the demo's caller says: texts, and the PCMU that was rendered from them.
+
+Knows no wire. Nothing is read before it is asked for.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+__all__ = ["AGENT", "CALLER", "FOLDER", "audio"]
+
+FOLDER = Path(__file__).parent / "spoken"
+
+# The receptionist, by intent.
+AGENT: Mapping[str, str] = {
+    "greeting": "Hello, this is the front desk. How can I help you?",
+    "hours": "We are open from nine to five, Monday to Friday.",
+    "location": "We are at twelve River Street, next to the train station.",
+    "services": (
+        "We offer check ups, cleaning, whitening, and repairs. A check up takes half an hour. "
+        "A cleaning takes forty five minutes. Whitening takes two visits, with a week between them, "
+        "and for repairs we need to see you first, so please ask for an appointment."
+    ),
+    "appointment": "I can offer you Tuesday at ten, or Thursday at three.",
+    "tuesday": "Tuesday at ten it is. We look forward to seeing you.",
+    "thursday": "Thursday at three it is. We look forward to seeing you.",
+    "price": "A check up costs forty dollars, and a cleaning costs sixty.",
+    "parking": "There is free parking behind the building.",
+    "hello": "Hello. What can I do for you?",
+    "thanks": "You are very welcome. Is there anything else?",
+    "goodbye": "Thank you for calling. Goodbye.",
+    "unknown": ("Sorry, I did not understand. Ask for opening hours, the address, services, or prices."),
+    "key": "You pressed a key. For an appointment, just say so.",
+    "key_1": "You pressed one. For an appointment, just say so.",
+    "key_2": "You pressed two. We are open from nine to five.",
+}
+
+# The demo's caller.
+CALLER: Mapping[str, str] = {
+    "caller_hours": "What are your opening hours?",
+    "caller_location": "Where are you located?",
+    "caller_services": "What services do you offer?",
+    "caller_price": "How much does a check up cost?",
+    "caller_nonsense": "My purple elephant ate the umbrella.",
+    "caller_appointment": "I would like to make an appointment.",
+    "caller_thanks": "Thank you very much.",
+    "caller_goodbye": "Goodbye.",
+}
+
+
+@cache
+def audio(name: str) -> bytes:
+    """A line as PCMU bytes."""
+    return (FOLDER / f"{name}.ulaw").read_bytes()

@@ -1,0 +1,169 @@
+"""
+The receptionist's process: a WebSocket server on a loopback address, one session a call.
+
+It ends when its standard input closes, so that it never outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Any
+
+from picows import (
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+from offhook.loopback.ear import Ear, Heard, Started
+from offhook.loopback.lines import audio
+from offhook.loopback.receptionist import Answer, answer_key, answer_speech, greeting
+from offhook.wires._wire import Out, PeerClose
+from offhook.wires.providers.loopback import Peer
+
+__all__ = ["serve"]
+
+POOL = 4  # ears kept for the next calls: building one takes 0.3 s
+
+
+class _Session(WSListener):
+    """One call's receptionist."""
+
+    def __init__(self, desk: _Desk, peer: Peer) -> None:
+        self._desk = desk
+        self._peer = peer
+        self._ear = desk.take_ear()
+        self._transport: WSTransport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._words = ""
+        self._told = ""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self._send(self._peer.opened(self._now()))
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+        self._desk.give_back(self._ear)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+            return
+        if frame.msg_type == WSMsgType.TEXT:
+            self._send(self._peer.receive(frame.get_payload_as_bytes(), self._now()))
+            self._listen()
+            self._answer_asked()
+        self._arm()
+
+    def _listen(self) -> None:
+        heard = bytes(self._peer.heard)
+        if not heard:
+            return
+        self._peer.heard.clear()
+        for found in self._ear.push(heard):
+            now = self._now()
+            if isinstance(found, Started):
+                self._send(self._peer.user_started(found.at_ms, now))
+            elif isinstance(found, Heard):
+                words = found.words if found.sure else "(not understood)"
+                self._send(self._peer.user_stopped(found.at_ms, words, now))
+                self._speak(answer_speech(found.words, found.sure))
+
+    def _answer_asked(self) -> None:
+        if self._peer.told:
+            self._told = self._peer.told[-1]
+            self._peer.told.clear()
+        while self._peer.asked:
+            asked = self._peer.asked.pop(0)
+            if asked == "greet":
+                self._speak(greeting())
+            elif "goodbye" in asked:
+                self._speak(Answer("goodbye"))
+            else:
+                self._speak(answer_key(self._told) or Answer("unknown"))
+
+    def _speak(self, answer: Answer) -> None:
+        tool = "hang_up" if answer.hang_up and "hang_up" in self._peer.tools else None
+        self._send(self._peer.speak(audio(answer.line), answer.text, self._now(), tool))
+
+    def _arm(self) -> None:
+        due = self._peer.deadline()
+        if due is None or self._timer is not None or self._transport is None:
+            return
+        self._timer = asyncio.get_running_loop().call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._send(self._peer.tick(self._now()))
+        self._arm()
+
+    def _send(self, out: list[Out]) -> None:
+        transport = self._transport
+        for message in out:
+            if transport is None:
+                return
+            if isinstance(message, PeerClose):
+                transport.send_close(message.code or 1000, message.reason)  # type: ignore[arg-type]
+                transport.disconnect()
+                return
+            transport.send(WSMsgType.TEXT, message)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class _Desk:
+    """The process: its ears, and who may come in."""
+
+    def __init__(self) -> None:
+        self._ears: list[Ear] = [Ear()]
+
+    def take_ear(self) -> Ear:
+        ear = self._ears.pop() if self._ears else Ear()
+        ear.reset()
+        return ear
+
+    def give_back(self, ear: Ear) -> None:
+        if len(self._ears) < POOL:
+            self._ears.append(ear)
+
+    def let_in(self, request: Any) -> Any:
+        peer = Peer()
+        refusal = peer.upgrade(request.path.decode("latin-1"), {})
+        if refusal is not None:
+            response = WSUpgradeResponse.create_error_response(refusal.status, refusal.body.encode())
+            return WSUpgradeResponseWithListener(response, None)
+        return _Session(self, peer)
+
+
+async def serve(port: int = 0, *, until_stdin_closes: bool = True) -> None:
+    """Serve on 127.0.0.1; prints the port as the first line."""
+    sock = socket.create_server(("127.0.0.1", port))
+    desk = _Desk()
+    server = await ws_create_server(desk.let_in, sock=sock)
+    sys.stdout.write(f"{sock.getsockname()[1]}\n")
+    sys.stdout.flush()
+    if until_stdin_closes:
+        loop = asyncio.get_running_loop()
+        closed = loop.create_future()
+
+        def look() -> None:
+            if not sys.stdin.buffer.read1(1024):
+                loop.remove_reader(sys.stdin)
+                closed.set_result(None)
+
+        loop.add_reader(sys.stdin, look)
+        await closed
+        server.close()
+    else:
+        await server.serve_forever()

@@ -1,0 +1,51 @@
+"""
+Changing between 8 kHz and the rates around it: a streaming 1:2 up-filter and an offline down-filter.
+
+The up-filter is a polyphase FIR with 32 taps a phase: 2 ms of delay, flat to 3.4 kHz, images below -60 dB
+(measured with tones in its test). Knows no wire.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Upsample2", "downsample_to_8k"]
+
+TAPS_PER_PHASE = 32
+
+
+def _low_pass(taps: int, cutoff: float, beta: float = 8.0) -> NDArray[np.float64]:
+    """A windowed sinc; ``cutoff`` as a share of the sampling rate."""
+    n = np.arange(taps) - (taps - 1) / 2
+    kernel: NDArray[np.float64] = 2 * cutoff * np.sinc(2 * cutoff * n) * np.kaiser(taps, beta)
+    return kernel / kernel.sum()
+
+
+class Upsample2:
+    """8 kHz to 16 kHz, one push after another; state is kept between them."""
+
+    def __init__(self) -> None:
+        kernel = _low_pass(2 * TAPS_PER_PHASE, 0.25) * 2
+        self._even = kernel[::2][::-1].copy()
+        self._odd = kernel[1::2][::-1].copy()
+        self._past = np.zeros(TAPS_PER_PHASE - 1)
+
+    def push(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Twice as many samples as went in."""
+        x = np.concatenate([self._past, samples.astype(np.float64)])
+        self._past = x[-(TAPS_PER_PHASE - 1) :]
+        out = np.empty(2 * len(samples))
+        out[::2] = np.convolve(x, self._even[::-1], "valid")
+        out[1::2] = np.convolve(x, self._odd[::-1], "valid")
+        return np.clip(np.rint(out), -32768, 32767).astype(np.int16)
+
+
+def downsample_to_8k(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
+    """A whole clip at 8 kHz; ``rate`` is 8000 or a multiple of it. Raises ValueError for others."""
+    factor, rest = divmod(rate, 8000)
+    if rest or factor < 1:
+        raise ValueError(f"{rate} Hz: wanted 8000 Hz or a multiple of it")
+    if factor == 1:
+        return samples
+    kernel = _low_pass(64 * factor + 1, 0.45 / factor)
+    filtered: NDArray[np.float64] = np.convolve(samples, kernel, "same")
+    return filtered[::factor]
