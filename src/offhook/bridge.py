@@ -322,9 +322,7 @@ class Bridge:
         self._dialled += 1
         self._do(v.DialProvider(attempt=self._dialled))
         began = self._began or 0.0
-        self._await(
-            "provider open", self._set.open_s, began, lambda at: self._fail("provider never opened", at)
-        )
+        self._await("provider open", self._set.open_s, began, lambda at: self._fail("provider never opened", at))
 
     def _on_dial_failed(self, event: v.DialFailed, now: float) -> None:
         self._drop_timer("provider open")
@@ -349,9 +347,7 @@ class Bridge:
         if self._provider.speaks_first == "us":
             self._configure(now)
         else:
-            self._await(
-                "first message", self._set.greeted_s, now, lambda at: self._fail("provider never greeted", at)
-            )
+            self._await("first message", self._set.greeted_s, now, lambda at: self._fail("provider never greeted", at))
 
     def _on_greeted(self, event: v.SessionGreeted, now: float) -> None:
         self._drop_timer("first message")
@@ -588,9 +584,7 @@ class Bridge:
         self._last_word_at = now
         self._drop_timer("answer")
         self._milestone("M11", "speech heard by the provider", now)
-        if self._greeting == "asked" and (
-            self._greeting_played_at is None or spoken_at < self._greeting_played_at
-        ):
+        if self._greeting == "asked" and (self._greeting_played_at is None or spoken_at < self._greeting_played_at):
             # said before the greeting could be heard: no reason to cut it short
             self._note("speech.early", ms_before_greeting=self._ms_before_greeting(spoken_at))
             return
@@ -618,9 +612,7 @@ class Bridge:
                 if not cut.item_id.startswith("line:"):
                     self._do(v.Truncate(cut.item_id, cut.content_index, cut.heard_ms))
         for cut in cuts:
-            self._barge_ins.append(
-                {"at": now, "item": cut.item_id, "heard_ms": cut.heard_ms, "sent_ms": cut.sent_ms}
-            )
+            self._barge_ins.append({"at": now, "item": cut.item_id, "heard_ms": cut.heard_ms, "sent_ms": cut.sent_ms})
             self._note(
                 "barge-in", item=cut.item_id, heard_ms=cut.heard_ms, sent_ms=cut.sent_ms,
                 proven_by=self._playback.proven,
@@ -642,9 +634,7 @@ class Bridge:
             self._drop_timer("goodbye", "goodbye audio")
             self._note("goodbye.withdrawn", spoke_ms=round(spoke_s * 1000))
         if self._ending is None and not self._goodbye:
-            self._await(
-                "answer", self._set.answer_s, now, lambda at: self._fail("the agent never answered", at)
-            )
+            self._await("answer", self._set.answer_s, now, lambda at: self._fail("the agent never answered", at))
 
     def _on_response_started(self, event: v.ResponseStarted, now: float) -> None:
         self._response = event.response_id
@@ -680,9 +670,7 @@ class Bridge:
         if self._failed_responses >= self._set.max_failed_responses or self._greeting == "asked":
             self._fail(f"responses fail: {event.reason or event.status}", now)
         elif self._ending is None and not self._goodbye:
-            self._await(
-                "answer", self._set.answer_s, now, lambda at: self._fail("the agent never answered", at)
-            )
+            self._await("answer", self._set.answer_s, now, lambda at: self._fail("the agent never answered", at))
 
     def _ask(self, now: float, instructions: str | None = None) -> None:
         self._do(v.AskResponse(instructions=instructions))
@@ -751,11 +739,7 @@ class Bridge:
             return
         # by mark, or by the clock with a second of grace where marks are lost
         grace = 1.0 if self._heard_any_mark else 0.3
-        when = (
-            min(self._timers["goodbye"][0], self._playback.idle_at() + grace)
-            if "goodbye" in self._timers
-            else now
-        )
+        when = min(self._timers["goodbye"][0], self._playback.idle_at() + grace) if "goodbye" in self._timers else now
         self._timer("goodbye", when, self._goodbye_heard)
 
     def _goodbye_heard(self, now: float) -> None:

@@ -271,9 +271,7 @@ def _read_toml(path: Path, problems: list[str]) -> dict[str, tuple[Any, str]]:
     found: dict[str, tuple[Any, str]] = {}
     for section, keys in data.items():
         if not isinstance(keys, dict):
-            problems.append(
-                f"{path.name}: {section} stands outside a section; wanted [section] and key = value"
-            )
+            problems.append(f"{path.name}: {section} stands outside a section; wanted [section] and key = value")
             continue
         for key, value in keys.items():
             name = f"{section}.{key}"
@@ -328,9 +326,8 @@ _NOT_SETTINGS = {"OFFHOOK_DEBUG"}
 
 def _check_environment(env: Mapping[str, str], problems: list[str]) -> None:
     known = {spec.variable for spec in SPECS} | _NOT_SETTINGS
-    for key in env:
-        if key.startswith("OFFHOOK_") and key not in known:
-            problems.append(f"{key}: no such setting (environment){_env_hint(key)}")
+    strange = [key for key in env if key.startswith("OFFHOOK_") and key not in known]
+    problems += [f"{key}: no such setting (environment){_env_hint(key)}" for key in strange]
 
 
 def _env_hint(key: str) -> str:

@@ -128,9 +128,7 @@ class Playback:
             heard = _played(item, position)
             if heard < item.n_bytes:
                 item.cut_at_ms = heard // 8
-                cuts.append(
-                    Cut(item.item_id, item.response_id, item.content_index, heard // 8, item.n_bytes // 8)
-                )
+                cuts.append(Cut(item.item_id, item.response_id, item.content_index, heard // 8, item.n_bytes // 8))
         self._playing.clear()
         self._flushed.update(self._marks)
         self._marks.clear()

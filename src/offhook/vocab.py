@@ -69,9 +69,7 @@ class ProviderTraits(Struct, frozen=True):
 
     name: str
     speaks_first: Literal["provider", "us"]
-    echoes_session: (
-        bool  # repeats what it applied; False: "unconfirmed" after the deadline, byte ratios decide
-    )
+    echoes_session: bool  # repeats what it applied; False: "unconfirmed" after the deadline, byte ratios decide
     turn_events: bool  # reports SpeechStarted and responses; False: full duplex
     cancels_itself: bool  # stops its own response when the caller speaks
     truncates: bool  # takes Truncate(heard_ms)

@@ -137,9 +137,7 @@ class Journal:
         seen: Mapping[str, Any]
         try:
             seen = redactor(data, binary=binary)
-        except (
-            Exception
-        ) as error:  # a redactor that fails must not let the message through, nor end the writer
+        except Exception as error:  # a redactor that fails must not let the message through, nor end the writer
             return {"ch": int(channel), "bytes": len(data), "redactor_failed": type(error).__name__}
         self._rare[channel] += 1
         if self._rare[channel] > MAX_RARE:

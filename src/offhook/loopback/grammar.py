@@ -46,9 +46,7 @@ def _jsgf() -> str:
     for intent, phrases in PHRASES.items():
         rules.append(f"<{intent}> = {' | '.join(phrases)};")
         names.append(f"<{intent}>")
-    return (
-        "#JSGF V1.0;\ngrammar desk;\npublic <desk> = " + " | ".join(names) + ";\n" + "\n".join(rules) + "\n"
-    )
+    return "#JSGF V1.0;\ngrammar desk;\npublic <desk> = " + " | ".join(names) + ";\n" + "\n".join(rules) + "\n"
 
 
 JSGF = _jsgf()
@@ -64,10 +62,7 @@ def _expand(phrase: str) -> list[str]:
 
 
 _INTENTS: Mapping[str, str] = {
-    wording: intent
-    for intent, phrases in PHRASES.items()
-    for phrase in phrases
-    for wording in _expand(phrase)
+    wording: intent for intent, phrases in PHRASES.items() for phrase in phrases for wording in _expand(phrase)
 }
 
 

@@ -7,6 +7,7 @@ It ends when its standard input closes, so that it never outlives the process th
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from typing import Any
@@ -158,7 +159,7 @@ async def serve(port: int = 0, *, until_stdin_closes: bool = True) -> None:
         closed = loop.create_future()
 
         def look() -> None:
-            if not sys.stdin.buffer.read1(1024):
+            if not os.read(sys.stdin.fileno(), 1024):
                 loop.remove_reader(sys.stdin)
                 closed.set_result(None)
 

@@ -32,7 +32,8 @@ def _encode_all() -> NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    table: NDArray[np.uint8] = (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    return table
 
 
 _TO_PCMU = _encode_all()
@@ -40,7 +41,8 @@ _TO_PCMU = _encode_all()
 
 def decode(pcmu: bytes) -> NDArray[np.int16]:
     """Samples of PCMU bytes, 16-bit."""
-    return _TO_LINEAR[np.frombuffer(pcmu, dtype=np.uint8)]
+    samples: NDArray[np.int16] = _TO_LINEAR[np.frombuffer(pcmu, dtype=np.uint8)]
+    return samples
 
 
 def encode(samples: NDArray[np.int16]) -> bytes:

@@ -17,7 +17,8 @@ def _low_pass(taps: int, cutoff: float, beta: float = 8.0) -> NDArray[np.float64
     """A windowed sinc; ``cutoff`` as a share of the sampling rate."""
     n = np.arange(taps) - (taps - 1) / 2
     kernel: NDArray[np.float64] = 2 * cutoff * np.sinc(2 * cutoff * n) * np.kaiser(taps, beta)
-    return kernel / kernel.sum()
+    normed: NDArray[np.float64] = kernel / kernel.sum()
+    return normed
 
 
 class Upsample2:

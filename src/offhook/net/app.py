@@ -42,9 +42,7 @@ def make_app(host: Host, paths: Paths) -> Starlette:
             path_qs = request.scope["raw_path"].decode("latin-1")
             if request.scope["query_string"]:
                 path_qs += "?" + request.scope["query_string"].decode("latin-1")
-            headers = [
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw
-            ]
+            headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
             answer = handler(request.method, path_qs, headers, body)
             return Response(answer.body, answer.status, media_type=answer.content_type)
 
@@ -58,9 +56,7 @@ def make_app(host: Host, paths: Paths) -> Starlette:
         return JSONResponse({"ok": True, "calls": len(host.calls)})
 
     async def readyz(request: Request) -> Response:
-        return JSONResponse(
-            {"ready": not host.draining, "calls": len(host.calls)}, 503 if host.draining else 200
-        )
+        return JSONResponse({"ready": not host.draining, "calls": len(host.calls)}, 503 if host.draining else 200)
 
     async def metrics(request: Request) -> Response:
         return Response(host.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -20,7 +20,7 @@ from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
 from offhook.net.clock import Clock, Handle
 from offhook.net.sockets import Socket
-from offhook.wires._wire import LocalProtocolError, ProviderLeg, Violation
+from offhook.wires._wire import ConnectRequest, LocalProtocolError, ProviderLeg, Violation
 
 __all__ = ["Call", "CarrierLeg", "Recorder", "Shell"]
 
@@ -78,12 +78,14 @@ class Call:
         clock: Clock,
         bridge: Bridge,
         provider_leg: ProviderLeg,
+        connect_request: ConnectRequest,
         journal: Journal,
         recorder: Recorder | None = None,
     ) -> None:
         self.name = name
         self.bridge = bridge
         self.journal = journal
+        self.connect_request = connect_request
         self.started_at = clock.now()
         self.ended: v.EndCall | None = None
         self.stream_id: str | None = None
@@ -229,6 +231,10 @@ class Call:
             text=str(error)[:200] if isinstance(error, LocalProtocolError) else "",
         )
         self._abandon(f"defect: {type(error).__name__} in {where.name}", now)
+
+    def abandon(self, why: str) -> None:
+        """End the call now, without its peers' consent."""
+        self._abandon(why, self._now())
 
     def _abandon(self, why: str, now: float) -> None:
         if self.ended is not None:

@@ -85,9 +85,7 @@ async def dial(
             return await attempt.run()
     except TimeoutError:
         attempt.abandon()
-        raise DialError(
-            attempt.phase, f"{attempt.phase}: no answer within {timeout_s:g} s", retryable=True
-        ) from None
+        raise DialError(attempt.phase, f"{attempt.phase}: no answer within {timeout_s:g} s", retryable=True) from None
     except BaseException:
         attempt.abandon()
         raise
@@ -232,9 +230,7 @@ def _refused(host: str, error: WSHandshakeError) -> DialError:
         cause = f"upgrade: {host} redirects ({status}); not followed, the key would go to another host"
     else:
         cause = f"upgrade: {host} answered {status} instead of 101{said}"
-    return DialError(
-        "upgrade", cause, status=status, body=body, retryable=status in (429, 500, 502, 503, 504)
-    )
+    return DialError("upgrade", cause, status=status, body=body, retryable=status in (429, 500, 502, 503, 504))
 
 
 def _split(url: str) -> tuple[str, int, bool, str, str]:

@@ -207,10 +207,10 @@ class Host:
                 self._lines,
             ),
             provider_leg=leg,
+            connect_request=self._provider.connect_request(session),
             journal=journal,
             recorder=self._recorder(asked.call_sid, now) if self._recorder else None,
         )
-        call.connect_request = self._provider.connect_request(session)
         self.calls[asked.call_sid] = call
         self._facts[asked.call_sid] = facts
         self._idle.clear()
@@ -218,9 +218,7 @@ class Host:
         log.info("call started", extra={"call": call.name, "provider": self._provider.NAME})
         return call
 
-    def after_stream(
-        self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes
-    ) -> Answer:
+    def after_stream(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """What follows the stream: nothing where the end was wanted, else the spoken fallback."""
         try:
             asked = self._authentic(method, path_qs, headers, body)
@@ -233,9 +231,7 @@ class Host:
             how, _ = self._outcomes.pop(asked.call_sid, ("broken", 0.0))
         return Answer(200, self.carrier.after(self.carrier_settings, how))
 
-    def stream_status(
-        self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes
-    ) -> Answer:
+    def stream_status(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """The carrier's own word about a stream, kept in the call's record."""
         try:
             asked = self._authentic(method, path_qs, headers, body)
@@ -320,11 +316,7 @@ class Host:
             await client.dial(request, call.provider, on_phase=on_phase, **self._dial_options)
         except client.DialError as error:
             self.metrics.dial_failed(error.phase)
-            call.feed(
-                v.DialFailed(
-                    phase=error.phase, cause=str(error), status=error.status, retryable=error.retryable
-                )
-            )
+            call.feed(v.DialFailed(phase=error.phase, cause=str(error), status=error.status, retryable=error.retryable))
 
     def stop_dialling(self, call: Call) -> None:
         task = self._dials.pop(call.name, None)
@@ -339,9 +331,7 @@ class Host:
     async def _hang_up(self, call: Call) -> None:
         request = self.carrier.end_call(self.carrier_settings, call.name)
         result = await rest.send(request)
-        call.journal.note(
-            "rest.result", self._clock.now(), done=result.done, status=result.status, code=result.code
-        )
+        call.journal.note("rest.result", self._clock.now(), done=result.done, status=result.status, code=result.code)
         call.feed(v.HangUpFinished(ok=result.done, detail=result.detail))
 
     def ended(self, call: Call, end: v.EndCall) -> None:
@@ -436,9 +426,7 @@ class _NewStream:
     def opened(self, socket: Socket) -> None:
         self.socket = socket
         clock = self._host.clock
-        self._timer = clock.call_at(
-            clock.now() + self._host.start_timeout_s, lambda: self.give_up("no start in time")
-        )
+        self._timer = clock.call_at(clock.now() + self._host.start_timeout_s, lambda: self.give_up("no start in time"))
 
     def text(self, data: bytes) -> None:
         if self._adopted is not None:

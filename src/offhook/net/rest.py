@@ -24,9 +24,7 @@ async def send(
 ) -> RestResult:
     """Carry out ``request``. Never raises for what the network or the carrier does."""
     try:
-        async with httpx2.AsyncClient(
-            timeout=timeout_s, follow_redirects=False, transport=transport
-        ) as client:
+        async with httpx2.AsyncClient(timeout=timeout_s, follow_redirects=False, transport=transport) as client:
             answer = await client.request(
                 request.method,
                 request.url,

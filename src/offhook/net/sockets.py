@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -53,7 +53,7 @@ class Listener(Protocol):
     def resumed(self) -> None: ...
 
 
-class Socket(WSListener):  # type: ignore[misc]  # picows carries no usable types
+class Socket(WSListener):
     """
     One open WebSocket.
 
@@ -89,7 +89,7 @@ class Socket(WSListener):  # type: ignore[misc]  # picows carries no usable type
         self._code, self._reason = code, reason
         self.send = self._unsendable
         # a control frame holds 125 bytes, two of them the code
-        transport.send_close(code, reason.encode()[:123].decode(errors="ignore"))
+        transport.send_close(cast(WSCloseCode, code), reason.encode()[:123].decode(errors="ignore"))
         self._closing = asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self._drop)
 
     def abort(self, code: int, reason: str) -> None:
@@ -169,7 +169,7 @@ class Socket(WSListener):  # type: ignore[misc]  # picows carries no usable type
             self._code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
             self._reason = payload[2:].decode(errors="replace")
             # echo the code (RFC 6455, 5.5.1); 1005 stands for "none" and is never sent
-            transport.send_close(self._code if len(payload) >= 2 else WSCloseCode.OK, "")
+            transport.send_close(cast(WSCloseCode, self._code if len(payload) >= 2 else 1000), "")
         self.send = self._unsendable
         self._drop(gracefully=True)
 
@@ -197,7 +197,7 @@ class Socket(WSListener):  # type: ignore[misc]  # picows carries no usable type
             if handshake is not None and handshake.sent is not None:
                 # picows itself refused the frame (masking, size): the fault is the peer's, the close ours
                 self._by = "us"
-                self._code, self._reason = int(handshake.sent.code), handshake.sent.reason or ""
+                self._code, self._reason = cast(int, handshake.sent.code), handshake.sent.reason or ""
             else:
                 self._by = "nobody"
         self._listener.closed(self._code, self._reason, self._by)

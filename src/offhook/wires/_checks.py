@@ -13,9 +13,7 @@ from offhook.wires._wire import Fact, SettingProblem
 __all__ = ["check_key", "check_name", "check_url"]
 
 
-def check_key(
-    key: str, *, env: str, prefix: str, others: Mapping[str, str], source: Fact[str]
-) -> list[SettingProblem]:
+def check_key(key: str, *, env: str, prefix: str, others: Mapping[str, str], source: Fact[str]) -> list[SettingProblem]:
     """What is wrong with an API key, its value never shown."""
 
     def problem(got: str, fix: str) -> list[SettingProblem]:
@@ -93,8 +91,6 @@ def is_loopback(host: str) -> bool:
         return False  # a name
 
 
-def _problem(
-    setting: str, got: str, wanted: str, fix: str, fact: Fact[str] | Fact[tuple[str, ...]]
-) -> SettingProblem:
+def _problem(setting: str, got: str, wanted: str, fix: str, fact: Fact[str] | Fact[tuple[str, ...]]) -> SettingProblem:
     source = f"{fact.source}, read {fact.checked}"
     return SettingProblem(setting=setting, got=got, wanted=wanted, fix=fix, source=source)

@@ -57,10 +57,7 @@ class Violation(Struct, frozen=True):
         who = "we sent" if self.by == "us" else "the peer sent"
         where = f" with field '{self.field}'" if self.field else ""
         code = f" [{self.code}]" if self.code else ""
-        return (
-            f"{self.wire}: {who} {self.message}{where}: "
-            f"got {self.got}, wanted {self.wanted}{code} ({self.source})"
-        )
+        return f"{self.wire}: {who} {self.message}{where}: got {self.got}, wanted {self.wanted}{code} ({self.source})"
 
 
 class LocalProtocolError(Exception):

@@ -309,9 +309,7 @@ def answer(
     without them the carrier asks ``after_path``, and the answer depends on how the stream ended.
     """
     given = {"token": token, **(parameters or {})}
-    children = [
-        _element("Parameter", {"name": name, "value": _fit(name, value)}) for name, value in given.items()
-    ]
+    children = [_element("Parameter", {"name": name, "value": _fit(name, value)}) for name, value in given.items()]
     stream = _element(
         "Stream",
         {"url": settings.stream_url, "statusCallback": settings.public_url + settings.status_path},
@@ -493,9 +491,7 @@ class Leg:
             if type(message) is Start:
                 return self._broken("start", None, "a second start", "one start a stream")
             self._counts["other_stream"] += 1
-            return self._broken(
-                _tag(message), "streamSid", f"{sid[:40]!r}", f"{self.stream_id!r}, as in start"
-            )
+            return self._broken(_tag(message), "streamSid", f"{sid[:40]!r}", f"{self.stream_id!r}, as in start")
         number = getattr(message, "sequenceNumber", None)
         if number is not None:
             self._count(number)
@@ -603,9 +599,7 @@ class Leg:
             except (msgspec.MsgspecError, RecursionError) as again:
                 error = again
         where = re.search(r"`\$\.?([^`]*)`", str(error))
-        return self._broken(
-            event, where[1] or None if where else None, str(error)[:120], "the documented shape"
-        )
+        return self._broken(event, where[1] or None if where else None, str(error)[:120], "the documented shape")
 
     def _mend(self, event: str, decoded: dict[str, Any]) -> dict[str, Any]:
         """Rename near misses of documented fields, each recorded as the violation it is."""
@@ -618,9 +612,7 @@ class Leg:
             body["payload"] = Raw(_json.encode(body["payload"]))
         return mended
 
-    def _rename(
-        self, event: str, prefix: str, wanted: Sequence[str], given: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _rename(self, event: str, prefix: str, wanted: Sequence[str], given: dict[str, Any]) -> dict[str, Any]:
         renamed = dict(given)
         for name in wanted:
             if name in renamed:

@@ -237,7 +237,7 @@ class Leg:
 
 def _status(value: object) -> Literal["completed", "cancelled", "failed", "incomplete"]:
     if value == "completed" or value == "cancelled":
-        return value  # type: ignore[return-value]  # narrowed by the comparison
+        return value
     return "failed"
 
 
@@ -351,9 +351,7 @@ class Peer:
     def user_started(self, at_ms: int, now: float) -> list[Out]:
         self._ids += 1
         item = f"caller_{self._ids}"
-        out: list[Out] = [
-            self._event("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=item)
-        ]
+        out: list[Out] = [self._event("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=item)]
         return out + (self._cancel("turn_detected") if self.response is not None else [])
 
     def user_stopped(self, at_ms: int, transcript: str, now: float) -> list[Out]:
@@ -378,17 +376,13 @@ class Peer:
             for at in range(0, len(pcmu), step)
         ]  # fmt: skip
         self._queue.append(self._event("response.output_audio.done", **common))
-        self._queue.append(
-            self._event("response.output_audio_transcript.done", **common, transcript=transcript)
-        )
+        self._queue.append(self._event("response.output_audio_transcript.done", **common, transcript=transcript))
         if tool is not None:
             self._queue.append(
                 self._event("response.function_call_arguments.done", response_id=self.response,
                             item_id=f"call_{self._ids}", call_id=f"call_{self._ids}", name=tool, arguments="{}")
             )  # fmt: skip
-        self._queue.append(
-            self._event("response.done", response={"id": self.response, "status": "completed"})
-        )
+        self._queue.append(self._event("response.done", response={"id": self.response, "status": "completed"}))
         self._due = now
         return [self._event("response.created", response={"id": self.response}), *self.tick(now)]
 
@@ -398,9 +392,7 @@ class Peer:
         self._due = None
         details = {"type": "cancelled", "reason": why}
         return [
-            self._event(
-                "response.done", response={"id": response, "status": "cancelled", "status_details": details}
-            )
+            self._event("response.done", response={"id": response, "status": "cancelled", "status_details": details})
         ]
 
     def deadline(self) -> float | None:

@@ -338,9 +338,7 @@ class Leg:
         if kind in _HARMLESS:
             return v.Harmless(leg=v.Leg.PROVIDER, tag=kind)
         if kind in _BETA_NAMES.value:
-            self.violations.append(
-                _violation(kind, "type", f"'{kind}' of the beta shape", "the GA name", by="peer")
-            )
+            self.violations.append(_violation(kind, "type", f"'{kind}' of the beta shape", "the GA name", by="peer"))
         return v.Unknown(leg=v.Leg.PROVIDER, tag=kind[:80])
 
     def _on_created(self, message: dict[str, Any]) -> v.Event:
@@ -365,9 +363,7 @@ class Leg:
 
     def _on_caller_delta(self, message: dict[str, Any]) -> v.Event:
         item_id = str(message["item_id"])
-        self._caller_text[item_id] = (self._caller_text.get(item_id, "") + str(message.get("delta", "")))[
-            :4000
-        ]
+        self._caller_text[item_id] = (self._caller_text.get(item_id, "") + str(message.get("delta", "")))[:4000]
         return v.CallerTranscript(item_id=item_id, text=self._caller_text[item_id], final=False)
 
     def _on_done(self, message: dict[str, Any]) -> v.Event:
@@ -395,9 +391,7 @@ class Leg:
         if self._update_id is not None and error.get("event_id") == self._update_id:
             return v.SessionRejected(field=field, code=code, message=text)
         benign = code in BENIGN_CODES.value or any(part in text for part in BENIGN_TEXTS.value)
-        return v.ProviderError(
-            code=code, message=text, field=field, benign=benign, fatal=code in FATAL_CODES.value
-        )
+        return v.ProviderError(code=code, message=text, field=field, benign=benign, fatal=code in FATAL_CODES.value)
 
     def _broken(self, message: str, field: str | None, got: str, wanted: str) -> v.Event:
         violation = _violation(message, field, got, wanted, by="peer")
@@ -444,9 +438,7 @@ class Leg:
 
     def _truncate(self, command: v.Truncate) -> dict[str, Any]:
         if command.heard_ms < 0:
-            raise self._local(
-                "conversation.item.truncate", "audio_end_ms", str(command.heard_ms), "0 or more"
-            )
+            raise self._local("conversation.item.truncate", "audio_end_ms", str(command.heard_ms), "0 or more")
         # "Audio content of Xms is already shorter than Yms": never past what was received
         received_ms = self._received_bytes.get(command.item_id, 0) // 8
         return {
@@ -477,9 +469,7 @@ class Leg:
             return {"not_an_object": type(message).__name__}
         kind = message.get("type")
         for name in ("audio", "delta"):
-            if isinstance(message.get(name), str) and (
-                name == "audio" or kind == "response.output_audio.delta"
-            ):
+            if isinstance(message.get(name), str) and (name == "audio" or kind == "response.output_audio.delta"):
                 message[name] = f"<{len(message[name])} characters>"
         message.pop("obfuscation", None)
         return message
@@ -560,7 +550,5 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _violation(
-    message: str, field: str | None, got: str, wanted: str, *, by: Literal["us", "peer"]
-) -> Violation:
+def _violation(message: str, field: str | None, got: str, wanted: str, *, by: Literal["us", "peer"]) -> Violation:
     return Violation(wire=NAME, message=message, field=field, got=got, wanted=wanted, source=_SDK, by=by)

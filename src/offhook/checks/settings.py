@@ -1,0 +1,215 @@
+"""
+Whether the settings can work: everything that is known without a call, each problem with its fix.
+
+Needs no network. ``serve`` refuses to start on what this finds; ``offhook check settings`` prints it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import ipaddress
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from offhook.agent.prompt import NAMES, unknown_placeholders
+from offhook.media.lines import LineError, spoken_lines
+from offhook.settings import Settings
+from offhook.vocab import ToolSpec
+from offhook.wires._checks import is_loopback
+from offhook.wires._wire import SettingProblem
+from offhook.wires.carriers.twilio import CarrierSettings
+
+__all__ = ["PROVIDERS", "carrier_settings", "instructions", "problems", "provider_module", "session_settings"]
+
+PROVIDERS = ("openai", "xai", "loopback")
+
+HANG_UP = ToolSpec(
+    name="hang_up",
+    description=(
+        "End the phone call. Use it when the caller asks to end the call, or says goodbye and nothing is left to do. "
+        "Say a short goodbye before."
+    ),
+    parameters={"type": "object", "properties": {}, "additionalProperties": False},
+)
+
+
+def provider_module(name: str) -> ModuleType:
+    """The wire of a provider."""
+    return importlib.import_module(f"offhook.wires.providers.{name}")
+
+
+def problems(settings: Settings) -> list[SettingProblem]:
+    """Everything that cannot work; empty when ``serve`` may start."""
+    found = _provider(settings) or _wire(settings)
+    return [*found, *_agent(settings), *_public_url(settings), *_carrier(settings), *_lines(settings)]
+
+
+def _problem(settings: Settings, name: str, got: str, wanted: str, fix: str) -> SettingProblem:
+    return SettingProblem(setting=name, got=f"{got} ({settings.origin(name)})", wanted=wanted, fix=fix, source="")
+
+
+def _usable_keys(settings: Settings) -> list[str]:
+    return [
+        name
+        for name in PROVIDERS
+        if provider_module(name).KEY_ENV and settings[f"provider.{name}_key"].reveal().strip()
+    ]
+
+
+def _provider(settings: Settings) -> list[SettingProblem]:
+    name = settings["provider.name"]
+    wanted = "openai, xai (alias grok) or loopback"
+    if name in PROVIDERS:
+        return []
+    if name:
+        return [_problem(settings, "provider.name", repr(name), wanted, "choose one of these")]
+    keys = _usable_keys(settings)
+    if len(keys) == 1:
+        env = provider_module(keys[0]).KEY_ENV
+        fix = f'there is a key for {keys[0]} ({env}): write name = "{keys[0]}" under [provider] in offhook.toml'
+    elif keys:
+        fix = f"there are keys for {' and '.join(keys)}: choose one under [provider] in offhook.toml"
+    else:
+        fix = "set OPENAI_API_KEY or XAI_API_KEY and choose, or try `offhook demo`, which needs no key"
+    return [_problem(settings, "provider.name", "nothing", f"{wanted}; there is no default", fix)]
+
+
+def session_settings(settings: Settings, instructions_text: str = "") -> Any:
+    """The provider's own settings struct; only for a provider that is known."""
+    module = provider_module(settings["provider.name"])
+    given: dict[str, Any] = {
+        "api_key": settings[f"provider.{module.NAME}_key"].reveal() if module.KEY_ENV else "",
+        "instructions": instructions_text,
+        "tools": (HANG_UP,) if settings["agent.hang_up"] else (),
+        "language": settings["agent.language"] or None,
+        "allow_unlisted": settings["provider.allow_unlisted"],
+    }
+    for name in ("model", "voice", "url"):
+        if settings[f"provider.{name}"]:
+            given[name] = settings[f"provider.{name}"]
+    return module.SessionSettings(**given)
+
+
+def _wire(settings: Settings) -> list[SettingProblem]:
+    module = provider_module(settings["provider.name"])
+    found: list[SettingProblem] = module.check(session_settings(settings))
+    return [_with_origin(settings, module, problem) for problem in found]
+
+
+def _with_origin(settings: Settings, module: ModuleType, problem: SettingProblem) -> SettingProblem:
+    name = problem.setting if problem.setting != "provider.key" else f"provider.{module.NAME}_key"
+    got = f"{problem.got} ({settings.origin(name)})" if name in settings.values else problem.got
+    return SettingProblem(problem.setting, got, problem.wanted, problem.fix, problem.source)
+
+
+def instructions(settings: Settings) -> str:
+    """The instructions as text. Raises OSError or UnicodeDecodeError when their file cannot be read."""
+    path = settings.path("agent.instructions_file")
+    return path.read_text(encoding="utf-8") if path is not None else str(settings["agent.instructions"])
+
+
+def _agent(settings: Settings) -> list[SettingProblem]:
+    if settings["agent.instructions"] and settings["agent.instructions_file"]:
+        return [
+            _problem(
+                settings, "agent.instructions_file", "a file and agent.instructions", "one of the two", "remove one"
+            )
+        ]
+    try:
+        text = instructions(settings)
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not UTF-8"
+        path = settings.path("agent.instructions_file")
+        return [
+            _problem(
+                settings, "agent.instructions_file", f"{path}: {why}", "a text file", "write it, or correct the path"
+            )
+        ]
+    names = ", ".join((*NAMES, "webhook.NAME"))
+    return [
+        _problem(settings, where, f"{{{{{name}}}}}", f"one of {names}", "correct the placeholder")
+        for where, given in (("agent.instructions", text), ("agent.greeting", settings["agent.greeting"]))
+        for name in unknown_placeholders(given)
+    ]
+
+
+def _public_url(settings: Settings) -> list[SettingProblem]:
+    url = settings["server.public_url"]
+    name = "server.public_url"
+    wanted = "https:// and a public host name, as the carrier shall dial it"
+    parts = urlsplit(url)
+    open_here = settings["carrier.auth"] == "none" and is_loopback(settings["server.host"])
+    if not url:
+        if open_here:
+            return []
+        return [_problem(settings, name, "nothing", wanted, "start a tunnel and write its address here")]
+    try:
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return [_problem(settings, name, repr(url[:80]), wanted, "correct the port")]
+    del port
+    if parts.scheme == "http" and open_here and is_loopback(host):
+        return []
+    if parts.scheme != "https" or not host:
+        return [_problem(settings, name, repr(url[:80]), wanted, "the carrier speaks TLS only: use https://")]
+    if parts.username is not None or parts.query or parts.fragment:
+        return [_problem(settings, name, "a URL with credentials, query or fragment", wanted, "remove them")]
+    if _private(host):
+        return [_problem(settings, name, f"{host}, which only this network knows", wanted, "use a tunnel's address")]
+    return []
+
+
+def _private(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        last = host.rstrip(".").rpartition(".")[2].lower()
+        return "." not in host.rstrip(".") or last in ("local", "internal", "lan", "localdomain", "localhost")
+
+
+def _carrier(settings: Settings) -> list[SettingProblem]:
+    found = []
+    if settings["carrier.auth"] == "none" and not is_loopback(settings["server.host"]):
+        got = f"none while listening on {settings['server.host']}"
+        fix = 'write auth = "signature", or host = "127.0.0.1"'
+        found.append(_problem(settings, "carrier.auth", got, "none for loopback addresses only", fix))
+    token = settings["carrier.auth_token"].reveal()
+    if settings["carrier.auth"] == "signature" and not token.strip() and not settings["carrier.shared_key"]:
+        fix = "set TWILIO_AUTH_TOKEN (Twilio console, Account info) in the environment or in .env"
+        wanted = "the Auth Token that signatures are made with"
+        found.append(_problem(settings, "carrier.auth_token", "nothing", wanted, fix))
+    elif token != token.strip() or token in ("None", "null"):
+        fix = "set TWILIO_AUTH_TOKEN to the token alone"
+        found.append(_problem(settings, "carrier.auth_token", "white space or the text None", "the Auth Token", fix))
+    sid = settings["carrier.account_sid"]
+    if sid and not (sid.startswith("AC") and len(sid) == 34):
+        fix = "copy Account SID from the Twilio console; an SK… key goes into TWILIO_API_KEY"
+        found.append(_problem(settings, "carrier.account_sid", repr(sid[:6] + "…"), "AC and 32 hex digits", fix))
+    return found
+
+
+def carrier_settings(settings: Settings, public_url: str) -> CarrierSettings:
+    """The carrier's own settings struct."""
+    given: dict[str, Any] = {}
+    if settings["carrier.fallback_say"]:
+        given["fallback_say"] = settings["carrier.fallback_say"]
+    key_id, key = settings["carrier.shared_key_id"], settings["carrier.shared_key"].reveal()
+    return CarrierSettings(
+        public_url=public_url.rstrip("/"),
+        auth=settings["carrier.auth"],
+        auth_token=settings["carrier.auth_token"].reveal(),
+        shared_keys={key_id: key} if key_id and key else {},
+        account_sid=settings["carrier.account_sid"],
+        api_key_sid=settings["carrier.api_key"],
+        api_key_secret=settings["carrier.api_secret"].reveal(),
+        **given,
+    )
+
+
+def _lines(settings: Settings) -> list[SettingProblem]:
+    try:
+        spoken_lines(settings.path("record.lines_dir"))
+    except LineError as error:
+        return [_problem(settings, "record.lines_dir", str(error), "WAV files", "correct the file")]
+    return []

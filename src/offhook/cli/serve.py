@@ -1,0 +1,369 @@
+"""``offhook serve``: put the parts together and answer the phone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import platform
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from offhook import __version__
+from offhook import vocab as v
+from offhook.bridge import BridgeSettings
+from offhook.checks import settings as judge
+from offhook.evidence.journal import JournalDir
+from offhook.evidence.redact import Sieve
+from offhook.media.lines import spoken_lines
+from offhook.net.app import Paths, make_app
+from offhook.net.client import choose_proxy
+from offhook.net.clock import LoopClock
+from offhook.net.host import Host, Limits
+from offhook.net.metrics import Metrics
+from offhook.net.server import Server
+from offhook.net.sockets import Limits as SocketLimits
+from offhook.settings import Settings, shown
+from offhook.wires.carriers import twilio
+
+__all__ = ["Serving", "data_dir", "run"]
+
+log = logging.getLogger("offhook")
+
+
+def data_dir(settings: Settings) -> Path:
+    """Where records go."""
+    chosen = settings.path("record.dir")
+    if chosen is not None:
+        return chosen
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "offhook" / "calls"
+
+
+def banner(settings: Settings, session: Any, label: str, public_url: str, port: int) -> list[str]:
+    """What is running, and where each value came from."""
+
+    def row(name: str, value: str, origin: str) -> str:
+        return f"  {name:<12} {value}  [{origin}]"
+
+    def own(name: str, value: str) -> tuple[str, str]:
+        given = settings[name]
+        return (str(given), settings.origin(name)) if given else (value, "default of the provider")
+
+    name = settings["provider.name"]
+    model, voice, url = (
+        own("provider.model", session.model),
+        own("provider.voice", session.voice),
+        own("provider.url", session.url),
+    )
+    lines = [
+        f"offhook {__version__}",
+        row("provider", label, settings.origin("provider.name")),
+        row("model", *model),
+        row("voice", *voice),
+        row("endpoint", *url),
+    ]
+    if session.api_key:
+        lines.append(row("key", shown(settings[f"provider.{name}_key"]), settings.origin(f"provider.{name}_key")))
+    auth = settings["carrier.auth"]
+    lines += [
+        row("public URL", public_url, settings.origin("server.public_url")),
+        row("webhook", public_url + "/twilio/voice", "set this at the carrier's number"),
+        row("signatures", "checked" if auth == "signature" else "NOT CHECKED (loopback only)",
+            settings.origin("carrier.auth")),
+        row("call end", "by REST" if judge.carrier_settings(settings, public_url).rest_credentials else
+            "by closing the stream (31921 in Twilio's debugger is expected)", "TWILIO_ACCOUNT_SID and token"),
+        row("records", str(data_dir(settings)), settings.origin("record.dir")),
+        row("listening", f"{settings['server.host']}:{port}", settings.origin("server.port")),
+    ]  # fmt: skip
+    return lines
+
+
+class Live:
+    """What happens in calls, on standard output: for people, or as JSON lines."""
+
+    def __init__(self, how: str) -> None:
+        self._json = how == "json"
+
+    def say(self, what: str, **data: Any) -> None:
+        if self._json:
+            sys.stdout.write(json.dumps({"event": what, **data}) + "\n")
+        else:
+            sys.stdout.write(f"{what}: {', '.join(f'{key} {value}' for key, value in data.items())}\n")
+        sys.stdout.flush()
+
+    def __call__(self, call: str, happened: v.Event | v.Note, at_s: float) -> None:
+        told = _told(happened)
+        if told is None:
+            return
+        what, data = told
+        if self._json:
+            self.say(what, call=call, at_s=round(at_s, 3), **data)
+        else:
+            text = data.get("text") or ", ".join(f"{key} {value}" for key, value in data.items())
+            sys.stdout.write(f"{at_s:7.2f}s {what:<12} {text}\n")
+            sys.stdout.flush()
+
+
+def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
+    """What is worth telling of an event, and in which words."""
+    match happened:
+        case v.CallerTranscript(text=text, final=True):
+            return "caller", {"text": text}
+        case v.AgentTranscript(text=text, final=True, item_id=item):
+            return "agent", {"text": text, "item": item}
+        case v.KeyPressed(digit=digit):
+            return "key", {"text": digit}
+        case v.ToolCalled(name=name):
+            return "tool", {"text": name}
+        case v.StreamStarted():
+            return "stream", {"text": "started"}
+        case v.StreamStopped():
+            return "stream", {"text": "stopped"}
+        case v.SessionConfigured(differences=differences):
+            return "session", {"text": "as asked" if not differences else f"{len(differences)} difference(s)"}
+        case v.DialFailed(cause=cause):
+            return "dial failed", {"text": cause}
+        case v.ProviderError(message=message, benign=False):
+            return "error", {"text": message}
+        case v.Note(kind="reply", data=data):
+            return "reply", {"ms": data["ms"]}
+        case v.Note(kind="barge-in", data=data):
+            return "barge-in", {"heard_ms": data["heard_ms"], "of_ms": data["sent_ms"]}
+        case v.Note(kind="ending", data=data):
+            return "ending", {"text": str(data["why"])}
+        case v.Note(kind="deadline.missed", data=data):
+            return "missed", {"text": str(data["name"])}
+    return None
+
+
+class _Receptionist:
+    """The loopback provider's process, as a child."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Start it; its endpoint."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "offhook.loopback",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        port = (await asyncio.wait_for(self._process.stdout.readline(), 20)).strip()
+        if not port:
+            raise RuntimeError("the receptionist's process ended at once; is pocketsphinx installed?")
+        return f"ws://127.0.0.1:{int(port)}/v1/realtime"
+
+    async def stop(self) -> None:
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 2)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+class Serving:
+    """A running server, made of settings that were judged before."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        live: str = "",
+        clock_rate: float = 1.0,
+        bridge: Callable[[BridgeSettings], BridgeSettings] = lambda given: given,
+        dial_options: Mapping[str, Any] | None = None,
+        carrier: Callable[[twilio.CarrierSettings], twilio.CarrierSettings] = lambda given: given,
+    ) -> None:
+        self.settings = settings
+        self.live = Live(live) if live else None
+        self._rate = clock_rate
+        self._bridge = bridge
+        self._dial_options = dict(dial_options or {})
+        self._carrier = carrier
+        self._child: _Receptionist | None = None
+
+    async def start(self) -> None:
+        """Bring everything up; the server answers when this returns."""
+        settings = self.settings
+        provider = judge.provider_module(settings["provider.name"])
+        session = judge.session_settings(settings, judge.instructions(settings))
+        if provider.NAME == "loopback" and not settings["provider.url"]:
+            self._child = _Receptionist()
+            session = structs.replace(session, url=await self._child.start())
+        self.sieve = Sieve()
+        self.sieve.keep_out(*settings.secrets())
+        self.metrics = Metrics()
+        self.journals = JournalDir(
+            data_dir(settings),
+            max_bytes=settings["record.max_mb"] * 1024 * 1024,
+            on_failure=self._journal_fails,
+            on_recovery=lambda text: log.warning("records are written again", extra={"where": text}),
+        )
+        self.server: Server | None = None
+        loop = asyncio.get_running_loop()
+        clock = LoopClock(loop, self._rate)
+        public = settings["server.public_url"].rstrip("/")
+        host_name = settings["server.host"]
+        self.host = Host(
+            carrier=twilio,
+            carrier_settings=self._carrier(judge.carrier_settings(settings, public or "http://127.0.0.1")),
+            provider=provider,
+            session=session,
+            greeting=settings["agent.greeting"] or None,
+            bridge_settings=self._bridge(self._bridge_settings()),
+            lines=spoken_lines(settings.path("record.lines_dir")),
+            journals=self.journals,
+            clock=clock,
+            limits=Limits(
+                max_calls=settings["limits.max_calls"],
+                dials_per_minute=settings["limits.dials_per_minute"],
+                start_timeout_s=settings["limits.start_timeout_s"],
+                drain_s=settings["server.drain_s"],
+            ),
+            token_secret=self._token_secret(),
+            metrics=self.metrics,
+            dial_options={
+                "timeout_s": settings["provider.dial_timeout_s"],
+                "proxy": choose_proxy(session.url, settings.environment),
+                **self._dial_options,
+            },
+            observer=self.live,
+            recorder=self._recorder if settings["record.audio"] else None,
+        )
+        carrier = self.host.carrier_settings
+        paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
+        self.server = Server(
+            make_app(self.host, paths),
+            self.host.upgrade,
+            host=host_name,
+            port=settings["server.port"],
+            max_sockets=settings["limits.max_calls"] + 256,
+            limits=SocketLimits(max_message_bytes=settings["limits.max_message_bytes"]),
+        )
+        await self.server.start()
+        if not public:  # signatures are off and we are on a loopback address: it is our own
+            public = f"http://127.0.0.1:{self.server.port}"
+            self.host.carrier_settings = structs.replace(carrier, public_url=public)
+        self.public_url = public
+        self.session = session
+        self.journals.boot = {
+            "offhook": __version__,
+            "python": platform.python_version(),
+            "settings": {name: {"value": value, "origin": origin} for name, value, origin in settings.table()},
+            "public_url": public,
+            "provider": provider.LABEL,
+            "model": session.model,
+            "voice": session.voice,
+            "endpoint": session.url,
+        }
+        self.journals.start()
+        self.host.start()
+
+    def _token_secret(self) -> bytes:
+        return secrets.token_bytes(32)
+
+    def _bridge_settings(self) -> BridgeSettings:
+        settings = self.settings
+        return BridgeSettings(
+            on_failure=settings["failure.policy"],
+            max_call_s=settings["limits.max_call_s"],
+            idle_s=settings["limits.idle_s"],
+            stream_s=settings["limits.stream_timeout_s"],
+            open_s=settings["provider.dial_timeout_s"] + 2,
+        )
+
+    def _recorder(self, name: str, now: float) -> Any:
+        from offhook.evidence.recording import StereoRecorder
+
+        return StereoRecorder(data_dir(self.settings) / f"{name}.wav", now)
+
+    def _journal_fails(self, text: str) -> None:
+        self.metrics.journal_failures.inc()
+        log.error("records cannot be written; calls go on", extra={"where": text})
+
+    async def stop(self) -> None:
+        """Drain, then close everything."""
+        await self.host.drain()
+        if self.server is not None:
+            await self.server.stop()
+        if self._child is not None:
+            await self._child.stop()
+        self.journals.stop()
+
+
+def run(settings: Settings, *, live: str = "") -> int:
+    """Serve until SIGTERM or SIGINT. The exit code."""
+    found = judge.problems(settings)
+    if found:
+        sys.stderr.write(refusal(found))
+        return 2
+    try:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, live))
+    except ModuleNotFoundError:
+        return asyncio.run(_serve(settings, live))
+
+
+def refusal(found: list[Any]) -> str:
+    """Why it does not start, problem by problem."""
+    lines = [f"offhook: refuses to start: {len(found)} problem{'s' if len(found) > 1 else ''}"]
+    for problem in found:
+        lines += [f"  {problem.setting}: got {problem.got}", f"    wanted {problem.wanted}", f"    fix: {problem.fix}"]
+        if problem.source:
+            lines.append(f"    says: {problem.source}")
+    return "\n".join(lines) + "\n"
+
+
+async def _serve(settings: Settings, live: str) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = Serving(settings, live=live)
+    try:
+        await serving.start()
+    except OSError as error:
+        where = f"{settings['server.host']}:{settings['server.port']}"
+        sys.stderr.write(f"offhook: cannot listen on {where}: {error.strerror}; choose another server.port\n")
+        return 2
+    assert serving.server is not None
+    port = serving.server.port
+    if live == "json":
+        assert serving.live is not None
+        serving.live.say("listening", port=port, public_url=serving.public_url)
+    else:
+        label = judge.provider_module(settings["provider.name"]).LABEL
+        sys.stdout.write("\n".join(banner(settings, serving.session, label, serving.public_url, port)) + "\n")
+        sys.stdout.flush()
+    _notify("READY=1")
+    await stop.wait()
+    _notify("STOPPING=1")
+    await serving.stop()
+    return 0
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, if it asked to be told (Type=notify)."""
+    import socket
+
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.connect("\0" + address[1:] if address.startswith("@") else address)
+        sock.sendall(state.encode())
