@@ -62,12 +62,9 @@ def imports_of(module: str) -> list[tuple[str, int]]:
                 found += [
                     (f"{node.module}.{alias.name}", node.lineno)
                     for alias in node.names
-                    if (
-                        SRC / f"{node.module}.{alias.name}".removeprefix("offhook.").replace(".", "/")
-                    ).exists()
+                    if (SRC / f"{node.module}.{alias.name}".removeprefix("offhook.").replace(".", "/")).exists()
                     or (
-                        SRC
-                        / (f"{node.module}.{alias.name}".removeprefix("offhook.").replace(".", "/") + ".py")
+                        SRC / (f"{node.module}.{alias.name}".removeprefix("offhook.").replace(".", "/") + ".py")
                     ).exists()
                 ]
     return found
@@ -86,10 +83,7 @@ def test_a_part_imports_only_what_the_table_allows(module: str):
             continue  # the package itself; its modules are judged one by one
         other = part_of(target)
         if other == part and part in ("wires/carriers", "wires/providers"):
-            same = (
-                target.split("/")[2].lstrip("_").split("_")[0]
-                == module.split("/")[2].lstrip("_").split("_")[0]
-            )
+            same = target.split("/")[2].lstrip("_").split("_")[0] == module.split("/")[2].lstrip("_").split("_")[0]
             assert same, f"{module}:{line}: a wire imports another wire, {name}"
             continue
         if part == "sims" and other == "net":

@@ -59,9 +59,7 @@ def main() -> None:
     for threshold in [x * 1e-4 for x in (-10, -9, -8, -7, -6, -5, -4, -3.5, -3, -2)]:
         refused = sum(score < threshold for score in right) / len(right)
         accepted = sum(score >= threshold for score in strange) / len(strange)
-        sys.stdout.write(
-            f"{threshold:8.1e}: refuses {refused:5.1%} of its phrases, accepts {accepted:5.1%} strange\n"
-        )
+        sys.stdout.write(f"{threshold:8.1e}: refuses {refused:5.1%} of its phrases, accepts {accepted:5.1%} strange\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,195 @@
+"""
+The command line: one function a command, heavy imports inside, so that ``--help`` is quick.
+
+Exit codes: 0 healthy or proven, 1 broken, 2 usage or settings, 3 not proven.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from offhook import __version__
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="offhook",
+    help="A realtime voice bridge: phone calls joined to speech-to-speech models, every fault named.",
+    epilog="Exit codes: 0 healthy or proven, 1 broken, 2 usage or settings, 3 not proven.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+check_app = typer.Typer(help="Prove one boundary in isolation.", no_args_is_help=True, rich_markup_mode=None)
+service_app = typer.Typer(help="Files for running Offhook as a service.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(check_app, name="check")
+app.add_typer(service_app, name="service")
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (default ./offhook.toml).")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"offhook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _settings(config: Path | None, **flags: object):  # type: ignore[no-untyped-def]  # the type is imported late
+    from offhook.settings import load
+
+    given = {name.replace("__", "."): value for name, value in flags.items()}
+    return load(given, file=config)
+
+
+@app.command(epilog="Examples: offhook demo   |   offhook demo --out ./my-demo")
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Where recording and record go (default: a new folder).")] = None,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Swap the caller's first and third line: the answers swap.")
+    ] = False,
+) -> None:
+    """A whole phone call on this machine: no key, no phone, no network."""
+    from offhook.cli.demo import run
+
+    raise typer.Exit(run(out, swap=swap))
+
+
+@app.command(epilog="Examples: offhook serve   |   offhook serve --provider xai --port 8080 --live text")
+def serve(
+    config: Config = None,
+    provider: Annotated[str | None, typer.Option(help="openai, xai (grok) or loopback.")] = None,
+    model: Annotated[str | None, typer.Option(help="The provider's model.")] = None,
+    voice: Annotated[str | None, typer.Option(help="The provider's voice.")] = None,
+    public_url: Annotated[str | None, typer.Option(help="https://… under which the carrier reaches us.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    live: Annotated[str, typer.Option(help="Show calls as they happen: text or json.")] = "",
+) -> None:
+    """Answer the phone until SIGTERM. Refuses to start on what cannot work, with the fix."""
+    from offhook.cli.serve import run
+
+    settings = _settings(
+        config, provider__name=provider, provider__model=model, provider__voice=voice,
+        server__public_url=public_url, server__host=host, server__port=port,
+    )  # fmt: skip
+    raise typer.Exit(run(settings, live=live))
+
+
+@app.command(epilog="Examples: offhook init --provider openai   |   offhook init --provider xai --force")
+def init(
+    provider: Annotated[str, typer.Option(help="openai, xai (grok) or loopback.")] = "",
+    public_url: Annotated[str, typer.Option(help="https://… under which the carrier reaches us.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing offhook.toml.")] = False,
+) -> None:
+    """Write an offhook.toml of ten lines."""
+    from offhook.cli.init import run
+
+    raise typer.Exit(run(provider, public_url, force))
+
+
+@app.command(epilog="Examples: offhook config   |   offhook config --json")
+def config(config: Config = None, json: Json = False) -> None:
+    """The effective settings and where each came from; secrets as fingerprints."""
+    from offhook.cli.config import run
+
+    raise typer.Exit(run(_settings(config), as_json=json))
+
+
+@app.command(epilog="Examples: offhook show last   |   offhook show CA0123 --json")
+def show(
+    call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """The conversation, the ladder and the verdict of a call."""
+    from offhook.cli.serve import data_dir
+    from offhook.cli.show import show as run
+
+    raise typer.Exit(run(call, data_dir(_settings(config)), as_json=json))
+
+
+@app.command(epilog="Examples: offhook trace last   |   offhook trace CA0123 --media")
+def trace(
+    call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],
+    config: Config = None,
+    media: Annotated[bool, typer.Option("--media", help="Audio messages too, as far as they were kept.")] = False,
+    json: Json = False,
+) -> None:
+    """A call message by message, as curl -v prints: C< C> carrier, P< P> provider, * bridge."""
+    from offhook.cli.serve import data_dir
+    from offhook.cli.show import trace as run
+
+    raise typer.Exit(run(call, data_dir(_settings(config)), media=media, as_json=json))
+
+
+@check_app.command("settings", epilog="Example: offhook check settings")
+def check_settings(config: Config = None, json: Json = False) -> None:
+    """Everything that can be known without a call."""
+    from offhook.cli.check import settings as run
+
+    raise typer.Exit(run(_settings(config), as_json=json))
+
+
+@check_app.command("provider", epilog="Examples: offhook check provider   |   offhook check provider --live")
+def check_provider(
+    config: Config = None,
+    provider: Annotated[str | None, typer.Option(help="openai, xai (grok) or loopback.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Speak to it: costs a few cents at a real provider.")] = False,
+    json: Json = False,
+) -> None:
+    """The provider, proven without the phone, phase by phase."""
+    from offhook.cli.check import provider as run
+
+    raise typer.Exit(run(_settings(config, provider__name=provider), live=live, as_json=json))
+
+
+@service_app.command("systemd", epilog="Example: offhook service systemd > /etc/systemd/system/offhook.service")
+def service_systemd(
+    config: Config = None,
+    user: Annotated[str, typer.Option(help="The user the service runs as.")] = "offhook",
+    environment_file: Annotated[str, typer.Option(help="Where the keys are.")] = "/etc/offhook/offhook.env",
+) -> None:
+    """A unit that runs the preflight first, reads keys from a file, and drains on stop."""
+    from offhook.cli.service import systemd as run
+
+    raise typer.Exit(run(_settings(config), user, environment_file))
+
+
+def main() -> None:
+    """Run the command line; an error is a message and an exit code, never a traceback."""
+    from offhook.settings import SettingsError
+
+    try:
+        app()
+    except SettingsError as error:
+        sys.stderr.write("".join(f"offhook: {problem}\n" for problem in error.problems))
+        sys.exit(2)
+    except BrokenPipeError:  # `offhook trace | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("OFFHOOK_DEBUG"):
+            raise
+        sys.stderr.write(f"offhook: {type(error).__name__}: {error}\n")
+        sys.stderr.write("offhook: OFFHOOK_DEBUG=1 shows where\n" if not _expected(error) else "")
+        sys.exit(2 if _expected(error) else 1)
+
+
+def _expected(error: Exception) -> bool:
+    """Whether an error is the user's to mend and its text says how."""
+    return type(error).__module__.startswith("offhook.")

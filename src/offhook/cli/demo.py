@@ -1,0 +1,197 @@
+"""``offhook demo``: a whole phone call on this machine, spoken, over the real Twilio wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from offhook.loopback.lines import AGENT, CALLER, audio
+
+__all__ = ["run"]
+
+PUBLIC_URL = "https://demo.offhook.example"  # a name that is never looked up: the simulated carrier knows the way
+GIVE_UP_S = 60.0
+# The caller's part: what must have happened before, then what to do.
+SCRIPT: tuple[tuple[str, str, str], ...] = (
+    ("agent heard", "say", "caller_hours"),
+    ("agent heard", "say", "caller_services"),
+    ("agent speaks 3 s", "say", "caller_price"),
+    ("agent heard", "say", "caller_nonsense"),
+    ("agent heard", "press", "2"),
+    ("agent heard", "say", "caller_goodbye"),
+)
+
+
+class Screen:
+    """The conversation as it happens."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    def line(self, who: str, text: str, style: str = "") -> None:
+        at = time.monotonic() - self._began
+        body = f"\x1b[{style}m{text}\x1b[0m" if style and self._color else text
+        sys.stdout.write(f"{at:6.2f}s  {who:<9} {body}\n")
+        sys.stdout.flush()
+
+    def plain(self, text: str = "") -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def run(out: Path | None = None, lines: tuple[str, ...] = ()) -> int:
+    """Run the demo; ``lines`` replaces what the caller says, in order. The exit code: 0 when the call was healthy."""
+    screen = Screen()
+    screen.plain("offhook demo: a simulated caller, the real Twilio wire, a real `offhook serve`,")
+    screen.plain("and a receptionist on this machine: loopback (no AI, no network). Nothing leaves this machine.\n")
+    folder = out or Path(tempfile.mkdtemp(prefix="offhook-demo-"))
+    try:
+        return asyncio.run(_Demo(screen, folder, lines).run())
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Demo:
+    def __init__(self, screen: Screen, folder: Path, lines: tuple[str, ...]) -> None:
+        self._screen = screen
+        self._folder = folder
+        self._lines = list(lines)
+        self._token = secrets.token_hex(16)
+        self._port: asyncio.Future[int] | None = None
+        self._server: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> int:
+        self._port = asyncio.get_running_loop().create_future()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        server = self._server = await self._start_server()
+        watching = asyncio.create_task(self._watch(server))
+        try:
+            async with asyncio.timeout(GIVE_UP_S):
+                port = await self._port
+                self._screen.line("server", f"answers on port {port}; the webhook is signed, the stream is wss by name")
+                await self._call(port)
+        except (TimeoutError, _Broken) as error:
+            self._screen.line("demo", f"broken: {error or f'not over within {GIVE_UP_S:g} s'}", "31")
+            return 1
+        finally:
+            if server.returncode is None:
+                server.terminate()
+                await server.wait()
+            await watching
+        return self._verdict()
+
+    async def _start_server(self) -> asyncio.subprocess.Process:
+        """A real server process, set up by environment as any other."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))
+        }
+        environment |= {
+            "OFFHOOK_PROVIDER_NAME": "loopback",
+            "OFFHOOK_AGENT_GREETING": AGENT["greeting"],
+            "OFFHOOK_SERVER_PUBLIC_URL": PUBLIC_URL,
+            "OFFHOOK_SERVER_PORT": "0",
+            "OFFHOOK_RECORD_DIR": str(self._folder),
+            "OFFHOOK_RECORD_AUDIO": "true",
+            "TWILIO_AUTH_TOKEN": self._token,
+        }
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "offhook", "serve", "--live", "json",
+            stdout=asyncio.subprocess.PIPE, env=environment, cwd=self._folder,
+        )  # fmt: skip
+
+    async def _watch(self, server: asyncio.subprocess.Process) -> None:
+        """Show what the server tells of the call."""
+        assert server.stdout is not None and self._port is not None
+        while line := await server.stdout.readline():
+            told: dict[str, Any] = json.loads(line)
+            what = told["event"]
+            if what == "listening":
+                self._port.set_result(told["port"])
+            elif what == "caller":
+                self._screen.line("heard", f"“{told['text']}”", "36")
+            elif what == "agent":
+                self._screen.line("agent", told["text"], "32")
+            elif what == "reply":
+                self._screen.line("", f"first word {told['ms']} ms after the end of speech was known", "2")
+            elif what == "barge-in":
+                self._screen.line("barge-in", f"the caller heard {told['heard_ms']} of {told['of_ms']} ms", "33")
+            elif what == "tool":
+                self._screen.line("tool", told["text"], "35")
+            elif what in ("dial failed", "error", "missed", "ending"):
+                self._screen.line(what, told["text"], "2" if what == "ending" else "31")
+        if not self._port.done():
+            self._port.set_exception(_Broken("the server did not start; its reason stands above"))
+
+    async def _call(self, port: int) -> None:
+        from offhook.sims.run_carrier import CallFailed, PhoneCall
+
+        try:
+            async with PhoneCall(
+                f"{PUBLIC_URL}/twilio/voice", auth_token=self._token, connect_to=("127.0.0.1", port)
+            ) as call:
+                self._screen.line("carrier", f"call {call.call_sid}, webhook answered in {call.webhook_ms:.0f} ms")
+                for when, act, what in SCRIPT:
+                    await self._until(call, when)
+                    self._act(call, act, what)
+                await call.ended()
+                self._carrier_log = list(call.peer.logged)
+                self._violations = [str(violation) for violation in call.violations]
+        except CallFailed as error:
+            raise _Broken(f"the carrier reports {error}") from None
+
+    def _act(self, call: Any, act: str, what: str) -> None:
+        if act == "press":
+            self._screen.line("caller", f"[presses {what}]", "1")
+            call.press(what)
+            return
+        if self._lines:
+            what = self._lines.pop(0)
+        self._screen.line("caller", f"says “{CALLER[what]}”", "1")
+        call.say(audio(what))
+
+    async def _until(self, call: Any, when: str) -> None:
+        """Wait for the agent: until it has said all, or until it has spoken for a while."""
+        phone = call.phone
+        before = len(phone.audio())
+        while call.speaking:
+            await asyncio.sleep(0.02)
+        seconds = float(when.split()[2]) if "speaks" in when else 0.0
+        quiet = 0
+        while quiet < 15:
+            if call.closed is not None:
+                raise _Broken("the server closed the stream before the caller was done")
+            await asyncio.sleep(0.02)
+            spoken = len(phone.audio()) - before
+            if seconds and spoken >= seconds * 8000:
+                return
+            quiet = quiet + 1 if spoken > 0 and phone.unplayed_ms == 0 else 0
+
+    def _verdict(self) -> int:
+        from offhook.cli.show import render
+        from offhook.diagnosis.report import judge
+        from offhook.evidence.files import find
+
+        path = find("last", self._folder)
+        report = judge(path)
+        self._screen.plain()
+        self._screen.plain(render(report, conversation=False))
+        for violation in self._violations:
+            self._screen.line("carrier", f"would refuse: {violation}", "31")
+        wav = next(iter(self._folder.glob("*.wav")), None)
+        self._screen.plain(f"recording  {wav}  (stereo: caller left, agent right; the caller is a synthetic voice)")
+        self._screen.plain(f"record     {path}")
+        self._screen.plain(f"more       offhook show {path}")
+        healthy = report.verdict == "healthy" and not self._violations and not self._carrier_log
+        return 0 if healthy else 1
+
+
+class _Broken(Exception):
+    """The demo cannot go on."""

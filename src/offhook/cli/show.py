@@ -1,0 +1,136 @@
+"""``offhook show`` and ``offhook trace``: a call as a conversation, and message by message."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from offhook.diagnosis.report import Report, judge
+from offhook.evidence.files import find, read
+from offhook.evidence.record import Channel, Recording
+
+__all__ = ["render", "show", "trace", "trace_lines"]
+
+MARKS = {"proven": "+", "broken": "x", "not reached": "-", "not proven": "?"}
+EXIT = {"healthy": 0, "broken": 1, "not proven": 3}
+
+
+def show(call: str, directory: Path, *, as_json: bool = False) -> int:
+    """Print a call; the exit code of its verdict. Raises RecordingError."""
+    report = judge(find(call, directory))
+    if as_json:
+        sys.stdout.write(json.dumps({**report.call.begin, **report.as_data()}, indent=1, default=str) + "\n")
+    else:
+        sys.stdout.write(render(report) + "\n")
+    return EXIT[report.verdict]
+
+
+def render(report: Report, *, conversation: bool = True) -> str:
+    """The call for people: who, what was said, the ladder, the verdict."""
+    call = report.call
+    lines = [*_head(call), *(_conversation(call) if conversation else []), "", *_ladder(report), ""]
+    for finding in report.roots:
+        lines += [
+            f"{finding.rule}  [{finding.proof}]", f"  {finding.sentence}", f"  proof  {finding.observable} (line {finding.line})",
+            f"  fix    {finding.fix}", "",
+        ]  # fmt: skip
+    lines += [f"note   {finding.sentence}" for finding in report.others]
+    lines.append(f"{_paint(report.verdict, report.verdict)}: {report.because}")
+    return "\n".join(lines)
+
+
+def _paint(text: str, verdict: str) -> str:
+    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+        return text
+    return {"healthy": "\x1b[1;32m", "broken": "\x1b[1;31m"}.get(verdict, "\x1b[1;33m") + text + "\x1b[0m"
+
+
+def _head(call: Recording) -> list[str]:
+    begin, boot = call.begin, call.begin.get("boot", {})
+    seconds = call.last_ms / 1000
+    head = [
+        f"call   {begin.get('call')}  {begin.get('direction')}  {begin.get('caller')} -> {begin.get('called')}",
+        f"when   {begin.get('began')}, {seconds:.1f} s",
+        f"agent  {boot.get('provider')}, model {boot.get('model')}, voice {boot.get('voice')}, {boot.get('endpoint')}",
+    ]
+    settings = boot.get("settings", {})
+    origin = settings.get("provider.name", {}).get("origin")
+    return [*head, f"from   provider chosen by {origin}"] if origin else head
+
+
+def _conversation(call: Recording) -> list[str]:
+    """Who said what, by the time it was known, with what the caller never heard."""
+    heard = {item["item"]: item for item in (call.end or {}).get("items", [])}
+    said: list[tuple[float, str]] = []
+    for line in call.messages(Channel.FROM_PROVIDER):
+        message: dict[str, Any] = line.data.get("m", {})
+        kind, text = message.get("type"), message.get("transcript")
+        if not isinstance(text, str):
+            continue
+        if kind == "conversation.item.input_audio_transcription.completed":
+            said.append((line.at_ms, f"caller   {text}"))
+        elif kind == "response.output_audio_transcript.done":
+            item = heard.get(str(message.get("item_id")), {})
+            cut = item.get("heard_ms", 0) < item.get("ms", 0)
+            tail = f"  [cut: {item['heard_ms']} of {item['ms']} ms heard]" if cut else ""
+            said.append((line.at_ms, f"agent    {text}{tail}"))
+    notes = {"key": "digit", "reply": "ms", "tool": "name", "line": "name"}
+    for note in call.notes():
+        kind = str(note.data.get("note"))
+        if kind in notes:
+            unit = " ms from the end of speech" if kind == "reply" else ""
+            said.append((note.at_ms, f"  {kind}: {note.data.get(notes[kind])}{unit}"))
+        elif kind == "barge-in":
+            said.append((note.at_ms, f"  barge-in: {note.data.get('heard_ms')} of {note.data.get('sent_ms')} ms heard"))
+    return ["", *(f"{at / 1000:7.2f}s {text}" for at, text in sorted(said))]
+
+
+def _ladder(report: Report) -> list[str]:
+    width = max(len(hop.boundary) for hop in report.hops)
+    return [f"{MARKS[hop.state]} {hop.boundary:<{width}}  {hop.state:<11}  {hop.observable}" for hop in report.hops]
+
+
+NAMES = {Channel.FROM_CARRIER: "C<", Channel.TO_CARRIER: "C>", Channel.FROM_PROVIDER: "P<", Channel.TO_PROVIDER: "P>"}
+
+
+def trace(call: str, directory: Path, *, media: bool = False, as_json: bool = False) -> int:
+    """Print a call message by message. Raises RecordingError."""
+    recording = read(find(call, directory))
+    if as_json:
+        for line in recording.lines:
+            sys.stdout.write(json.dumps({"n": line.number, "k": line.kind, "t": line.at_ms, **line.data}) + "\n")
+        return 0
+    for text in trace_lines(recording, media=media):
+        sys.stdout.write(text + "\n")
+    return 0
+
+
+def trace_lines(call: Recording, *, media: bool = False) -> Iterator[str]:
+    """
+    One line a message: ``C<`` ``C>`` the carrier, ``P<`` ``P>`` the provider, ``*`` the bridge, ``!`` a violation.
+
+    Audio is summarised by the counters unless ``media`` is asked for.
+    """
+    for line in call.lines:
+        stamp = f"{line.at_ms / 1000:9.3f} #{line.number:<4}"
+        if line.kind == "msg":
+            message = line.data.get("m", {})
+            kind = str(message.get("type") or message.get("event") or "?")
+            if not media and kind in ("media", "input_audio_buffer.append", "response.output_audio.delta"):
+                continue
+            body = json.dumps({key: value for key, value in message.items() if key not in ("type", "event")})
+            yield f"{stamp} {NAMES[Channel(line.data['ch'])]} {kind}  {body}"
+        elif line.kind == "note":
+            data = {key: value for key, value in line.data.items() if key != "note"}
+            yield f"{stamp} *  {line.data.get('note')}  " + ", ".join(f"{k} {v}" for k, v in data.items())
+        elif line.kind == "violation":
+            yield f"{stamp} !  {line.data.get('message')} {line.data.get('field') or ''}: got {line.data.get('got')}"
+        elif line.kind == "counters" and not media:
+            counts = [channel.get("frames") for channel in line.data.get("channels", [])]
+            yield f"{stamp} =  audio so far: C< {counts[0]}  C> {counts[1]}  P< {counts[2]}  P> {counts[3]}"
+        elif line.kind in ("gap", "end"):
+            yield f"{stamp} =  {line.kind}  {json.dumps(line.data)}"
