@@ -626,7 +626,7 @@ class Bridge:
     def _on_speech_stopped(self, event: v.SpeechStopped, now: float) -> None:
         spoke_s = now - self._speech_at if self._speech_at is not None else 0.0
         self._speech_at = None
-        self._stopped_speaking_at = now
+        self._stopped_speaking_at = self._spoken_at(event.at_ms, now)
         self._last_word_at = now
         if self._goodbye and spoke_s > 1.5:
             # more than "bye": the caller has something to say, so the line stays open

@@ -47,23 +47,23 @@ class Screen:
         sys.stdout.flush()
 
 
-def run(out: Path | None = None, lines: tuple[str, ...] = ()) -> int:
-    """Run the demo; ``lines`` replaces what the caller says, in order. The exit code: 0 when the call was healthy."""
+def run(out: Path | None = None, *, swap: bool = False) -> int:
+    """Run the demo; ``swap`` exchanges two of the caller's lines. The exit code: 0 when the call was healthy."""
     screen = Screen()
     screen.plain("offhook demo: a simulated caller, the real Twilio wire, a real `offhook serve`,")
     screen.plain("and a receptionist on this machine: loopback (no AI, no network). Nothing leaves this machine.\n")
     folder = out or Path(tempfile.mkdtemp(prefix="offhook-demo-"))
     try:
-        return asyncio.run(_Demo(screen, folder, lines).run())
+        return asyncio.run(_Demo(screen, folder, swap).run())
     except KeyboardInterrupt:
         return 130
 
 
 class _Demo:
-    def __init__(self, screen: Screen, folder: Path, lines: tuple[str, ...]) -> None:
+    def __init__(self, screen: Screen, folder: Path, swap: bool) -> None:
         self._screen = screen
         self._folder = folder
-        self._lines = list(lines)
+        self._swapped = {"caller_hours": "caller_price", "caller_price": "caller_hours"} if swap else {}
         self._token = secrets.token_hex(16)
         self._port: asyncio.Future[int] | None = None
         self._server: asyncio.subprocess.Process | None = None
@@ -120,7 +120,7 @@ class _Demo:
             elif what == "agent":
                 self._screen.line("agent", told["text"], "32")
             elif what == "reply":
-                self._screen.line("", f"first word {told['ms']} ms after the end of speech was known", "2")
+                self._screen.line("", f"first word {told['ms']} ms after the end of speech", "2")
             elif what == "barge-in":
                 self._screen.line("barge-in", f"the caller heard {told['heard_ms']} of {told['of_ms']} ms", "33")
             elif what == "tool":
@@ -152,17 +152,16 @@ class _Demo:
             self._screen.line("caller", f"[presses {what}]", "1")
             call.press(what)
             return
-        if self._lines:
-            what = self._lines.pop(0)
+        what = self._swapped.get(what, what)
         self._screen.line("caller", f"says “{CALLER[what]}”", "1")
         call.say(audio(what))
 
     async def _until(self, call: Any, when: str) -> None:
         """Wait for the agent: until it has said all, or until it has spoken for a while."""
         phone = call.phone
-        before = len(phone.audio())
-        while call.speaking:
+        while call.speaking:  # noqa: ASYNC110  # the caller's own pace is real time
             await asyncio.sleep(0.02)
+        before = len(phone.audio())
         seconds = float(when.split()[2]) if "speaks" in when else 0.0
         quiet = 0
         while quiet < 15:

@@ -22,6 +22,7 @@ from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.redact import Sieve
+from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
 from offhook.net.app import Paths, make_app
 from offhook.net.client import choose_proxy
@@ -144,36 +145,6 @@ def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
     return None
 
 
-class _Receptionist:
-    """The loopback provider's process, as a child."""
-
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> str:
-        """Start it; its endpoint."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "offhook.loopback",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        port = (await asyncio.wait_for(self._process.stdout.readline(), 20)).strip()
-        if not port:
-            raise RuntimeError("the receptionist's process ended at once; is pocketsphinx installed?")
-        return f"ws://127.0.0.1:{int(port)}/v1/realtime"
-
-    async def stop(self) -> None:
-        if self._process is None:
-            return
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            await asyncio.wait_for(self._process.wait(), 2)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-
-
 class Serving:
     """A running server, made of settings that were judged before."""
 
@@ -193,7 +164,7 @@ class Serving:
         self._bridge = bridge
         self._dial_options = dict(dial_options or {})
         self._carrier = carrier
-        self._child: _Receptionist | None = None
+        self._child: Receptionist | None = None
 
     async def start(self) -> None:
         """Bring everything up; the server answers when this returns."""
@@ -201,7 +172,7 @@ class Serving:
         provider = judge.provider_module(settings["provider.name"])
         session = judge.session_settings(settings, judge.instructions(settings))
         if provider.NAME == "loopback" and not settings["provider.url"]:
-            self._child = _Receptionist()
+            self._child = Receptionist()
             session = structs.replace(session, url=await self._child.start())
         self.sieve = Sieve()
         self.sieve.keep_out(*settings.secrets())

@@ -34,10 +34,8 @@ def render(report: Report, *, conversation: bool = True) -> str:
     call = report.call
     lines = [*_head(call), *(_conversation(call) if conversation else []), "", *_ladder(report), ""]
     for finding in report.roots:
-        lines += [
-            f"{finding.rule}  [{finding.proof}]", f"  {finding.sentence}", f"  proof  {finding.observable} (line {finding.line})",
-            f"  fix    {finding.fix}", "",
-        ]  # fmt: skip
+        lines += [f"{finding.rule}  [{finding.proof}]", f"  {finding.sentence}"]
+        lines += [f"  proof  {finding.observable} (line {finding.line})", f"  fix    {finding.fix}", ""]
     lines += [f"note   {finding.sentence}" for finding in report.others]
     lines.append(f"{_paint(report.verdict, report.verdict)}: {report.because}")
     return "\n".join(lines)

@@ -37,7 +37,7 @@ def find(call: Recording) -> Iterator[Finding]:
         return
     last = failed[-1]
     phase, status = str(last.data.get("phase")), last.data.get("status")
-    fix = statuses.get(status) or fixes.get(phase, "run `offhook check provider`")
+    fix = statuses.get(status or 0) or fixes.get(phase, "run `offhook check provider`")
     yield RULE.finding(
         last.number,
         f"The provider was not reached: {last.data.get('cause')} ({len(failed)} attempt(s)).",

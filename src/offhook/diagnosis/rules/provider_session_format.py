@@ -21,7 +21,7 @@ def find(call: Recording) -> Iterator[Finding]:
         if note.data.get("fatal"):
             yield RULE.finding(
                 note.number,
-                f"Asked for {note.data.get('field')} = {note.data.get('asked')}, the provider uses {note.data.get('got')}.",
+                f"{note.data.get('field')}: asked for {note.data.get('asked')}, got {note.data.get('got')}.",
                 "the provider's session shape has changed, or an endpoint in between rewrites it: check provider.url",
                 observable=f"session echo differs: {note.data.get('field')}",
             )

@@ -20,7 +20,7 @@ def find(call: Recording) -> Iterator[Finding]:
     if call.end is None:
         yield RULE.finding(
             call.lines[-1].number,
-            f"The record stops {call.last_ms / 1000:.1f} s into the call: the process died, or the call is still running.",
+            f"The record stops after {call.last_ms / 1000:.1f} s: the process died, or the call is still running.",
             "look at the service's log and the kernel's (out of memory?) at that minute",
             observable="no end line",
             proof="consistent with",

@@ -1,0 +1,289 @@
+"""
+The provider proven without the phone: dns, tcp, tls, upgrade, first message, session applied = asked; and with
+``live`` a spoken sentence in, its transcript back, an answer out that can be heard.
+
+Needs neither a carrier nor a bridge: the provider's own leg, a socket, and a shipped recording of a question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct, to_builtins
+
+from offhook import vocab as v
+from offhook.checks import settings as judge
+from offhook.loopback.lines import CALLER, audio
+from offhook.media.levels import Meter
+from offhook.net.client import DialError, choose_proxy, dial
+from offhook.net.sockets import Socket
+from offhook.settings import Settings
+
+__all__ = ["Phase", "Result", "check"]
+
+State = Literal["proven", "broken", "not proven"]
+OnPhase = Callable[[str, str, float | None, str], None]
+QUESTION = "caller_hours"
+TRAIL = b"\xff\x7f" * 80
+ANSWER_S = 20.0
+STEP_S = 10.0
+
+
+class Phase(Struct, frozen=True):
+    """One step of the check."""
+
+    name: str
+    state: State
+    ms: float | None
+    detail: str
+
+
+class Result(Struct, frozen=True):
+    """What was proven."""
+
+    verdict: State
+    sentence: str
+    phases: tuple[Phase, ...]
+    usage: dict[str, int]
+
+    def as_data(self) -> dict[str, Any]:
+        data: dict[str, Any] = to_builtins(self)
+        return data
+
+
+class _Stop(Exception):
+    """A phase failed: nothing after it can be judged."""
+
+
+async def check(settings: Settings, *, live: bool, on_phase: OnPhase = lambda *_: None) -> Result:
+    """Run the phases in order; the first that fails names the boundary."""
+    child = None
+    module = judge.provider_module(settings["provider.name"])
+    session = judge.session_settings(settings, judge.instructions(settings))
+    if module.NAME == "loopback" and not settings["provider.url"]:
+        from msgspec import structs
+
+        from offhook.loopback.child import Receptionist
+
+        child = Receptionist()
+        session = structs.replace(session, url=await child.start())
+    run = _Run(module, session, settings, on_phase)
+    try:
+        await run.go(live)
+    except _Stop:
+        pass  # the failed phase is in the list
+    finally:
+        run.close()
+        if child is not None:
+            await child.stop()
+    return run.result(live)
+
+
+class _Run:
+    def __init__(self, module: Any, session: Any, settings: Settings, on_phase: OnPhase) -> None:
+        self._module = module
+        self._session = session
+        self._settings = settings
+        self._on_phase = on_phase
+        self._leg = module.Leg(session)
+        self._events: asyncio.Queue[v.Event] = asyncio.Queue()
+        self._socket: Socket | None = None
+        self._loop = asyncio.get_running_loop()
+        self.phases: list[Phase] = []
+        self.usage: dict[str, int] = {}
+        self._meter = Meter()
+        self._said = ""
+
+    # the socket's callbacks
+
+    def opened(self, socket: Socket) -> None:
+        self._socket = socket
+
+    def text(self, data: bytes) -> None:
+        self._events.put_nowait(self._leg.receive(data, self._loop.time()))
+
+    def binary(self, data: bytes) -> None:
+        self._events.put_nowait(self._leg.receive(data, self._loop.time(), binary=True))
+
+    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
+        self._events.put_nowait(v.LegClosed(leg=v.Leg.PROVIDER, code=code, reason=reason, by=by))
+
+    def paused(self, n_bytes: int) -> None:
+        """A check sends less than any buffer holds."""
+
+    def resumed(self) -> None:
+        """See ``paused``."""
+
+    # the phases
+
+    def _add(self, name: str, state: State, ms: float | None, detail: str) -> None:
+        self.phases.append(Phase(name, state, round(ms, 1) if ms is not None else None, detail))
+        self._on_phase(name, state, ms, detail)
+        if state == "broken":
+            raise _Stop
+
+    async def go(self, live: bool) -> None:
+        await self._connect()
+        traits = self._module.traits(self._session)
+        if traits.speaks_first == "provider":
+            began = self._loop.time()
+            await self._expect("first message", v.SessionGreeted, began, "the provider greeted")
+        await self._configure(traits)
+        if not live:
+            for name in ("audio in", "transcript back", "audio out"):
+                self._add(name, "not proven", None, "--live speaks to it")
+            return
+        await self._speak()
+
+    async def _connect(self) -> None:
+        def done(phase: str, ms: float) -> None:
+            self._add(phase, "proven", ms, "")
+
+        try:
+            await dial(
+                self._module.connect_request(self._session),
+                self,
+                timeout_s=self._settings["provider.dial_timeout_s"],
+                on_phase=done,
+                proxy=choose_proxy(self._session.url, self._settings.environment),
+            )
+        except DialError as error:
+            self._add(error.phase, "broken", None, str(error))
+
+    async def _configure(self, traits: v.ProviderTraits) -> None:
+        began = self._loop.time()
+        self._send(v.ConfigureSession())
+        event = await self._next((v.SessionConfigured, v.SessionRejected), STEP_S)
+        ms = (self._loop.time() - began) * 1000
+        if isinstance(event, v.SessionConfigured):
+            odd = "; ".join(f"{d.field}: asked {d.asked}, got {d.got}" for d in event.differences)
+            fatal = any(d.fatal or d.field == "model" for d in event.differences)
+            self._add("session applied", "broken" if fatal else "proven", ms, odd or "applied = asked")
+        elif isinstance(event, v.SessionRejected):
+            self._add("session applied", "broken", ms, f"rejected {event.field or ''}: {event.message}")
+        else:
+            self._add("session applied", "broken", ms, self._why(event))
+
+    async def _speak(self) -> None:
+        """A question in real time, then what comes back."""
+        line = TRAIL * 10 + audio(QUESTION)
+        sending = asyncio.create_task(self._send_line(line))
+        began = self._loop.time()
+        try:
+            event = await self._next((v.SpeechStarted,), ANSWER_S)
+            heard_ms = (self._loop.time() - began) * 1000
+            if event is None or not isinstance(event, v.SpeechStarted):
+                self._add("audio in", "broken", heard_ms, "speech was not noticed: " + self._why(event))
+            self._add("audio in", "proven", heard_ms, f"speech noticed: “{CALLER[QUESTION]}”")
+            await self._answer()
+        finally:
+            sending.cancel()
+
+    async def _send_line(self, line: bytes) -> None:
+        began = self._loop.time()
+        n = 0
+        while True:  # after the question the line stays open, as a caller's does
+            frame = line[n * 160 : n * 160 + 160] or TRAIL
+            self._send(v.AppendAudio(base64.b64encode(frame), len(frame)))
+            n += 1
+            await asyncio.sleep(max(0.0, began + n * 0.02 - self._loop.time()))
+
+    async def _answer(self) -> None:
+        began = self._loop.time()
+        transcript: str | None = None
+        audible_ms: float | None = None
+        deadline = began + ANSWER_S
+        while (transcript is None or audible_ms is None) and self._loop.time() < deadline:
+            wanted = (v.CallerTranscript, v.AgentAudio, v.ResponseDone)
+            event = await self._next(wanted, deadline - self._loop.time())
+            if isinstance(event, v.CallerTranscript) and event.final:
+                transcript = event.text
+                self._add("transcript back", "proven", (self._loop.time() - began) * 1000, f"“{event.text}”")
+            elif isinstance(event, v.AgentAudio):
+                for _ in range(5):  # the meter looks at every fifth frame
+                    self._meter.add(event.payload, event.n_bytes)
+                if self._meter.judge() not in ("silent", "not proven") and audible_ms is None:
+                    audible_ms = (self._loop.time() - began) * 1000
+            elif isinstance(event, v.ResponseDone):
+                self.usage = event.usage or {}
+                if event.status == "failed":
+                    self._add("audio out", "broken", None, f"the response failed: {event.reason}")
+            elif not isinstance(event, v.CallerTranscript):
+                self._add("audio out", "broken", None, self._why(event))
+        if transcript is None:
+            self._add("transcript back", "not proven", None, "no transcript came; the model may answer all the same")
+        judged = self._meter.judge()
+        if audible_ms is None or judged != "ok":
+            self._add("audio out", "broken", audible_ms, f"nothing to be heard: {judged}")
+        await self._rest_of_answer(deadline)
+        self._add("audio out", "proven", audible_ms, f"audible PCMU: “{self._said or '…'}”")
+
+    async def _rest_of_answer(self, deadline: float) -> None:
+        while not self.usage and self._loop.time() < deadline:
+            event = await self._next((v.ResponseDone,), min(5.0, deadline - self._loop.time()))
+            if not isinstance(event, v.ResponseDone):
+                return
+            self.usage = event.usage or {"responses": 1}
+
+    async def _expect(self, name: str, kind: type[v.Event], began: float, detail: str) -> None:
+        event = await self._next((kind,), STEP_S)
+        state: State = "proven" if isinstance(event, kind) else "broken"
+        self._add(name, state, (self._loop.time() - began) * 1000, detail if state == "proven" else self._why(event))
+
+    async def _next(self, wanted: tuple[type[v.Event], ...], seconds: float) -> v.Event | None:
+        """The next event of a kind, or the one that ends all hope; None after ``seconds``."""
+        try:
+            async with asyncio.timeout(max(0.01, seconds)):
+                while True:
+                    event = await self._events.get()
+                    if isinstance(event, v.AgentTranscript) and event.final:
+                        self._said = event.text
+                    hopeless = isinstance(event, v.LegClosed) or (isinstance(event, v.ProviderError) and event.fatal)
+                    if isinstance(event, wanted) or hopeless:
+                        return event
+        except TimeoutError:
+            return None
+
+    def _why(self, event: v.Event | None) -> str:
+        if isinstance(event, v.LegClosed):
+            said: str = self._module.explain_close(event.code, event.reason)
+            return said
+        if isinstance(event, v.ProviderError):
+            return f"{event.code}: {event.message}"
+        return "nothing came in time"
+
+    def _send(self, command: v.Command) -> None:
+        if self._socket is not None:
+            for message in self._leg.send(command):
+                self._socket.send(message)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close(1000, "")
+
+    def result(self, live: bool) -> Result:
+        broken = next((phase for phase in self.phases if phase.state == "broken"), None)
+        label = self._module.LABEL
+        if broken is not None:
+            sentence = f"{label} breaks at “{broken.name}”: {broken.detail}"
+            return Result("broken", sentence, tuple(self.phases), self.usage)
+        cost = self._cost()
+        if not live:
+            sentence = f"{label}: connection and session are proven; --live proves audio both ways"
+            return Result("not proven", sentence, tuple(self.phases), self.usage)
+        sentence = f"{label} hears, understands and answers; {cost}"
+        return Result("proven", sentence, tuple(self.phases), self.usage)
+
+    def _cost(self) -> str:
+        prices = getattr(self._module, "PRICES", None)
+        if prices is None:
+            return "it costs nothing"
+        price = prices.value.get(self._session.model)
+        if price is None or "output_token_details.audio_tokens" not in self.usage:
+            return f"cost unknown (usage: {self.usage or 'not reported'})"
+        kinds = [f"{way}_token_details.{what}_tokens" for what in ("text", "audio") for way in ("input", "output")]
+        dollars = sum(self.usage.get(kind, 0) * each for kind, each in zip(kinds, price, strict=True)) / 1e6
+        return f"cost about ${dollars:.4f} (prices of {prices.checked})"
