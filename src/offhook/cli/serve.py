@@ -281,13 +281,19 @@ def run(settings: Settings, *, live: str = "") -> int:
     if found:
         sys.stderr.write(refusal(found))
         return 2
-    try:
-        import uvloop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_serve(settings, live))
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, live))
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one, with the transports that the WebSocket path is made for."""
+    import aiofastnet
+
+    try:
+        from uvloop import new_event_loop
     except ModuleNotFoundError:
-        return asyncio.run(_serve(settings, live))
+        from asyncio import new_event_loop
+    return aiofastnet.patch_loop(new_event_loop())
 
 
 def refusal(found: list[Any]) -> str:

@@ -128,7 +128,7 @@ def trace_lines(call: Recording, *, media: bool = False) -> Iterator[str]:
         elif line.kind == "violation":
             yield f"{stamp} !  {line.data.get('message')} {line.data.get('field') or ''}: got {line.data.get('got')}"
         elif line.kind == "counters" and not media:
-            counts = [channel.get("frames") for channel in line.data.get("channels", [])]
+            counts = [figures[0] for figures in line.data.get("channels", [])]
             yield f"{stamp} =  audio so far: C< {counts[0]}  C> {counts[1]}  P< {counts[2]}  P> {counts[3]}"
         elif line.kind in ("gap", "end"):
             yield f"{stamp} =  {line.kind}  {json.dumps(line.data)}"

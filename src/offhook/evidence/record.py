@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from offhook.media.levels import Meter
+
 __all__ = ["VERSION", "Channel", "Line", "Recording", "RecordingError"]
 
 VERSION = 1
@@ -104,4 +106,7 @@ class Recording(Struct, frozen=True):
     def counters(self) -> dict[str, Any]:
         """The last counters that were written: cumulative."""
         last = next((line for line in reversed(self.lines) if line.kind == "counters"), None)
-        return last.data if last is not None else {}
+        if last is None:
+            return {}
+        channels = [Meter.read(figures).snapshot() for figures in last.data.get("channels", [])]
+        return {**last.data, "channels": channels}

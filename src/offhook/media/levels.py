@@ -115,8 +115,22 @@ class Meter:
             return "a-law"
         return "ok"
 
+    def figures(self) -> list[int]:
+        """The raw figures, as a record keeps them; ``read`` makes them readable."""
+        own = (self.frames, self.n_bytes, self._looked, self._silent, self._bytes, self._zero, self._a_law)
+        return [*own, self._b64, self._odd, self._even, *self._classes]
+
+    @classmethod
+    def read(cls, figures: list[int]) -> Meter:
+        """A meter as it stood when it gave ``figures``."""
+        meter = cls()
+        meter.frames, meter.n_bytes, meter._looked, meter._silent, meter._bytes = figures[:5]
+        meter._zero, meter._a_law, meter._b64, meter._odd, meter._even = figures[5:10]
+        meter._classes = list(figures[10:])
+        return meter
+
     def snapshot(self) -> dict[str, Any]:
-        """The figures, for a record."""
+        """The figures in words."""
         n = self._bytes or 1
         return {
             "frames": self.frames,

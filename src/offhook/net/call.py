@@ -105,7 +105,7 @@ class Call:
         self._do: dict[type[v.Command], Callable[[Any, float], None]] = {
             v.AppendAudio: self._append,
             v.PlayAudio: self._play,
-            v.SetMark: self._to_carrier,
+            v.SetMark: self._mark,
             v.ClearPlayback: self._clear,
             v.CloseStream: self._close_stream,
             v.CloseProvider: self._close_provider,
@@ -147,6 +147,8 @@ class Call:
             self.journal.media(Channel.FROM_CARRIER, event.payload, event.n_bytes, now)
             if self._recorder is not None:
                 self._recorder.caller(event.payload, event.n_bytes, now)
+        elif type(event) is v.MarkReturned:
+            self.journal.routine(Channel.FROM_CARRIER)
         if leg.violations:
             self._drain_violations(leg.violations, Channel.FROM_CARRIER, now)
         self._feed(event, now)
@@ -266,6 +268,10 @@ class Call:
             socket.send(data)
         if self._recorder is not None:
             self._recorder.agent(command.payload, command.n_bytes, now)
+
+    def _mark(self, command: v.SetMark, now: float) -> None:
+        self._to_carrier(command, now)
+        self.journal.routine(Channel.TO_CARRIER)
 
     def _to_carrier(self, command: v.Command, now: float) -> None:
         socket, leg = self._carrier_socket, self._carrier_leg
