@@ -60,7 +60,7 @@ class Bridge:
     """
     One call. ``lines`` are spoken lines as PCMU bytes by name; a missing one is left unsaid and noted.
 
-    Call ``on(event, now)`` for everything that happens, and ``on_timer(now)`` once ``deadline()`` has passed.
+    Call ``on(event, now)`` for everything that happens, and ``on_timer(now)`` once ``next_deadline`` has passed.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Bridge:
         self._carrier = carrier
         self._lines = lines
         self._timers: dict[str, tuple[float, Callable[[float], None]]] = {}
-        self._next: float | None = None
+        self.next_deadline: float | None = None
         self._out: list[v.Command] = []
         self._began: float | None = None
         # carrier
@@ -165,6 +165,10 @@ class Bridge:
 
     def on(self, event: v.Event, now: float) -> _Commands:
         """What shall be done because of ``event``."""
+        if type(event) is v.CallerAudio and self._open:  # the path of every frame
+            self._frames += 1
+            self._appended_bytes += event.n_bytes
+            return (v.AppendAudio(event.payload, event.n_bytes),)
         handler = self._on.get(type(event))
         if handler is None or self._ended:
             return _NOTHING
@@ -172,10 +176,6 @@ class Bridge:
         if done is not None:  # the two hot events answer directly
             return done
         return self._take()
-
-    def deadline(self) -> float | None:
-        """When ``on_timer`` wants to be called next."""
-        return self._next
 
     def on_timer(self, now: float) -> _Commands:
         """Act upon every deadline that has passed."""
@@ -201,12 +201,12 @@ class Bridge:
 
     def _timer(self, name: str, when: float, act: Callable[[float], None]) -> None:
         self._timers[name] = (when, act)
-        self._next = min(at for at, _ in self._timers.values())
+        self.next_deadline = min(at for at, _ in self._timers.values())
 
     def _drop_timer(self, *names: str) -> None:
         for name in names:
             self._timers.pop(name, None)
-        self._next = min((at for at, _ in self._timers.values()), default=None)
+        self.next_deadline = min((at for at, _ in self._timers.values()), default=None)
 
     def _milestone(self, mid: str, what: str, now: float) -> None:
         if mid not in self._milestones:
@@ -313,7 +313,7 @@ class Bridge:
         self._milestone("M20", "both sides closed", now)
         self._ended = True
         self._timers.clear()
-        self._next = None
+        self.next_deadline = None
         self._do(v.EndCall(wanted=self._ending_wanted, why=self._ending or "ended"))
 
     # ------------------------------------------------------------------------------------- the provider
@@ -430,9 +430,6 @@ class Bridge:
 
     def _on_caller_audio(self, event: v.CallerAudio, now: float) -> _Commands | None:
         self._frames += 1
-        if self._open:
-            self._appended_bytes += event.n_bytes
-            return (v.AppendAudio(event.payload, event.n_bytes),)
         return self._hold(event, now)
 
     def _hold(self, event: v.CallerAudio, now: float) -> _Commands | None:

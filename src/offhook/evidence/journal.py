@@ -52,36 +52,49 @@ class Journal:
         self._t0 = t0
         self._pending: list[tuple[Any, ...]] = [("begin", t0, {"version": VERSION, **begin})]
         self._lengths: tuple[set[int], ...] = (set(), set(), set(), set())
-        self._whole = [0, 0, 0, 0]
         self._rare = [0, 0, 0, 0]
         self._marks = [0, 0, 0, 0]
         self._skipped: dict[str, int] = {}
         self._notes = 0
         self._gap_max_s = 0.0
         self._last: tuple[Any, ...] = ()
-        self._last_frame_at: float | None = None
+        self.last_frame_at = t0
         self.closed = False
 
-    # The four methods below run on the loop, the first two for every frame.
+    # The methods below run on the loop.
 
     def frame(self, channel: Channel, data: bytes, now: float, binary: bool = False) -> None:
-        """A message crossed a boundary; kept before anyone interprets it."""
+        """A message crossed a boundary."""
         self._last = ("msg", now, channel, data, binary)
         self._pending.append(self._last)
 
-    def media(self, channel: Channel, payload: bytes, n_bytes: int, now: float) -> None:
-        """The last message was audio: counted and measured; kept whole only while its shape is new."""
-        self.meters[channel].add(payload, n_bytes)
+    def audio(self, channel: int, payload: bytes, n_bytes: int, now: float, data: bytes) -> None:
+        """
+        A message that is audio crossed a boundary: counted and measured, kept whole only while its shape is new.
+
+        The one method that runs for every frame; ``channel`` is a Channel's plain number, which costs less.
+        """
+        meter = self.meters[channel]
+        meter.frames = frames = meter.frames + 1
+        meter.n_bytes += n_bytes
         if channel == 0:
-            last, self._last_frame_at = self._last_frame_at, now
-            if last is not None and now - last > self._gap_max_s:
-                self._gap_max_s = now - last
+            gap = now - self.last_frame_at
+            self.last_frame_at = now
+            if gap > self._gap_max_s and frames > 1:
+                self._gap_max_s = gap
+        if n_bytes != meter.usual or frames <= WHOLE_MEDIA:
+            meter.usual = n_bytes
+            self._shape(channel, n_bytes, now, data)
+        # what goes out is what came in, byte for byte, as long as both wires speak one format: measured once
+        if not frames % 5 and not channel & 1:
+            meter.look(payload)
+
+    def _shape(self, channel: int, n_bytes: int, now: float, data: bytes) -> None:
+        """One of the first audio messages, or one of another length than the last."""
         lengths = self._lengths[channel]
-        if self._whole[channel] >= WHOLE_MEDIA and (n_bytes in lengths or len(lengths) >= MAX_SHAPES):
-            self._take_back()
-            return
-        self._whole[channel] += 1
-        lengths.add(n_bytes)
+        if self.meters[channel].frames <= WHOLE_MEDIA or (n_bytes not in lengths and len(lengths) < MAX_SHAPES):
+            lengths.add(n_bytes)
+            self._pending.append(("msg", now, channel, data, False))
 
     def routine(self, channel: Channel) -> None:
         """The last message was a mark: kept whole only while it is news, for five a second say no more."""
@@ -297,9 +310,7 @@ class JournalDir:
 
 def time_of(taken: list[tuple[Any, ...]], journal: Journal) -> float:
     """The latest stamp that is known: of what was just taken, or of the last caller frame."""
-    if journal._last_frame_at is not None:
-        return journal._last_frame_at
-    return float(taken[-1][1]) if taken else journal._t0
+    return max(journal.last_frame_at, float(taken[-1][1]) if taken else 0.0)
 
 
 class _File:

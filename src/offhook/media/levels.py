@@ -60,35 +60,34 @@ class Meter:
     """One direction of one leg."""
 
     __slots__ = (
-        "_a_law", "_b64", "_bytes", "_classes", "_even", "_every", "_looked", "_odd", "_silent", "_zero",
-        "frames", "n_bytes",
+        "_a_law", "_b64", "_bytes", "_classes", "_even", "_looked", "_odd", "_silent", "_zero",
+        "frames", "n_bytes", "usual",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.frames = 0
         self.n_bytes = 0
+        self.usual = 0  # length of the last frame
         self._classes = [0] * 16
         self._silent = 0
-        self._every = 0
         self._looked = 0
         self._bytes = self._zero = self._a_law = self._b64 = self._odd = self._even = 0
 
     def add(self, payload_b64: bytes, n_bytes: int) -> None:
         """Count a frame; every fifth is measured."""
-        self.frames += 1
+        self.frames = frames = self.frames + 1
         self.n_bytes += n_bytes
-        self._every += 1
-        if self._every == 5:
-            self._every = 0
-            self._look(payload_b64)
+        if not frames % 5:
+            self.look(payload_b64)
 
-    def _look(self, payload_b64: bytes) -> None:
+    def look(self, payload_b64: bytes) -> None:
+        """Measure one frame."""
         try:
             audio = binascii.a2b_base64(payload_b64[:216])  # 20 ms is enough of a longer message
         except binascii.Error:
             return  # the wire has already recorded it
         self._looked += 1
-        loudest = max(audio[::4].translate(_CLASS), default=0)
+        loudest = max(audio[::8].translate(_CLASS), default=0)
         self._classes[loudest] += 1
         if loudest == 0:
             self._silent += 1
@@ -97,8 +96,9 @@ class Meter:
         self._zero += audio.count(0)
         self._a_law += audio.count(0xD5) + audio.count(0x55)
         self._b64 += len(audio) - len(audio.translate(None, _B64))
-        self._odd += len(audio[1::2].translate(None, _NOT_PAR))
-        self._even += len(audio[::2].translate(None, _NOT_PAR))
+        odd = audio[1::2].translate(None, _NOT_PAR)
+        self._odd += len(odd)
+        self._even += len(audio.translate(None, _NOT_PAR)) - len(odd)
 
     def judge(self) -> Literal["ok", "silent", "pcm16", "a-law", "base64-twice", "not proven"]:
         """What the bytes are; "not proven" until enough was heard."""

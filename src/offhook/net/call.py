@@ -102,6 +102,8 @@ class Call:
         self._later: deque[v.Event] = deque()
         self._timer: Handle | None = None
         self._timer_at = 0.0
+        self._armed_for: float | None = None
+        self.arriving = b""  # the last message that came, for whoever looks into a call that broke
         self._do: dict[type[v.Command], Callable[[Any, float], None]] = {
             v.AppendAudio: self._append,
             v.PlayAudio: self._play,
@@ -138,30 +140,53 @@ class Call:
         return CarrierListener(self)
 
     def _from_carrier(self, data: bytes) -> None:
+        """
+        The path of every frame of the caller; written out, because each call saved is saved fifty times a second.
+
+        ``arriving`` keeps the message before anyone interprets it; what is not audio then goes into the journal whole.
+        """
         now = self._now()
-        self.journal.frame(Channel.FROM_CARRIER, data, now)
+        self.arriving = data
         leg = self._carrier_leg
         assert leg is not None
         event = leg.receive(data, now)
-        if type(event) is v.CallerAudio:
-            self.journal.media(Channel.FROM_CARRIER, event.payload, event.n_bytes, now)
+        if type(event) is v.CallerAudio and not self._feeding:
+            self.journal.audio(0, event.payload, event.n_bytes, now, data)
             if self._recorder is not None:
                 self._recorder.caller(event.payload, event.n_bytes, now)
-        elif type(event) is v.MarkReturned:
-            self.journal.routine(Channel.FROM_CARRIER)
-        if leg.violations:
-            self._drain_violations(leg.violations, Channel.FROM_CARRIER, now)
-        self._feed(event, now)
+            self._feeding = True
+            try:
+                for command in self.bridge.on(event, now):
+                    self._do.get(type(command), self._to_provider)(command, now)
+            except Exception as error:  # our own fault: this call ends by name, the others go on
+                self._break(error, now)
+            finally:
+                self._feeding = False
+            if self._later or self.bridge.next_deadline != self._armed_for:
+                self._settle(now)
+            return
+        self._news(Channel.FROM_CARRIER, leg.violations, event, data, now, False)
 
     def _from_provider(self, data: bytes, binary: bool = False) -> None:
         now = self._now()
-        self.journal.frame(Channel.FROM_PROVIDER, data, now, binary)
+        self.arriving = data
         leg = self._provider_leg
         event = leg.receive(data, now, binary=binary)
         if type(event) is v.AgentAudio:
-            self.journal.media(Channel.FROM_PROVIDER, event.payload, event.n_bytes, now)
-        if leg.violations:
-            self._drain_violations(leg.violations, Channel.FROM_PROVIDER, now)
+            self.journal.audio(2, event.payload, event.n_bytes, now, data)
+            self._feed(event, now)
+            return
+        self._news(Channel.FROM_PROVIDER, leg.violations, event, data, now, binary)
+
+    def _news(
+        self, channel: Channel, violations: list[Violation], event: v.Event, data: bytes, now: float, binary: bool
+    ) -> None:
+        """A message that is no audio: on record, then to the bridge."""
+        self.journal.frame(channel, data, now, binary)
+        if type(event) is v.MarkReturned:
+            self.journal.routine(channel)
+        if violations:
+            self._drain_violations(violations, channel, now)
         self._feed(event, now)
 
     def _drain_violations(self, violations: list[Violation], channel: Channel, now: float) -> None:
@@ -189,14 +214,19 @@ class Call:
             self._break(error, now)
         finally:
             self._feeding = False
+        if self._later or self.bridge.next_deadline != self._armed_for:
+            self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """What an event left behind: events that waited for it, and another deadline."""
         if self._later:
             self._feed(self._later.popleft(), now)
         self._arm()
 
     def _arm(self) -> None:
         """Keep one timer at or before the bridge's next deadline; an early one just looks again."""
-        deadline = self.bridge.deadline()
-        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+        self._armed_for = deadline = self.bridge.next_deadline
+        if deadline is None or self.ended is not None or (self._timer is not None and self._timer_at <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -206,8 +236,8 @@ class Call:
     def _tick(self) -> None:
         self._timer = None
         now = self._now()
-        deadline = self.bridge.deadline()
-        if deadline is not None and deadline <= now:
+        deadline = self.bridge.next_deadline
+        if deadline is not None and deadline <= now and not self._feeding:
             self._feeding = True
             try:
                 for command in self.bridge.on_timer(now):
@@ -216,9 +246,7 @@ class Call:
                 self._break(error, now)
             finally:
                 self._feeding = False
-            if self._later:
-                self._feed(self._later.popleft(), now)
-        self._arm()
+        self._settle(now)
 
     def _break(self, error: Exception, now: float) -> None:
         """A defect of ours, or a message that would have broken the contract: named, and the call ends."""
@@ -254,8 +282,7 @@ class Call:
         if socket is None:
             return
         for data in self._provider_leg.send(command):
-            self.journal.frame(Channel.TO_PROVIDER, data, now)
-            self.journal.media(Channel.TO_PROVIDER, command.payload, command.n_bytes, now)
+            self.journal.audio(3, command.payload, command.n_bytes, now, data)
             socket.send(data)
 
     def _play(self, command: v.PlayAudio, now: float) -> None:
@@ -263,8 +290,7 @@ class Call:
         if socket is None or leg is None:
             return
         for data in leg.send(command):
-            self.journal.frame(Channel.TO_CARRIER, data, now)
-            self.journal.media(Channel.TO_CARRIER, command.payload, command.n_bytes, now)
+            self.journal.audio(1, command.payload, command.n_bytes, now, data)
             socket.send(data)
         if self._recorder is not None:
             self._recorder.agent(command.payload, command.n_bytes, now)

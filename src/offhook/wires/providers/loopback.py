@@ -199,7 +199,7 @@ class Leg:
         if type(command) is v.AppendAudio:
             if not command.payload:
                 raise LocalProtocolError(_violation("input_audio_buffer.append", "nothing", "audio", by="us"))
-            return [b'%b%b"}' % (_APPEND_HEAD, command.payload)]
+            return [_APPEND_HEAD + command.payload + b'"}']
         return [_json.encode(self._message(command))]
 
     def _message(self, command: v.Command) -> dict[str, Any]:

@@ -405,7 +405,7 @@ class Leg:
         if type(command) is v.AppendAudio:
             if len(command.payload) > APPEND_BYTES.value or not command.payload:
                 raise self._local("input_audio_buffer.append", "audio", f"{command.n_bytes} bytes", "audio")
-            return [b'%b%b"}' % (_APPEND_HEAD, command.payload)]
+            return [_APPEND_HEAD + command.payload + b'"}']
         return [_json.encode(message) for message in self._messages(command)]
 
     def _messages(self, command: v.Command) -> list[dict[str, Any]]:
