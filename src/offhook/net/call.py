@@ -208,8 +208,12 @@ class Call:
         try:
             if type(event) in _SHOWN:
                 self._shell.observe(self, event, now)
-            for command in self.bridge.on(event, now):
-                self._do.get(type(command), self._to_provider)(command, now)
+            commands = self.bridge.on(event, now)
+            if len(commands) == 2 and type(commands[1]) is v.SetMark and type(commands[0]) is v.PlayAudio:
+                self._play_marked(commands[0], commands[1], now)
+            else:
+                for command in commands:
+                    self._do.get(type(command), self._to_provider)(command, now)
         except Exception as error:  # our own fault: this call ends by name, the others go on
             self._break(error, now)
         finally:
@@ -295,9 +299,23 @@ class Call:
         if self._recorder is not None:
             self._recorder.agent(command.payload, command.n_bytes, now)
 
-    def _mark(self, command: v.SetMark, now: float) -> None:
-        self._to_carrier(command, now)
+    def _play_marked(self, play: v.PlayAudio, mark: v.SetMark, now: float) -> None:
+        """Audio and the mark behind it, in one write."""
+        socket, leg = self._carrier_socket, self._carrier_leg
+        if socket is None or leg is None:
+            return
+        (audio,), (receipt,) = leg.send(play), leg.send(mark)
+        self.journal.audio(1, play.payload, play.n_bytes, now, audio)
+        self.journal.frame(Channel.TO_CARRIER, receipt, now)
         self.journal.routine(Channel.TO_CARRIER)
+        socket.send_both(audio, receipt)
+        if self._recorder is not None:
+            self._recorder.agent(play.payload, play.n_bytes, now)
+
+    def _mark(self, command: v.SetMark, now: float) -> None:
+        if self._carrier_socket is not None:
+            self._to_carrier(command, now)
+            self.journal.routine(Channel.TO_CARRIER)
 
     def _to_carrier(self, command: v.Command, now: float) -> None:
         socket, leg = self._carrier_socket, self._carrier_leg

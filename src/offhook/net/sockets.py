@@ -42,6 +42,16 @@ class Limits:
         self.dead_after_s = dead_after_s  # nothing at all came for so long, pongs included; None: never
 
 
+def _head(data: bytes) -> bytes:
+    """The frame header of an unmasked text message (RFC 6455, 5.2)."""
+    n = len(data)
+    if n < 126:
+        return bytes((0x81, n))
+    if n < 65536:
+        return bytes((0x81, 126, n >> 8, n & 255))
+    return b"\x81\x7f" + n.to_bytes(8, "big")
+
+
 class Listener(Protocol):
     """Who is told what happens on a socket. None of these may block."""
 
@@ -79,6 +89,16 @@ class Socket(WSListener):
         self.send = self._unsendable
 
     # ------------------------------------------------------------------------------------- for its users
+
+    def send_both(self, first: bytes, second: bytes) -> None:
+        """
+        Write two text messages as one write: one call into the kernel, and they arrive together.
+
+        Only for a server's socket, whose frames are not masked.
+        """
+        transport = self._transport
+        if transport is not None and self._by is None:
+            transport.underlying_transport.write(_head(first) + first + _head(second) + second)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Begin the closing handshake; ``closed`` follows, at the latest after a second."""
