@@ -1,0 +1,153 @@
+"""
+Simulated providers as WebSocket servers on a loopback address, for any client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from offhook.net.clock import Clock, Handle, LoopClock
+from offhook.net.server import Server, UpgradeRequest
+from offhook.net.sockets import Limits, Listener, Socket
+from offhook.sims.provider import SimProvider
+from offhook.wires._wire import Out, PeerClose, Refusal
+
+__all__ = ["FakeProvider"]
+
+
+class FakeProvider:
+    """
+    A provider that refuses what the real one refuses: ``async with FakeProvider("openai") as fake: fake.url``.
+
+    ``make`` builds the session's script anew for each connection; ``sessions`` keeps them for who looks later.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        clock: Clock | None = None,
+        delays_s: dict[str, float] | None = None,
+        path: str = "/v1/realtime",
+        **knobs: Any,
+    ) -> None:
+        self.sessions: list[SimProvider] = []
+        self.refused: list[Refusal] = []
+        self.open = 0
+        self.requests: list[UpgradeRequest] = []
+        self._name = name
+        self._knobs = knobs
+        self._clock = clock
+        self._delays = delays_s or {}
+        self._path = path
+        self._server: Server | None = None
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None, "not started"
+        return f"ws://127.0.0.1:{self._server.port}{self._path}"
+
+    @property
+    def http_url(self) -> str:
+        """For clients that turn http into ws."""
+        return self.url.replace("ws://", "http://").removesuffix("/realtime")
+
+    async def __aenter__(self) -> FakeProvider:
+        self._loop_clock: Clock = self._clock or LoopClock(asyncio.get_running_loop())
+        self._server = Server(_no_http, self._decide, limits=Limits(max_message_bytes=32 * 1024 * 1024))
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        await self._server.stop()
+
+    def _decide(self, request: UpgradeRequest) -> Refusal | Listener:
+        self.requests.append(request)
+        session = SimProvider(self._name, **self._knobs)
+        refusal = session.upgrade(request.path_qs, dict(request.headers))
+        if refusal is not None:
+            self.refused.append(refusal)
+            return refusal
+        self.sessions.append(session)
+        return _Session(self, session, self._loop_clock, self._delays)
+
+
+async def _no_http(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+    """A provider's socket path answers nothing else."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b"not found\n"})
+
+
+class _Session:
+    """One connection."""
+
+    def __init__(self, fake: FakeProvider, session: SimProvider, clock: Clock, delays: dict[str, float]) -> None:
+        self._fake = fake
+        self._session = session
+        self._clock = clock
+        self._delays = delays
+        self._socket: Socket | None = None
+        self._timer: Handle | None = None
+
+    def opened(self, socket: Socket) -> None:
+        self._socket = socket
+        self._fake.open += 1
+        self._after("greeting", self._session.opened(self._clock.now()))
+        self._arm()
+
+    def text(self, data: bytes) -> None:
+        phase = "updated" if b'"session.update"' in data[:200] else ""
+        self._after(phase, self._session.receive(data, self._clock.now()))
+        self._arm()
+
+    def binary(self, data: bytes) -> None:
+        self._after("", self._session.receive(data, self._clock.now(), binary=True))
+        self._arm()
+
+    def closed(self, code: int | None, reason: str, by: str) -> None:
+        self._socket = None
+        self._fake.open -= 1
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def paused(self, n_bytes: int) -> None:
+        """A simulated provider never stops speaking for its listener's sake."""
+
+    def resumed(self) -> None:
+        """See ``paused``."""
+
+    def _after(self, phase: str, out: list[Out]) -> None:
+        wait = self._delays.get(phase, 0.0)
+        if wait:
+            self._clock.call_at(self._clock.now() + wait, lambda: self._send(out))
+        else:
+            self._send(out)
+
+    def _send(self, out: list[Out]) -> None:
+        for message in out:
+            if self._socket is None:
+                return
+            if isinstance(message, PeerClose):
+                if message.code is None:
+                    self._socket.abort(1006, "")
+                else:
+                    self._socket.close(message.code, message.reason)
+                return
+            self._socket.send(message)
+
+    def _arm(self) -> None:
+        due = self._session.deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._socket is not None:
+            self._timer = self._clock.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._send(self._session.tick(self._clock.now()))
+        self._arm()
