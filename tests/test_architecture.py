@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "sims": {"wires/_wire", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence"},
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
-        "settings", "agent", "vocab", "loopback", "bridge",
+        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks",
     },
     "net": {
         "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",

@@ -379,7 +379,10 @@ class Host:
             log.info("draining", extra={"calls": len(self.calls), "seconds": self._limits.drain_s})
         await self._wait_idle(self._limits.drain_s)
         for call in list(self.calls.values()):
-            call.feed(v.EndRequested(why="draining"))
+            if call.stream_id is None:
+                call.abandon("drained before its stream came")
+            else:
+                call.feed(v.EndRequested(why="draining"))
         # a spoken line, its mark and the carrier's stop
         await self._wait_idle(15.0)
         for call in list(self.calls.values()):

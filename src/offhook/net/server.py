@@ -69,7 +69,8 @@ class Server:
         limits: Limits = CARRIER_LIMITS,
         tls: tuple[str, str] | None = None,
     ) -> None:
-        self.open_sockets = 0
+        self._open: set[Socket] = set()
+        self._sniffing: set[asyncio.Transport] = set()
         self._upgrade = upgrade
         self._limits = limits
         self._max_sockets = max_sockets
@@ -100,6 +101,10 @@ class Server:
         assert self._sock is not None, "not started"
         return int(self._sock.getsockname()[1])
 
+    @property
+    def open_sockets(self) -> int:
+        return len(self._open)
+
     async def start(self) -> None:
         """Listen; returns when connections are taken. Raises OSError when the address is not to be had."""
         self._sock = _listen(self._host, self._wanted_port)
@@ -109,11 +114,17 @@ class Server:
         self._task = asyncio.create_task(self._uvicorn.main_loop(), name="http")
 
     async def stop(self) -> None:
-        """Close the port and what HTTP connections are left; WebSockets are their owners' affair."""
+        """Close the port and every connection; whoever wants a polite end brings it about before."""
         self._uvicorn.should_exit = True
         if self._task is not None:
             await self._task
         await self._uvicorn.shutdown(sockets=[self._sock] if self._sock else None)
+        for _ in range(4):  # a connection that was just accepted shows itself a turn of the loop later
+            for left in list(self._open):
+                left.abort(1001, "server stops")
+            for transport in list(self._sniffing):
+                transport.abort()
+            await asyncio.sleep(0)
 
     # --------------------------------------------------------------------------------------- connections
 
@@ -167,11 +178,11 @@ class _Counted(Socket):
 
     def __init__(self, listener: Listener, limits: Limits, server: Server) -> None:
         super().__init__(listener, limits)
-        self._server = server
-        server.open_sockets += 1
+        self._open = server._open
+        self._open.add(self)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        self._server.open_sockets -= 1
+        self._open.discard(self)
         super().on_ws_disconnected(transport)
 
 
@@ -203,6 +214,7 @@ class _HeadSniffer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.owner._sniffing.add(self._transport)
         self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, self._too_slow)
 
     def data_received(self, data: bytes) -> None:
@@ -248,6 +260,8 @@ class _HeadSniffer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._transport is not None:
+            self.owner._sniffing.discard(self._transport)
         self._transport = None
 
 

@@ -3,19 +3,27 @@ WebSockets as the rest of Offhook sees them: whole messages in, whole messages o
 
 An adapter over picows for both directions. It reassembles fragments up to a limit, refuses reserved bits,
 answers pings and closes, bounds what piles up unsent, and says who ended a connection. Knows no wire.
+
+Text is handed on as the bytes that came. It is not checked for UTF-8 here: RFC 6455 (8.1) would have the
+connection failed with 1007, but a call is worth more than a message, and the wires' JSON decoder refuses
+such a message and names it. A close reason that is no UTF-8 does end the connection with 1007.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Literal, Protocol, cast
 
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
 
 from offhook.net.clock import Handle
 
 __all__ = ["By", "Limits", "Listener", "Socket"]
+
+log = logging.getLogger("offhook")
 
 By = Literal["us", "them", "nobody"]
 
@@ -28,6 +36,8 @@ _BINARY = WSMsgType.BINARY
 class Limits:
     """What one connection may do."""
 
+    __slots__ = ("close_grace_s", "dead_after_s", "max_buffered_bytes", "max_message_bytes", "ping_every_s")
+
     def __init__(
         self,
         *,
@@ -35,11 +45,42 @@ class Limits:
         max_buffered_bytes: int = 4 * 1024 * 1024,
         ping_every_s: float = 20.0,
         dead_after_s: float | None = None,
+        close_grace_s: float = CLOSE_GRACE_S,
     ) -> None:
         self.max_message_bytes = max_message_bytes
         self.max_buffered_bytes = max_buffered_bytes
         self.ping_every_s = ping_every_s  # only while nothing comes
         self.dead_after_s = dead_after_s  # nothing at all came for so long, pongs included; None: never
+        self.close_grace_s = close_grace_s
+
+
+class Listener(Protocol):
+    """Who is told what happens on a socket. None of these may block; one that raises ends its connection."""
+
+    def opened(self, socket: Socket) -> None: ...
+    def text(self, data: bytes) -> None: ...
+    def binary(self, data: bytes) -> None: ...
+    def closed(self, code: int | None, reason: str, by: By) -> None: ...
+    def paused(self, n_bytes: int) -> None: ...
+    def resumed(self) -> None: ...
+
+
+class _Nobody:
+    """The listener of a connection that is not listened to any more."""
+
+    def opened(self, socket: Socket) -> None: ...
+    def text(self, data: bytes) -> None: ...
+    def binary(self, data: bytes) -> None: ...
+    def closed(self, code: int | None, reason: str, by: By) -> None: ...
+    def paused(self, n_bytes: int) -> None: ...
+    def resumed(self) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
+def _unsendable(data: bytes) -> None:
+    """Writing to a socket that is not open, or no longer, does nothing: its end is told by ``closed``."""
 
 
 def _head(data: bytes) -> bytes:
@@ -52,32 +93,29 @@ def _head(data: bytes) -> bytes:
     return b"\x81\x7f" + n.to_bytes(8, "big")
 
 
-class Listener(Protocol):
-    """Who is told what happens on a socket. None of these may block."""
-
-    def opened(self, socket: Socket) -> None: ...
-    def text(self, data: bytes) -> None: ...
-    def binary(self, data: bytes) -> None: ...
-    def closed(self, code: int | None, reason: str, by: By) -> None: ...
-    def paused(self, n_bytes: int) -> None: ...
-    def resumed(self) -> None: ...
-
-
 class Socket(WSListener):
     """
     One open WebSocket.
 
     ``send(data)`` writes a text message; it never blocks, and what the peer does not read piles up to
-    ``Limits.max_buffered_bytes``, then the connection is dropped by name.
+    ``Limits.max_buffered_bytes``, then the connection is dropped by name. Messages that come after our own
+    ``close`` are still told until the connection is gone; after the peer's close, or a refusal, nothing is.
     """
 
+    __slots__ = (
+        "_by", "_closing", "_code", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused",
+        "_reason", "_seen", "_silent_s", "_transport", "_watch", "fragments", "send",
+    )  # fmt: skip
+
+    send: Callable[[bytes], None]
+
     def __init__(self, listener: Listener, limits: Limits) -> None:
-        self._listener = listener
+        self._listener: Listener = listener
+        self._ears: Listener = listener  # who hears messages
         self._limits = limits
         self._transport: WSTransport | None = None
-        self._parts: list[bytes] = []
+        self._parts: bytearray | None = None  # of a message whose last frame has not come
         self._parts_type = _TEXT
-        self._parts_bytes = 0
         self._by: By | None = None
         self._code: int | None = None
         self._reason = ""
@@ -85,39 +123,51 @@ class Socket(WSListener):
         self._watch: Handle | None = None
         self._silent_s = 0.0
         self._seen = False
+        self._paused = False
         self.fragments = 0  # messages that came in pieces
-        self.send = self._unsendable
+        self.send = _unsendable
 
     # ------------------------------------------------------------------------------------- for its users
 
     def send_both(self, first: bytes, second: bytes) -> None:
         """
-        Write two text messages as one write: one call into the kernel, and they arrive together.
-
-        Only for a server's socket, whose frames are not masked.
+        Write two text messages, by a server as one write: one call into the kernel, and they arrive together.
         """
         transport = self._transport
-        if transport is not None and self._by is None:
-            transport.underlying_transport.write(_head(first) + first + _head(second) + second)
+        if transport is None or self._by is not None or transport.is_close_frame_sent:
+            return
+        if transport.is_client_side:  # its frames are masked, which is picows' work
+            self.send(first)
+            self.send(second)
+            return
+        transport.underlying_transport.write(_head(first) + first + _head(second) + second)
+        if self._paused:
+            self._bound_buffer()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Begin the closing handshake; ``closed`` follows, at the latest after a second."""
+        """
+        Begin the closing handshake; ``closed`` follows, at the latest after ``Limits.close_grace_s``.
+
+        Raises ValueError for a code that RFC 6455 (7.4) does not let anybody send.
+        """
+        if not 1000 <= code <= 4999 or code in (1004, 1005, 1006, 1015):
+            raise ValueError(f"close code {code} may not be sent")
         transport = self._transport
         if transport is None or self._by is not None:
             return
         self._by = "us"
         self._code, self._reason = code, reason
-        self.send = self._unsendable
+        self.send = _unsendable
         # a control frame holds 125 bytes, two of them the code
         transport.send_close(cast(WSCloseCode, code), reason.encode()[:123].decode(errors="ignore"))
-        self._closing = asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self._drop)
+        self._drop_later()
 
-    def abort(self, code: int, reason: str) -> None:
+    def abort(self, code: int | None, reason: str) -> None:
         """Drop the connection now, without the peer's consent."""
         if self._by is None:
             self._by = "us"
             self._code, self._reason = code, reason
-        self.send = self._unsendable
+        self.send = _unsendable
         self._drop()
 
     @property
@@ -127,75 +177,79 @@ class Socket(WSListener):
             return 0
         return int(self._transport.underlying_transport.get_write_buffer_size())
 
-    def _unsendable(self, data: bytes) -> None:
-        """Writing to a socket that is not open, or no longer, does nothing: its end is told by ``closed``."""
-
     # ---------------------------------------------------------------------------- for picows, per message
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self._seen = True
-        kind = frame.msg_type
-        if kind is _TEXT and frame.fin and not self._parts and not frame.rsv1:
-            self._listener.text(frame.get_payload_as_bytes())
-            return
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._refuse(1002, "reserved bits set without an extension")
-        elif kind in (_TEXT, _BINARY, WSMsgType.CONTINUATION):
-            self._piece(kind, frame)
-        elif kind is WSMsgType.PING:
-            self._ping(transport, frame)
-        elif kind is WSMsgType.CLOSE:
-            self._peer_closes(frame)
+        kind = frame.msg_type  # 85 ns, the dearest line here
+        try:
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._refuse(1002, "reserved bits set without an extension")
+            elif kind is _TEXT and frame.fin and self._parts is None:
+                self._ears.text(frame.get_payload_as_bytes())
+            elif kind is WSMsgType.PING:
+                self._answer_ping(transport, frame)
+            elif kind is WSMsgType.CLOSE:
+                self._peer_closes(transport, frame)
+            elif kind is not WSMsgType.PONG and self._ears is not _NOBODY:
+                self._piece(kind, frame)
+        except Exception:
+            self._defect("message")
 
     def _piece(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if self._by is not None:
-            return
-        if (kind is WSMsgType.CONTINUATION) != bool(self._parts):
+        """A frame that is not a whole text message."""
+        parts = self._parts
+        if (kind is WSMsgType.CONTINUATION) != (parts is not None):
             self._refuse(1002, "continuation out of place")
             return
-        if not self._parts:
+        if parts is None:
+            if frame.fin:
+                self._ears.binary(frame.get_payload_as_bytes())
+                return
+            parts = self._parts = bytearray()
             self._parts_type = kind
-            self._parts_bytes = 0
-        data = frame.get_payload_as_bytes()
-        self._parts_bytes += len(data)
-        if self._parts_bytes > self._limits.max_message_bytes:
+        if len(parts) + frame.payload_size > self._limits.max_message_bytes:
             self._refuse(1009, f"message over {self._limits.max_message_bytes} bytes")
             return
-        self._parts.append(data)
+        parts += frame.get_payload_as_memoryview()
         if not frame.fin:
             return
-        if len(self._parts) > 1:
-            self.fragments += 1
-        whole = b"".join(self._parts)
-        self._parts.clear()
+        self._parts = None
+        self.fragments += 1
         if self._parts_type is _TEXT:
-            self._listener.text(whole)
+            self._ears.text(bytes(parts))
         else:
-            self._listener.binary(whole)
+            self._ears.binary(bytes(parts))
 
-    def _ping(self, transport: WSTransport, frame: WSFrame) -> None:
-        data = frame.get_payload_as_bytes()
-        if len(data) > 125 or not frame.fin:
-            self._refuse(1002, "control frame fragmented or over 125 bytes")
-        elif self._by is None:
-            transport.send_pong(data)
+    def _answer_ping(self, transport: WSTransport, frame: WSFrame) -> None:
+        # not while the peer does not read: a pong for the latest ping is enough (RFC 6455, 5.5.3)
+        if self._by is None and not self._paused:
+            transport.send_pong(frame.get_payload_as_bytes())
 
-    def _peer_closes(self, frame: WSFrame) -> None:
+    def _peer_closes(self, transport: WSTransport, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()
-        transport = self._transport
-        assert transport is not None
         if self._by is None:
             self._by = "them"
-            self._code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
-            self._reason = payload[2:].decode(errors="replace")
+            self._code = int.from_bytes(payload[:2], "big") if payload else 1005
+            self._reason = payload[2:].decode()  # picows has refused what is no UTF-8
             # echo the code (RFC 6455, 5.5.1); 1005 stands for "none" and is never sent
-            transport.send_close(cast(WSCloseCode, self._code if len(payload) >= 2 else 1000), "")
-        self.send = self._unsendable
+            transport.send_close(cast(WSCloseCode, self._code if payload else 1000), "")
+            self._drop_later()  # a peer that does not read would hold a graceful close for ever
+        self._ears = _NOBODY
+        self.send = _unsendable
         self._drop(gracefully=True)
 
     def _refuse(self, code: int, why: str) -> None:
-        self._parts.clear()
+        """The peer broke the protocol: say so, and hear nothing more (RFC 6455, 7.1.7)."""
+        self._ears = _NOBODY
+        self._parts = None
         self.close(code, why)
+
+    def _defect(self, where: str) -> None:
+        """A listener raised: the connection ends by name, the process goes on."""
+        log.exception("defect in a socket's listener", extra={"where": where})
+        self._ears = _NOBODY
+        self.close(1011, "internal error")
 
     # --------------------------------------------------------------------------- for picows, a connection
 
@@ -203,36 +257,56 @@ class Socket(WSListener):
         self._transport = transport
         self.send = partial(transport.send, _TEXT)
         self._keep_watch()
-        self._listener.opened(self)
+        try:
+            self._listener.opened(self)
+        except Exception:
+            self._defect("opened")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         for handle in (self._closing, self._watch):
             if handle is not None:
                 handle.cancel()
         self._closing = self._watch = None
-        self.send = self._unsendable
+        self.send = _unsendable
         self._transport = None
         if self._by is None:
+            self._by = "nobody"
             handshake = transport.close_handshake
             if handshake is not None and handshake.sent is not None:
-                # picows itself refused the frame (masking, size): the fault is the peer's, the close ours
+                # picows itself refused a frame (masking, opcode, size): the fault is the peer's, the close ours
                 self._by = "us"
-                self._code, self._reason = cast(int, handshake.sent.code), handshake.sent.reason or ""
-            else:
-                self._by = "nobody"
-        self._listener.closed(self._code, self._reason, self._by)
+                self._code, self._reason = int(handshake.sent.code), handshake.sent.reason or ""
+                asyncio.ensure_future(_look_at(transport))
+        listener, self._listener, self._ears = self._listener, _NOBODY, _NOBODY
+        try:
+            listener.closed(self._code, self._reason, self._by)
+        except Exception:
+            log.exception("defect in a socket's listener", extra={"where": "closed"})
 
     def pause_writing(self) -> None:
+        if self._by is not None:
+            return
+        self._paused = True
+        self.send = partial(_send_bounded, self)
         self._listener.paused(self.buffered_bytes)
-        if self.buffered_bytes > self._limits.max_buffered_bytes:
-            self.abort(1006, "peer stopped reading")
+        self._bound_buffer()
 
     def resume_writing(self) -> None:
-        self._listener.resumed()
+        self._paused = False
+        if self._by is None and self._transport is not None:
+            self.send = partial(self._transport.send, _TEXT)
+            self._listener.resumed()
+
+    def _bound_buffer(self) -> None:
+        if self.buffered_bytes > self._limits.max_buffered_bytes:
+            self.abort(1006, f"peer stopped reading: over {self._limits.max_buffered_bytes} bytes unsent")
 
     def _drop(self, gracefully: bool = False) -> None:
         if self._transport is not None:
             self._transport.disconnect(gracefully)
+
+    def _drop_later(self) -> None:
+        self._closing = asyncio.get_running_loop().call_later(self._limits.close_grace_s, self._drop)
 
     # ------------------------------------------------------------------------------------------ keepalive
 
@@ -246,10 +320,11 @@ class Socket(WSListener):
         self._watch = asyncio.get_running_loop().call_later(every, self._look)
 
     def _look(self) -> None:
-        if self._transport is None:
+        transport = self._transport
+        if transport is None:
             return
-        if self.buffered_bytes > self._limits.max_buffered_bytes:
-            self.abort(1006, "peer stopped reading")
+        if self._by is None and transport.is_close_frame_sent:
+            self._drop()  # picows refused a frame, and waits for a peer that does not read
             return
         if self._seen:
             self._seen = False
@@ -258,8 +333,24 @@ class Socket(WSListener):
             self._silent_s += self._limits.ping_every_s
             dead = self._limits.dead_after_s
             if dead is not None and self._silent_s >= dead:
-                self.abort(1006, f"nothing came for {self._silent_s:.0f} s, no pong either")
+                self.abort(1006, f"nothing came for {self._silent_s:g} s, no pong either")
                 return
-            if self._by is None:
-                self._transport.send_ping(b"")
+            if self._by is None and not self._paused:
+                transport.send_ping(b"")
         self._keep_watch()
+
+
+def _send_bounded(socket: Socket, data: bytes) -> None:
+    """``Socket.send`` while the peer does not read: every message is counted against the limit."""
+    transport = socket._transport
+    if transport is not None:
+        transport.send(_TEXT, data)
+        socket._bound_buffer()
+
+
+async def _look_at(transport: WSTransport) -> None:
+    """Take notice of the error that picows keeps for a caller of ``wait_disconnected``: ``closed`` tells it."""
+    try:
+        await transport.wait_disconnected()
+    except WSError as error:
+        log.debug("websocket refused", extra={"why": str(error)})

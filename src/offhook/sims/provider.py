@@ -1,8 +1,8 @@
 """
 A simulated provider, the pure part: a voice detector on what really arrives, and a script of what it answers.
 
-Works on any provider wire's ``Peer``. The detector decodes the agreed format, so that audio in the wrong one is heard as
-what it is: noise, or nothing. Knows no sockets; callers pass ``now``.
+Works on any provider wire's ``Peer``. The detector decodes the agreed format, so that audio in the wrong one is
+heard as what it is: noise, or nothing. Knows no sockets; callers pass ``now``.
 """
 
 from __future__ import annotations

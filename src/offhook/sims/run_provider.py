@@ -31,6 +31,7 @@ class FakeProvider:
         clock: Clock | None = None,
         delays_s: dict[str, float] | None = None,
         path: str = "/v1/realtime",
+        port: int = 0,
         **knobs: Any,
     ) -> None:
         self.sessions: list[SimProvider] = []
@@ -42,6 +43,7 @@ class FakeProvider:
         self._clock = clock
         self._delays = delays_s or {}
         self._path = path
+        self._port = port
         self._server: Server | None = None
 
     @property
@@ -56,7 +58,9 @@ class FakeProvider:
 
     async def __aenter__(self) -> FakeProvider:
         self._loop_clock: Clock = self._clock or LoopClock(asyncio.get_running_loop())
-        self._server = Server(_no_http, self._decide, limits=Limits(max_message_bytes=32 * 1024 * 1024))
+        self._server = Server(
+            _no_http, self._decide, port=self._port, limits=Limits(max_message_bytes=32 * 1024 * 1024)
+        )
         await self._server.start()
         return self
 

@@ -162,7 +162,8 @@ class Peer:
 
     def _update(self, session: dict[str, Any]) -> list[Out]:
         """Take what is known where it is known; everything else is ignored, and nothing is said about it."""
-        audio = session.get("audio") if isinstance(session.get("audio"), dict) else {}
+        given_audio = session.get("audio")
+        audio: dict[str, Any] = given_audio if isinstance(given_audio, dict) else {}
         for side in ("input", "output"):
             given = audio.get(side, {}) if isinstance(audio.get(side), dict) else {}
             wanted = given.get("format")
@@ -271,8 +272,8 @@ class Peer:
         self._queue.append(self._event("response.output_audio_transcript.done", **common, transcript=transcript))
         if tool is not None:
             self._queue.append(
-                self._event("response.function_call_arguments.done", response_id=self.response, item_id=self._id("item"),
-                            output_index=1, call_id=self._id("call"), name=tool, arguments="{}")
+                self._event("response.function_call_arguments.done", response_id=self.response, output_index=1,
+                            item_id=self._id("item"), call_id=self._id("call"), name=tool, arguments="{}")
             )  # fmt: skip
         # usage stands at the top level here, and the details are a text
         figures = {"total_tokens": 100, "input_tokens": 60, "output_tokens": 40}

@@ -413,7 +413,8 @@ def compare(settings: SessionSettings, echo: Any) -> tuple[v.Difference, ...]:
     if not isinstance(echo, dict):
         return (v.Difference(field="session", asked="an object", got=type(echo).__name__, fatal=True),)
     found = []
-    audio = echo.get("audio") if isinstance(echo.get("audio"), dict) else {}
+    given_audio = echo.get("audio")
+    audio: dict[str, Any] = given_audio if isinstance(given_audio, dict) else {}
     for side in ("input", "output"):
         given = audio.get(side, {}).get("format") if isinstance(audio.get(side), dict) else None
         if not isinstance(given, dict) or given.get("type") != "audio/pcmu" or given.get("rate", 8000) != 8000:
