@@ -8,30 +8,39 @@ drops before its answer is a failure and not a silence, and no error carries a h
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import functools
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import aiofastnet
+from msgspec import Struct
 from picows import WSError, WSHandshakeError
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
 
+from offhook.net.answers import Answer, AnswerSniffer
 from offhook.net.picows_seam import client_protocol
+from offhook.net.proxies import choose_proxy
 from offhook.net.sockets import Limits, Listener, Socket
 from offhook.wires._wire import ConnectRequest
 
-__all__ = ["PROVIDER_LIMITS", "DialError", "choose_proxy", "dial"]
+__all__ = ["PROVIDER_LIMITS", "DialError", "choose_proxy", "default_tls", "dial"]
 
 # A provider's largest message is a delta of a few hundred ms or a session echo; OpenAI takes 15 MiB itself.
 # 60 s without a byte, pongs included, is a dead path: OpenAI itself pings every 20 s.
 PROVIDER_LIMITS = Limits(max_message_bytes=16 * 1024 * 1024, dead_after_s=60.0)
 
-_SECRETS = re.compile(r"\b(?:sk|xai|ek)-[\w-]{4,}|Bearer\s+\S+", re.IGNORECASE)
+# RFC 8305, 5: an address that does not answer gets this long before the next one is tried beside it.
+NEXT_ADDRESS_S = 0.25
+MAX_ADDRESSES = 6
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_KEYS = re.compile(r"\b(?:sk|xai|ek)-[\w-]{4,}|Bearer\s+\S+", re.IGNORECASE)
 
 
 class DialError(Exception):
@@ -60,6 +69,16 @@ class DialError(Exception):
 
     def __str__(self) -> str:
         return self.cause
+
+
+@functools.cache
+def default_tls() -> ssl.SSLContext:
+    """
+    This machine's trusted certificates, loaded once a process.
+
+    Loading takes some 10 ms, in which no call would get its audio, and every context keeps its own half megabyte.
+    """
+    return ssl.create_default_context()
 
 
 async def dial(
@@ -91,6 +110,17 @@ async def dial(
         raise
 
 
+class _Target(Struct, frozen=True):
+    """What a URL and headers come to."""
+
+    host: str
+    port: int
+    secure: bool
+    path: str  # with the query
+    authority: str  # for the Host header
+    headers: tuple[tuple[str, str], ...]
+
+
 class _Attempt:
     """One dial, and what has to be closed when it fails."""
 
@@ -115,20 +145,19 @@ class _Attempt:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._sock: socket.socket | None = None
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.BaseTransport | None = None
 
     async def run(self) -> Socket:
-        host, port, secure, path, authority = _split(self._request.url)
-        self._begin("dns")
+        target = _target(self._request)
         if self._proxy is not None and self._connect_to is None:
-            await self._through_proxy(host, port)
+            await self._through_proxy(self._proxy, target)
         else:
-            await self._connect(*(self._connect_to or (host, port)))
-        return await self._upgrade(host, secure, path, authority)
+            await self._connect(*(self._connect_to or (target.host, target.port)))
+        return await self._upgrade(target)
 
     def abandon(self) -> None:
         if self._transport is not None:
-            self._transport.abort()
+            self._transport.abort()  # type: ignore[attr-defined]
         elif self._sock is not None:
             self._sock.close()
 
@@ -141,128 +170,215 @@ class _Attempt:
             self._on_phase(self.phase, (self._loop.time() - self._began) * 1000)
 
     async def _connect(self, host: str, port: int) -> None:
+        self._begin("dns")
         try:
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             raise DialError("dns", f"dns: {host}: {error.strerror}", retryable=True) from None
+        except UnicodeError:
+            raise DialError("dns", f"dns: {host}: not a host name") from None
         self._done()
         self._begin("tcp")
-        last: OSError | None = None
-        for family, kind, protocol, _, address in found[:4]:
-            sock = socket.socket(family, kind, protocol)
-            sock.setblocking(False)
-            self._sock = sock
-            try:
-                await self._loop.sock_connect(sock, address)
-            except OSError as error:
-                sock.close()
-                last = error
-                continue
-            self._done()
-            return
-        why = last.strerror if last is not None and last.strerror else "no address answered"
-        raise DialError("tcp", f"tcp: {host}:{port}: {why}", retryable=True)
-
-    async def _through_proxy(self, host: str, port: int) -> None:
-        self._begin("proxy")
-        assert self._proxy is not None
         try:
-            self._sock = await Proxy.from_url(self._proxy).connect(dest_host=host, dest_port=port)
-        except (ProxyError, OSError, ValueError) as error:
-            why = _SECRETS.sub("***", str(error))[:200]
-            raise DialError("proxy", f"proxy: {why or type(error).__name__}", retryable=True) from None
+            self._sock = await _first_to_answer(self._loop, found)
+        except OSError as error:
+            why = error.strerror or str(error) or type(error).__name__
+            raise DialError("tcp", f"tcp: {host}:{port}: {why}", retryable=True) from None
         self._done()
 
-    async def _upgrade(self, host: str, secure: bool, path: str, authority: str) -> Socket:
+    async def _through_proxy(self, url: str, target: _Target) -> None:
+        self._begin("proxy")
+        try:
+            self._sock = await Proxy.from_url(url).connect(dest_host=target.host, dest_port=target.port)
+        except (ProxyError, OSError, ValueError) as error:
+            why = _redacted(str(error), _parts_of(url))[:200] or type(error).__name__
+            raise DialError("proxy", f"proxy: {why}", retryable=True) from None
+        self._done()
+
+    async def _upgrade(self, target: _Target) -> Socket:
         made = Socket(self._listener, self._limits)
-        headers = self._request.headers
-        if self._request.subprotocols:
-            headers = (*headers, ("Sec-WebSocket-Protocol", ", ".join(self._request.subprotocols)))
         protocol = client_protocol(
-            lambda: made,
-            host_port=authority,
-            path=path,
-            headers=headers,
+            functools.partial(_accept, made, self._request.subprotocols),
+            host_port=target.authority,
+            path=target.path,
+            headers=target.headers,
             max_frame_bytes=self._limits.max_message_bytes,
         )
-        if secure:
-            self._begin("tls")
-        context: ssl.SSLContext | None = (self._tls or ssl.create_default_context()) if secure else None
-        extra: dict[str, Any] = {"server_hostname": host} if secure else {}
-        try:
-            self._transport, _ = await aiofastnet.create_connection(
-                self._loop, lambda: protocol, sock=self._sock, ssl=context, **extra
-            )
-        except ssl.SSLCertVerificationError as error:
-            raise DialError("tls", f"tls: {host}: certificate refused: {error.verify_message}") from None
-        except (ssl.SSLError, OSError) as error:
-            why = getattr(error, "reason", None) or str(error) or type(error).__name__
-            raise DialError(self.phase, f"{self.phase}: {host}: {why}", retryable=True) from None
-        if secure:
-            self._done()
+        sniffer = AnswerSniffer(protocol)
+        await self._secure(sniffer, target)
         self._begin("upgrade")
+        answer = await sniffer.answer
+        if answer is None:
+            # the peer closed TCP before it answered: typically ws:// to a TLS port
+            hint = "" if target.secure else " (is it a TLS port? then the URL must be wss://)"
+            cause = f"upgrade: {target.host}: the peer closed the connection without an answer{hint}"
+            raise DialError("upgrade", cause, retryable=True)
+        if answer.status != 101:
+            raise self._refused(target.host, answer)
         try:
             await protocol.wait_until_handshake_complete()
-        except WSHandshakeError as error:
-            raise _refused(host, error) from None
-        except (WSError, OSError) as error:
-            raise DialError("upgrade", f"upgrade: {host}: {type(error).__name__}", retryable=True) from None
-        if protocol.listener is None:
-            # the peer closed TCP before it answered: typically ws:// to a TLS port
-            raise DialError(
-                "upgrade",
-                f"upgrade: {host}: the peer closed the connection without an answer"
-                + ("" if secure else " (is it a TLS port? then the URL must be wss://)"),
-                retryable=True,
-            )
+        except (WSError, _NotOffered) as error:
+            why = _first_line(error) if isinstance(error, WSHandshakeError) else str(error)
+            raise DialError("upgrade", f"upgrade: {target.host}: {why}", status=101) from None
         self._done()
         return made
 
+    async def _secure(self, sniffer: AnswerSniffer, target: _Target) -> None:
+        """Give the connected socket to a transport, through TLS where the URL wants it."""
+        extra: dict[str, Any] = {}
+        if target.secure:
+            self._begin("tls")
+            extra = {"ssl": self._tls or default_tls(), "server_hostname": target.host}
+        sock, self._sock = self._sock, None  # the transport's from here on
+        try:
+            self._transport, _ = await aiofastnet.create_connection(self._loop, lambda: sniffer, sock=sock, **extra)
+        except ssl.SSLCertVerificationError as error:
+            raise DialError("tls", f"tls: {target.host}: certificate refused: {error.verify_message}") from None
+        except (ssl.SSLError, OSError) as error:
+            why = getattr(error, "reason", None) or error.strerror or str(error) or type(error).__name__
+            hint = " (no TLS is spoken there; is the port right?)" if why == "WRONG_VERSION_NUMBER" else ""
+            raise DialError(self.phase, f"{self.phase}: {target.host}: {why}{hint}", retryable=True) from None
+        if target.secure:
+            self._done()
 
-def _refused(host: str, error: WSHandshakeError) -> DialError:
-    response = error.response
-    body = _SECRETS.sub("***", (error.raw_body or b"")[:200].decode(errors="replace"))
-    if response is None:
-        return DialError("upgrade", f"upgrade: {host}: {error}", body=body)
-    status = int(response.status)
-    said = f": {' '.join(body.split())}" if body.strip() else ""
-    if 300 <= status < 400:
-        cause = f"upgrade: {host} redirects ({status}); not followed, the key would go to another host"
-    else:
-        cause = f"upgrade: {host} answered {status} instead of 101{said}"
-    return DialError("upgrade", cause, status=status, body=body, retryable=status in (429, 500, 502, 503, 504))
+    def _refused(self, host: str, answer: Answer) -> DialError:
+        """The peer answered, but not with 101."""
+        status = answer.status
+        if status is None:
+            return DialError("upgrade", f"upgrade: {host}: the answer is not HTTP/1.1")
+        secrets = [value for _, value in self._request.headers]
+        body = _redacted(answer.body.decode(errors="replace"), secrets)[:200]
+        said = f": {' '.join(body.split())}" if body.strip() else ""
+        if 300 <= status < 400:
+            cause = f"upgrade: {host} redirects ({status}); not followed, the key would go to another host"
+        else:
+            cause = f"upgrade: {host} answered {status} instead of 101{said}"
+        again = status in (408, 425, 429, 500, 502, 503, 504)
+        return DialError("upgrade", cause, status=status, body=body, retryable=again)
 
 
-def _split(url: str) -> tuple[str, int, bool, str, str]:
-    """Host, port, secure, path with query, and the Host header of a WebSocket URL."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise DialError("url", f"url: {parts.scheme}://{parts.hostname}: wanted ws:// or wss:// and a host")
-    if parts.username is not None or parts.password is not None:
-        raise DialError("url", f"url: credentials in the URL of {parts.hostname}; keys go into settings")
-    secure = parts.scheme == "wss"
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts.hostname, parts.port or (443 if secure else 80), secure, path, parts.netloc
+class _NotOffered(Exception):
+    """The peer chose a subprotocol or an extension that we did not offer (RFC 6455, 4.1)."""
 
 
-def choose_proxy(url: str, environment: Mapping[str, str]) -> str | None:
+def _accept(made: Socket, offered: Sequence[str], request: Any, response: Any) -> Socket:
+    """The listener of a connection that was answered with 101; raises when the answer took liberties."""
+    if response.headers.get("Sec-WebSocket-Extensions"):
+        raise _NotOffered("the peer chose an extension, none was offered")
+    chosen = response.headers.get("Sec-WebSocket-Protocol")
+    if chosen is not None and chosen not in offered:
+        raise _NotOffered(f"the peer chose subprotocol {chosen[:40]!r}, offered was {', '.join(offered) or 'none'}")
+    return made
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
+async def _first_to_answer(loop: asyncio.AbstractEventLoop, found: Sequence[Any]) -> socket.socket:
     """
-    The proxy that ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` name for ``url``, or None.
+    Connect to the first address that answers; families take turns (RFC 8305, without its memory).
 
-    ``environment`` is given, never read here. Loopback addresses are always dialled directly.
+    Raises the first OSError when all fail.
     """
-    host = urlsplit(url).hostname or ""
-    names = ("HTTPS_PROXY", "https_proxy") if url.startswith("wss:") else ("HTTP_PROXY", "http_proxy")
-    proxy = next((environment[name] for name in names if environment.get(name)), None)
-    if proxy is None or host == "localhost":
-        return None
+    by_family: dict[int, list[Any]] = {}
+    for info in found:
+        by_family.setdefault(info[0], []).append(info)
+    longest = max(map(len, by_family.values()), default=0)
+    ordered = [infos[i] for i in range(longest) for infos in by_family.values() if i < len(infos)]
+    running: set[asyncio.Task[socket.socket]] = set()
+    errors: list[OSError] = []
+    waiting = ordered[:MAX_ADDRESSES]
     try:
-        if ipaddress.ip_address(host).is_loopback:
-            return None
-    except ValueError:
-        pass  # a name, not an address
-    exempt = environment.get("NO_PROXY", environment.get("no_proxy", ""))
-    for entry in (part.strip().lstrip(".") for part in exempt.split(",")):
-        if entry == "*" or (entry and (host == entry or host.endswith("." + entry))):
-            return None
-    return proxy
+        while waiting or running:
+            if waiting:
+                running.add(loop.create_task(_connect_one(loop, waiting.pop(0))))
+            done, running = await asyncio.wait(
+                running, timeout=NEXT_ADDRESS_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            winner: socket.socket | None = None
+            for task in done:
+                error = task.exception()
+                if isinstance(error, OSError):
+                    errors.append(error)
+                elif error is not None:
+                    raise error
+                elif winner is None:
+                    winner = task.result()
+                else:
+                    task.result().close()
+            if winner is not None:
+                return winner
+    finally:
+        await _call_off(running)
+    raise errors[0] if errors else OSError("the name has no address")
+
+
+async def _call_off(running: set[asyncio.Task[socket.socket]]) -> None:
+    """End the attempts that lost; one that connected in the last moment is closed."""
+    for task in running:
+        task.cancel()
+    for ended in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(ended, socket.socket):
+            ended.close()
+
+
+async def _connect_one(loop: asyncio.AbstractEventLoop, info: Any) -> socket.socket:
+    family, kind, protocol, _, address = info
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _target(request: ConnectRequest) -> _Target:
+    """Where ``request`` leads. Raises DialError for what no peer could answer, without showing a value."""
+    try:
+        parts = urlsplit(request.url)
+        port = parts.port
+    except ValueError as error:
+        raise DialError("url", f"url: {_redacted(str(error), [])[:100]}") from None
+    host = parts.hostname
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise DialError("url", f"url: {parts.scheme}://{host}: wanted ws:// or wss:// and a host")
+    if parts.username is not None or parts.password is not None:
+        raise DialError("url", f"url: credentials in the URL of {host}; keys go into settings")
+    if not request.url.isascii() or " " in request.url or _UNPRINTABLE.search(request.url):
+        raise DialError("url", f"url: a blank, a control character or no ASCII in the URL of {host}")
+    headers = []
+    authority = parts.netloc
+    for name, value in request.headers:
+        if not _TOKEN.fullmatch(name):
+            raise DialError("url", f"url: header name {name[:40]!r} has a character that no header name may have")
+        if not value.isascii() or _UNPRINTABLE.search(value):
+            raise DialError("url", f"url: the value of header {name} has a line break, a control character or no ASCII")
+        if name.lower() == "host":
+            authority = value
+        else:
+            headers.append((name, value))
+    if request.subprotocols:
+        headers.append(("Sec-WebSocket-Protocol", ", ".join(request.subprotocols)))
+    secure = parts.scheme == "wss"
+    return _Target(host, port or (443 if secure else 80), secure, _path(parts), authority, tuple(headers))
+
+
+def _path(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _parts_of(url: str) -> list[str]:
+    """What is secret in a proxy's URL."""
+    parts = urlsplit(url)
+    return [unquote(part) for part in (parts.password, parts.username) if part]
+
+
+def _redacted(text: str, secrets: Sequence[str]) -> str:
+    """``text`` without what looks like a key, and without ``secrets``, whole or word by word."""
+    words = {word for secret in secrets for word in (secret, *secret.split()) if len(word) >= 8}
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, "***")
+    return _KEYS.sub("***", text)

@@ -5,6 +5,7 @@ The one place that touches picows' inner class, which both the shared port and t
 test, and the dependency is held below the next major version. Knows nothing else.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from picows import WSAutoPingStrategy
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-__all__ = ["PARAMETERS", "client_protocol", "server_protocol"]
+__all__ = ["PARAMETERS", "client_protocol", "feed", "server_protocol"]
 
 # The constructor's parameters in picows 2.3.1, in order (read in its source, 2026-11-24).
 PARAMETERS = (
@@ -69,3 +70,14 @@ def client_protocol(
         extra_headers=list(headers),
         max_frame_size=max_frame_bytes,
     )
+
+
+def feed(protocol: WSProtocol, transport: asyncio.BaseTransport, data: bytes) -> None:
+    """Let ``protocol`` read ``data``, which came before it took over ``transport``."""
+    rest = memoryview(data)
+    while rest and not transport.is_closing():
+        buffer = protocol.get_buffer(-1)
+        n = min(len(buffer), len(rest))
+        buffer[:n] = rest[:n]
+        protocol.buffer_updated(n)
+        rest = rest[n:]

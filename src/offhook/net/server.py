@@ -10,18 +10,20 @@ connection (a reverse proxy does that) is handed over from there. Knows no wire,
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
-import httptools
 import uvicorn
 from msgspec import Struct
 from picows import WSUpgradeResponse, WSUpgradeResponseWithListener
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from offhook.net.picows_seam import server_protocol
+from offhook.net import heads
+from offhook.net.heads import HeadSniffer
+from offhook.net.picows_seam import feed, server_protocol
 from offhook.net.sockets import Limits, Listener, Socket
 from offhook.wires._wire import Refusal
 
@@ -31,8 +33,6 @@ log = logging.getLogger("offhook")
 
 # A carrier's message is 330 bytes; 1 MiB leaves room for any custom parameters.
 CARRIER_LIMITS = Limits(max_message_bytes=1024 * 1024)
-HEAD_BYTES = 16 * 1024
-HEAD_TIMEOUT_S = 5.0
 
 
 class UpgradeRequest(Struct, frozen=True):
@@ -55,7 +55,8 @@ class Server:
     """
     ``app`` (ASGI) and WebSockets on one port.
 
-    ``upgrade`` decides about each WebSocket before it is accepted; it must not block.
+    ``upgrade`` decides about each WebSocket before it is accepted; it must not block. Whoever it lets in is
+    accepted, so it may count. ``max_connections`` bounds everything that is open, idle HTTP included.
     """
 
     def __init__(
@@ -66,14 +67,18 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 0,
         max_sockets: int = 2000,
+        max_connections: int | None = None,
         limits: Limits = CARRIER_LIMITS,
+        http_limits: heads.HttpLimits = heads.HTTP_LIMITS,
         tls: tuple[str, str] | None = None,
     ) -> None:
-        self._open: set[Socket] = set()
-        self._sniffing: set[asyncio.Transport] = set()
+        self.http_limits = http_limits
+        self.sniffing: set[HeadSniffer] = set()  # connections whose first head has not come whole
+        self._sockets: set[Socket] = set()
         self._upgrade = upgrade
         self._limits = limits
         self._max_sockets = max_sockets
+        self._max_connections = max_connections if max_connections is not None else max_sockets + 512
         self._host = host
         self._wanted_port = port
         self._sock: socket.socket | None = None
@@ -84,17 +89,17 @@ class Server:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="critical",
+            log_level="error",  # what the application raised must be seen
             access_log=False,
             server_header=False,
             date_header=True,
             proxy_headers=False,  # a signature covers the configured origin, never a forwarded one
-            timeout_keep_alive=15,
+            timeout_keep_alive=http_limits.keep_alive_s,
             timeout_graceful_shutdown=5,
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,
         )
-        self._uvicorn = _Uvicorn(config)
+        self._uvicorn = uvicorn.Server(config)  # its signal handlers come with serve(), which is not called
 
     @property
     def port(self) -> int:
@@ -103,7 +108,14 @@ class Server:
 
     @property
     def open_sockets(self) -> int:
-        return len(self._open)
+        """WebSockets that are open now."""
+        return len(self._sockets)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further connection is taken."""
+        state = self._uvicorn.server_state
+        return len(self.sniffing) + len(state.connections) + len(self._sockets) >= self._max_connections
 
     async def start(self) -> None:
         """Listen; returns when connections are taken. Raises OSError when the address is not to be had."""
@@ -114,24 +126,30 @@ class Server:
         self._task = asyncio.create_task(self._uvicorn.main_loop(), name="http")
 
     async def stop(self) -> None:
-        """Close the port and every connection; whoever wants a polite end brings it about before."""
+        """
+        Close the port, idle HTTP connections, and WebSockets that are left (1001).
+
+        A request that is being answered gets five seconds. Whoever wants WebSockets to end politely ends them before.
+        """
+        if self._task is None:
+            return
+        for sniffer in list(self.sniffing):
+            sniffer.abort()
+        for left in list(self._sockets):
+            left.close(1001, "server stops")
         self._uvicorn.should_exit = True
-        if self._task is not None:
-            await self._task
+        await self._task
+        self._task = None
         await self._uvicorn.shutdown(sockets=[self._sock] if self._sock else None)
-        for _ in range(4):  # a connection that was just accepted shows itself a turn of the loop later
-            for left in list(self._open):
-                left.abort(1001, "server stops")
-            for transport in list(self._sniffing):
-                transport.abort()
-            await asyncio.sleep(0)
+        for left in list(self._sockets):
+            left.abort(None, "server stops")
 
     # --------------------------------------------------------------------------------------- connections
 
     def _protocol_class(self) -> type[asyncio.Protocol]:
         server = self
 
-        class Connection(_HeadSniffer):
+        class Connection(HeadSniffer):
             owner = server
 
         return Connection
@@ -145,182 +163,87 @@ class Server:
         protocol = server_protocol(decide, max_frame_bytes=self._limits.max_message_bytes)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        data = memoryview(head + early)
-        while data:
-            buffer = protocol.get_buffer(-1)
-            n = min(len(buffer), len(data))
-            buffer[:n] = data[:n]
-            protocol.buffer_updated(n)
-            data = data[n:]
+        feed(protocol, transport, head + early)
 
     def _decide(self, request: Any, transport: asyncio.Transport) -> Any:
-        peer = transport.get_extra_info("peername")
+        """The answer to one upgrade, as picows wants it."""
         target = request.path.decode("latin-1")
+        peer = transport.get_extra_info("peername")
         asked = UpgradeRequest(
             path=target.partition("?")[0],
             path_qs=target,
-            headers=tuple((str(name), str(value)) for name, value in request.headers.items()),
+            headers=tuple((str(name), _latin(value)) for name, value in request.headers.items()),
             client=str(peer[0]) if peer else "",
         )
-        if asked.header("Sec-WebSocket-Version") != "13":
-            text = f"WebSocket version {asked.header('Sec-WebSocket-Version')!r}: this server speaks 13\n"
-            return _refusal(Refusal(426, text, "version"), {"Sec-WebSocket-Version": "13"})
-        if self.open_sockets >= self._max_sockets:
-            return _refusal(Refusal(503, "too many open sockets\n", "sockets"))
-        answer = self._upgrade(asked)
+        refusal = _unusable(asked)
+        if refusal is not None:
+            return _response(refusal, {"Sec-WebSocket-Version": "13"} if refusal.status == 426 else None)
+        if len(self._sockets) >= self._max_sockets:
+            return _response(Refusal(503, "too many open sockets\n", "sockets"))
+        # "keep-alive, Upgrade" is as good (RFC 6455, 4.2.1), and picows wants the one word
+        request.headers["Connection"] = "Upgrade"
+        request.headers["Upgrade"] = "websocket"
+        try:
+            answer = self._upgrade(asked)
+        except Exception:  # a defect of ours; the peer learns no more than that
+            log.exception("defect while deciding about an upgrade", extra={"path": asked.path})
+            return _response(Refusal(500, "internal error\n", "defect"))
         if isinstance(answer, Refusal):
-            return _refusal(answer)
-        return _Counted(answer, self._limits, self)
+            return _response(answer)
+        return _Counted(answer, self._limits, self._sockets)
 
 
 class _Counted(Socket):
-    """A socket that the server counts while it is open."""
+    """A socket that its server knows of while it is open."""
 
-    def __init__(self, listener: Listener, limits: Limits, server: Server) -> None:
+    __slots__ = ("_among",)
+
+    def __init__(self, listener: Listener, limits: Limits, among: set[Socket]) -> None:
         super().__init__(listener, limits)
-        self._open = server._open
-        self._open.add(self)
+        self._among = among
+
+    def on_ws_connected(self, transport: Any) -> None:
+        self._among.add(self)
+        super().on_ws_connected(transport)
 
     def on_ws_disconnected(self, transport: Any) -> None:
-        self._open.discard(self)
+        self._among.discard(self)
         super().on_ws_disconnected(transport)
 
 
-class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handlers: the process that serves decides when to stop."""
-
-    def install_signal_handlers(self) -> None:
-        pass
+def _latin(value: str) -> str:
+    """A header value as ASGI shows it: one character a byte."""
+    return value if value.isascii() else value.encode("ascii", "surrogateescape").decode("latin-1")
 
 
-class _HeadSniffer(asyncio.Protocol):
-    """Reads one request head and decides whose connection it is."""
-
-    owner: Server
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: Any,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        self._made: tuple[uvicorn.Config, Any, dict[str, Any], asyncio.AbstractEventLoop | None] = (
-            config, server_state, app_state, _loop,
-        )  # fmt: skip
-        self._data = bytearray()
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self.owner._sniffing.add(self._transport)
-        self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, self._too_slow)
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        end = self._data.find(b"\r\n\r\n")
-        if end >= 0:
-            self._settle(bytes(self._data[: end + 4]), bytes(self._data[end + 4 :]))
-        elif len(self._data) > HEAD_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large")
-        elif not self._data[:1].isalpha():
-            self._settle(bytes(self._data), b"")  # not HTTP (a TLS hello, say): uvicorn answers 400
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._done()
-
-    def _settle(self, head: bytes, early: bytes) -> None:
-        transport = self._transport
-        assert transport is not None
-        self._done()
-        if len(head) > HEAD_BYTES:
-            self._transport = transport
-            self._refuse(b"431 Request Header Fields Too Large")
-        elif wants_upgrade(head):
-            self.owner.take(head, early, transport)
-        else:
-            config, server_state, app_state, loop = self._made
-            protocol = _Http(config, server_state, app_state, loop, self.owner)
-            transport.set_protocol(protocol)
-            protocol.connection_made(transport)
-            protocol.data_received(head + early)
-
-    def _too_slow(self) -> None:
-        self._refuse(b"408 Request Timeout")
-
-    def _refuse(self, status: bytes) -> None:
-        transport = self._transport
-        self._done()
-        if transport is not None:
-            transport.write(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            transport.close()
-
-    def _done(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._transport is not None:
-            self.owner._sniffing.discard(self._transport)
-        self._transport = None
+def _unusable(asked: UpgradeRequest) -> Refusal | None:
+    """Why no WebSocket can come of this request, whatever it asks for (RFC 6455, 4.2.1)."""
+    version = asked.header("Sec-WebSocket-Version")
+    if version != "13":
+        return Refusal(426, f"WebSocket version {version!r}: this server speaks 13\n", "version")
+    key = asked.header("Sec-WebSocket-Key") or ""
+    try:
+        nonce = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        nonce = b""
+    if len(nonce) != 16:
+        return Refusal(400, f"Sec-WebSocket-Key {key[:40]!r}: wanted 16 bytes in base64\n", "key")
+    return None
 
 
-class _Http(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with upgrades of later requests given to the server's fast path."""
-
-    def __init__(self, config: Any, server_state: Any, app_state: Any, loop: Any, owner: Server) -> None:
-        super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=loop)
-        self._owner = owner
-
-    def _should_upgrade(self) -> bool:
-        return bool(self._get_upgrade() == b"websocket")
-
-    def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._hand_over(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-
-    def _hand_over(self, early: bytes) -> None:
-        """Write the head anew (the parser consumed it) and let the fast path read it."""
-        lines = [self.scope["method"].encode() + b" " + self.url + b" HTTP/1.1"]
-        lines += [name + b": " + value for name, value in self.scope["headers"]]
-        self.connections.discard(self)
-        self._owner.take(b"\r\n".join(lines) + b"\r\n\r\n", early, self.transport)
-
-
-def wants_upgrade(head: bytes) -> bool:
-    """Whether a request head asks for a WebSocket."""
-    lines = head.split(b"\r\n")
-    if not lines[0].startswith(b"GET "):
-        return False
-    fields = {
-        name.strip().lower(): value.strip().lower()
-        for name, colon, value in (line.partition(b":") for line in lines[1:])
-        if colon
-    }
-    return b"websocket" in fields.get(b"upgrade", b"") and b"upgrade" in fields.get(b"connection", b"")
-
-
-def _refusal(refusal: Refusal, headers: dict[str, str] | None = None) -> Any:
-    response = WSUpgradeResponse.create_error_response(refusal.status, refusal.body.encode(), headers)
-    return WSUpgradeResponseWithListener(response, None)
+def _response(refusal: Refusal, headers: dict[str, str] | None = None) -> Any:
+    """A refusal as picows sends it."""
+    more = {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
+    response = WSUpgradeResponse.create_error_response(refusal.status, refusal.body.encode(), more)
+    return WSUpgradeResponseWithListener(response, cast(Any, None))
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if host in ("", "*", "::"):  # every address of both families; asyncio alone would bind v6 only
+    every = host in ("", "*", "::")
+    if every and socket.has_dualstack_ipv6():  # asyncio alone would bind v6 only
         sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True)
     else:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.create_server((host, port), family=family, backlog=4096)
+        family = socket.AF_INET6 if ":" in host and not every else socket.AF_INET
+        sock = socket.create_server(("0.0.0.0" if every else host, port), family=family, backlog=4096)
     sock.setblocking(False)
     return sock
-
-
-def header_pairs(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """ASGI's header list as text."""
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]

@@ -275,7 +275,7 @@ class Socket(WSListener):
             if handshake is not None and handshake.sent is not None:
                 # picows itself refused a frame (masking, opcode, size): the fault is the peer's, the close ours
                 self._by = "us"
-                self._code, self._reason = int(handshake.sent.code), handshake.sent.reason or ""
+                self._code, self._reason = cast(int, handshake.sent.code), handshake.sent.reason or ""
                 asyncio.ensure_future(_look_at(transport))
         listener, self._listener, self._ears = self._listener, _NOBODY, _NOBODY
         try:
@@ -288,14 +288,21 @@ class Socket(WSListener):
             return
         self._paused = True
         self.send = partial(_send_bounded, self)
-        self._listener.paused(self.buffered_bytes)
+        try:
+            self._listener.paused(self.buffered_bytes)
+        except Exception:
+            self._defect("paused")
         self._bound_buffer()
 
     def resume_writing(self) -> None:
         self._paused = False
-        if self._by is None and self._transport is not None:
-            self.send = partial(self._transport.send, _TEXT)
+        if self._by is not None or self._transport is None:
+            return
+        self.send = partial(self._transport.send, _TEXT)
+        try:
             self._listener.resumed()
+        except Exception:
+            self._defect("resumed")
 
     def _bound_buffer(self) -> None:
         if self.buffered_bytes > self._limits.max_buffered_bytes:

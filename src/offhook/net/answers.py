@@ -1,0 +1,110 @@
+"""
+The answer to an upgrade request, read whole before picows sees it.
+
+picows gives up at the end of the head, and a provider's reason ("invalid_api_key") usually comes in the next
+TLS record. So the first bytes are read here: a 101 and all that follows goes to picows, of any other answer
+the body is waited for, a moment and up to a limit. Knows nothing of who asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from offhook.net.picows_seam import feed
+
+__all__ = ["Answer", "AnswerSniffer"]
+
+HEAD_BYTES = 16 * 1024
+BODY_BYTES = 8 * 1024  # of an error; the first 200 are shown
+BODY_WAIT_S = 0.5
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r|$)")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+
+
+class Answer(Struct, frozen=True):
+    """A peer's answer to an upgrade request; ``status`` None when it is no HTTP."""
+
+    status: int | None
+    body: bytes = b""
+
+
+class AnswerSniffer(asyncio.Protocol):
+    """
+    Stands before ``protocol`` (picows, client side) until the answer is there.
+
+    ``answer`` becomes the Answer, or None when the peer closed without one. With 101 the connection is
+    ``protocol``'s by then.
+    """
+
+    def __init__(self, protocol: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Answer | None] = self._loop.create_future()
+        self._protocol = protocol
+        self._transport: asyncio.Transport | None = None
+        self._data = bytearray()
+        self._status: int | None = None
+        self._body_at = 0
+        self._wanted = BODY_BYTES
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._protocol.connection_made(transport)  # which sends the request
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer.done():
+            return
+        self._data += data
+        if self._timer is None and not self._read_head():
+            return
+        if len(self._data) - self._body_at >= self._wanted:
+            self._settle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answer.done():
+            if self._timer is not None:
+                self._settle()
+            else:
+                self.answer.set_result(Answer(None) if self._data else None)
+        self._protocol.connection_lost(exc)
+
+    def _read_head(self) -> bool:
+        """Whether the head of a refusal is complete, and its body is wanted now."""
+        end = self._data.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._data) > HEAD_BYTES or not b"HTTP/1.".startswith(self._data[:7]):
+                self.answer.set_result(Answer(None))
+            return False
+        found = _STATUS.match(self._data)
+        if found is None or end > HEAD_BYTES:
+            self.answer.set_result(Answer(None))
+            return False
+        self._status = int(found[1])
+        if self._status == 101:
+            self._give_away()
+            return False
+        self._body_at = end + 4
+        length = _LENGTH.search(self._data, 0, end + 2)
+        self._wanted = min(int(length[1]), BODY_BYTES) if length else BODY_BYTES
+        self._timer = self._loop.call_later(BODY_WAIT_S, self._settle)
+        return True
+
+    def _settle(self) -> None:
+        """What has come of the body is enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.answer.done():
+            self.answer.set_result(Answer(self._status, bytes(self._data[self._body_at :][:BODY_BYTES])))
+
+    def _give_away(self) -> None:
+        transport = self._transport
+        assert transport is not None
+        self.answer.set_result(Answer(101))
+        transport.set_protocol(self._protocol)
+        data = bytes(self._data)
+        self._data.clear()
+        feed(self._protocol, transport, data)
