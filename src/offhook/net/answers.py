@@ -70,7 +70,8 @@ class AnswerSniffer(asyncio.Protocol):
                 self._settle()
             else:
                 self.answer.set_result(Answer(None) if self._data else None)
-        self._protocol.connection_lost(exc)
+        if self._transport is not None:
+            self._protocol.connection_lost(exc)
 
     def _read_head(self) -> bool:
         """Whether the head of a refusal is complete, and its body is wanted now."""

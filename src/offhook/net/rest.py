@@ -5,6 +5,7 @@ Sending a described REST request, once, and reading what came of it. Credentials
 import httpx2
 from msgspec import Struct
 
+from offhook.net.client import default_tls
 from offhook.wires._wire import RestRequest
 
 __all__ = ["RestResult", "send"]
@@ -20,30 +21,65 @@ class RestResult(Struct, frozen=True):
 
 
 async def send(
-    request: RestRequest, *, timeout_s: float = 5.0, transport: httpx2.AsyncBaseTransport | None = None
+    request: RestRequest,
+    *,
+    timeout_s: float = 5.0,
+    proxy: str | None = None,
+    transport: httpx2.AsyncBaseTransport | None = None,
 ) -> RestResult:
-    """Carry out ``request``. Never raises for what the network or the carrier does."""
+    """
+    Carry out ``request``. Never raises for what the network or the carrier does.
+
+    The environment is not asked for a proxy: ``proxy`` is the one, or none.
+    """
     try:
-        async with httpx2.AsyncClient(timeout=timeout_s, follow_redirects=False, transport=transport) as client:
+        async with httpx2.AsyncClient(
+            timeout=timeout_s,
+            follow_redirects=False,
+            transport=transport,
+            verify=default_tls(),  # a context of its own would take 10 ms of everybody's audio
+            trust_env=False,
+            proxy=proxy,
+        ) as client:
             answer = await client.request(
                 request.method,
                 request.url,
-                data=dict(request.form),
+                data=_fields(request.form),
                 auth=(request.username, request.password),
             )
     except httpx2.TimeoutException:
         return RestResult(False, None, None, f"no answer within {timeout_s:g} s")
-    except httpx2.HTTPError as error:
-        return RestResult(False, None, None, f"{type(error).__name__}: {str(error)[:120]}")
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+        return RestResult(False, None, None, f"{type(error).__name__}: {_clean(str(error), request)}")
     code, message = _error(answer)
+    status = answer.status_code
     if answer.is_success:
-        return RestResult(True, answer.status_code, None, "done")
-    if (answer.status_code, code) in request.done_when:
-        return RestResult(True, answer.status_code, code, "already so")
-    return RestResult(False, answer.status_code, code, message or f"HTTP {answer.status_code}")
+        return RestResult(True, status, None, "done")
+    if (status, code) in request.done_when:
+        return RestResult(True, status, code, "already so")
+    what = "credentials refused" if status == 401 else f"HTTP {status}"
+    number = f" (code {code})" if code is not None else ""
+    said = f": {_clean(message, request)}" if message else ""
+    return RestResult(False, status, code, f"{what}{number}{said}")
+
+
+def _fields(form: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    """A form, in which a field may come more than once."""
+    fields: dict[str, list[str]] = {}
+    for name, value in form:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def _clean(text: str, request: RestRequest) -> str:
+    """``text`` in one line, without the password should it be echoed."""
+    if request.password:
+        text = text.replace(request.password, "***")
+    return " ".join(text.split())[:200]
 
 
 def _error(answer: httpx2.Response) -> tuple[int | None, str]:
+    """The carrier's error code and sentence, where its answer has them."""
     try:
         body = answer.json()
     except ValueError:
@@ -51,4 +87,4 @@ def _error(answer: httpx2.Response) -> tuple[int | None, str]:
     if not isinstance(body, dict):
         return None, ""
     code = body.get("code")
-    return code if isinstance(code, int) else None, str(body.get("message", ""))[:200]
+    return code if isinstance(code, int) else None, str(body.get("message", ""))

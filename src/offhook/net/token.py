@@ -2,7 +2,7 @@
 The token that binds a media stream to its webhook: signed, expiring, spent by the first stream that shows it.
 
 It travels in the carrier's custom parameters, so that any process that knows the secret can take the stream.
-Knows no carrier and no clock: callers pass ``now_s``.
+Knows no carrier and no clock: callers pass ``now_s``, which is one clock for all who share the secret.
 """
 
 import base64
@@ -15,6 +15,7 @@ __all__ = ["TokenBook", "mint"]
 # The same stream may show its token again within this time: a carrier may dial twice for one stream.
 SAME_STREAM_S = 30.0
 _MAC_BYTES = 16
+_MAX_CHARS = 200
 
 
 def mint(secret: bytes, call_id: str, now_s: float, ttl_s: float) -> str:
@@ -25,35 +26,49 @@ def mint(secret: bytes, call_id: str, now_s: float, ttl_s: float) -> str:
 
 
 class TokenBook:
-    """The tokens that were spent, until they would have expired anyway."""
+    """
+    The tokens that were spent, until nobody could show them again.
+
+    Only tokens of our own get in, so it holds no more than were minted in one lifetime of a token.
+    """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._spent: dict[str, tuple[str, float, float]] = {}
+        self._spent: dict[str, tuple[str, float, float]] = {}  # token: stream, first shown, forgotten at
+
+    def __len__(self) -> int:
+        return len(self._spent)
 
     def spend(self, token: str, call_id: str, stream_id: str, now_s: float) -> str | None:
         """Take ``token`` for ``stream_id``; the reason why not, or None when it is good."""
         if not token:
             return "no token: the stream was not announced by our webhook"
-        if len(token) > 200 or token.count(".") != 2:
-            return "token malformed"
+        if len(token) > _MAX_CHARS or token.count(".") != 2:
+            return f"token malformed: got {len(token)} characters, wanted three parts with a dot between them"
         head, _, mac = token.rpartition(".")
         if not hmac.compare_digest(mac.encode(), _mac(self._secret, head, call_id).encode()):
             return "token not ours, or of another call"
+        self._forget(now_s)
+        spent = self._spent.get(token)
+        if spent is not None:
+            stream, at, _ = spent
+            if stream == stream_id and now_s <= at + SAME_STREAM_S:
+                return None
+            whose = "this stream" if stream == stream_id else "another stream"
+            return f"token already spent by {whose} {now_s - at:.0f} s ago"
         expires = float(int(head.partition(".")[0], 16))
         if now_s > expires:
             return f"token expired {now_s - expires:.0f} s ago"
-        self._forget(now_s)
-        spent = self._spent.get(token)
-        if spent is not None and (spent[0] != stream_id or now_s > spent[1] + SAME_STREAM_S):
-            return "token already spent by another stream"
-        if spent is None:
-            self._spent[token] = (stream_id, now_s, expires)
+        self._spent[token] = (stream_id, now_s, max(expires, now_s + SAME_STREAM_S))
         return None
 
     def _forget(self, now_s: float) -> None:
-        if len(self._spent) > 1000 or (self._spent and next(iter(self._spent.values()))[2] < now_s):
-            self._spent = {token: spent for token, spent in self._spent.items() if spent[2] >= now_s}
+        """Drop from the front what is over; the order is that of spending, which is nearly that of ending."""
+        while self._spent:
+            token = next(iter(self._spent))
+            if self._spent[token][2] >= now_s:
+                return
+            del self._spent[token]
 
 
 def _mac(secret: bytes, head: str, call_id: str) -> str:
