@@ -174,6 +174,14 @@ class World:
         self.fake = fake
         self.rest = rest
         self.http = httpx2.AsyncClient(timeout=10, follow_redirects=False)
+        self.streams: list[Stream] = []
+
+    async def leave(self) -> None:
+        """Close what a test left open, whether it failed or not."""
+        await self.http.aclose()
+        for stream in self.streams:
+            stream.abort()
+            await asyncio.gather(stream._reader, stream.ws.wait_closed(), return_exceptions=True)
 
     @property
     def session(self) -> Any:
@@ -235,7 +243,8 @@ class World:
             f"ws://127.0.0.1:{self.server.port}{path}", additional_headers=headers, compression=None,
             user_agent_header="Twilio.TmeWs/1.0", proxy=None, **options,
         )  # fmt: skip
-        return Stream(ws)
+        self.streams.append(Stream(ws))
+        return self.streams[-1]
 
 
 class Stream:
@@ -341,8 +350,10 @@ async def world(server: ServerProcess, *, fake: bool = True, **knobs: Any) -> As
     async with RestStub(server.rest_port) as rest:
         if not fake:
             made = World(server, None, rest)
-            yield made
-            await made.http.aclose()
+            try:
+                yield made
+            finally:
+                await made.leave()
             return
         keys = frozenset({KEY, XAI_KEY})
         async with FakeProvider(server.provider_name, port=server.provider_port, keys=keys, **knobs) as provider:
@@ -350,7 +361,7 @@ async def world(server: ServerProcess, *, fake: bool = True, **knobs: Any) -> As
             try:
                 yield made
             finally:
-                await made.http.aclose()
+                await made.leave()
 
 
 def sid() -> str:

@@ -93,7 +93,6 @@ def test_another_format_is_refused_by_name(odd):
     leg = twilio.Leg(twilio.CarrierSettings(public_url="https://x.example"))
     given = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1, **odd}
 
-
     start = {"event": "start", "streamSid": "MZ1", "start": {"callSid": "CA1", "mediaFormat": given}}
     event = leg.receive(json.dumps(start).encode(), 0.0)
     assert isinstance(event, Malformed) and "mediaFormat" in event.why and "audio/x-mulaw 8000 Hz" in event.why
@@ -172,8 +171,6 @@ def test_keys_reach_the_agent(server: ServerProcess):
 @pytest.mark.sid("I14")
 def test_parameters_may_be_missing_and_are_texts():
     for given, wanted in (({}, {}), ({"customParameters": {"n": 5}}, {"n": "5"})):
-
-
         leg = twilio.Leg(twilio.CarrierSettings(public_url="https://x.example"))
         start = {"event": "start", "streamSid": "MZ1", "start": {"callSid": "CA1", **given}}
         event = leg.receive(json.dumps(start).encode(), 0.0)
@@ -226,7 +223,6 @@ def test_sizes_are_bounded(server: ServerProcess):
 
     asyncio.run(run())
     leg = twilio.Leg(twilio.CarrierSettings(public_url="https://x.example"))
-
 
     big = {"a": "x" * 70_000}
     start = {"event": "start", "streamSid": "MZ1", "start": {"callSid": "CA1", "customParameters": big}}
