@@ -230,6 +230,7 @@ class Bridge:
             self._began = now
             self._last_word_at = now
             self._timer("max call", now + self._set.max_call_s, self._time_up)
+            self._timer("idle", now + self._set.idle_s, self._look_idle)
             self._dial()
 
     def _on_offered(self, event: v.CallOffered, now: float) -> None:
@@ -516,6 +517,8 @@ class Bridge:
             return (play,)
         self._since_mark = 0
         mark = v.SetMark(playback.mark(now))
+        if playback.idle_at() - now > self._set.max_unplayed_s:
+            self._too_far_ahead(now)
         if self._out:
             return (*self._take(), play, mark)
         return (play, mark)
@@ -531,10 +534,6 @@ class Bridge:
             self._turns.append({"at": now, "reply_ms": round((now - self._stopped_speaking_at) * 1000)})
             self._note("reply", ms=round((now - self._stopped_speaking_at) * 1000))
             self._stopped_speaking_at = None
-        if self._playback.unplayed_ms(now) > self._set.max_unplayed_s * 1000:
-            self._note("downlink.too-far-ahead", unplayed_ms=self._playback.unplayed_ms(now))
-            self._fail("provider sent more audio than can be played", now)
-            return
         if is_silence(event.payload):
             self._silent_bytes += event.n_bytes
             if self._silent_bytes > self._set.silent_audio_s * BYTES_PER_S:
@@ -548,6 +547,10 @@ class Bridge:
         if not self._heard_any_mark and self._carrier.returns_marks and "first mark" not in self._timers:
             due = event.n_bytes / BYTES_PER_S + self._set.first_mark_s
             self._await("first mark", due, now, self._keep_on)
+
+    def _too_far_ahead(self, now: float) -> None:
+        self._note("downlink.too-far-ahead", unplayed_ms=self._playback.unplayed_ms(now))
+        self._fail("provider sent more audio than can be played", now)
 
     def _on_agent_audio_done(self, event: v.AgentAudioDone, now: float) -> None:
         if event.response_id not in self._cancelled:
@@ -758,6 +761,14 @@ class Bridge:
 
     def _time_up(self, now: float) -> None:
         self._finish("time limit", now, wanted=True, line="time_up")
+
+    def _look_idle(self, now: float) -> None:
+        """Nobody has said a word for too long; what the agent said counts until it was heard."""
+        quiet_since = max(self._last_word_at, min(now, self._playback.idle_at()))
+        if now - quiet_since >= self._set.idle_s:
+            self._finish("idle", now, wanted=True, line="time_up")
+        else:
+            self._timer("idle", quiet_since + self._set.idle_s, self._look_idle)
 
     def _on_end_requested(self, event: v.EndRequested, now: float) -> None:
         line = "draining" if event.why == "draining" else "time_up"

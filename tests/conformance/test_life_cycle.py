@@ -212,7 +212,10 @@ def test_a_new_socket_with_the_same_sid_is_a_connection_of_its_own(server: Serve
 
 @pytest.mark.sid("L13")
 def test_ten_minutes_and_a_minute_of_silence_do_not_grow_memory(tmp_path):
-    process = ServerProcess(tmp_path, rate=60.0, env={"OFFHOOK_LIMITS_MAX_CALL_S": "3600"})
+    slow = dict.fromkeys(
+        ("start_s", "first_frame_s", "open_s", "greeted_s", "configured_s", "close_s", "paused_s"), 600.0
+    )
+    process = ServerProcess(tmp_path, rate=60.0, bridge=slow, env={"OFFHOOK_LIMITS_IDLE_S": "3600"})
 
     async def run():
         async with world(process) as w:
@@ -226,10 +229,11 @@ def test_ten_minutes_and_a_minute_of_silence_do_not_grow_memory(tmp_path):
             for _ in range(10):  # a minute of the server's clock each: 3000 frames
                 await stream.speak(QUIET * 3000)
             while time.monotonic() - began < 10.5:  # ten minutes and a half by its clock
+                assert stream.ws.state.name == "OPEN", process.told
                 await stream.speak(QUIET)
                 await asyncio.sleep(0.05)
             grown = process.rss_kb() - start_kb
-            assert stream.ws.state.name == "OPEN"
+            assert stream.ws.state.name == "OPEN", process.told
             await finish(stream)
             return call, grown
 
@@ -252,10 +256,10 @@ def test_a_missing_pong_ends_no_call_in_which_media_flows():
 @pytest.mark.sid("L15")
 def test_a_carrier_that_stops_reading_is_named_and_memory_stays_bounded(tmp_path):
     process = ServerProcess(tmp_path, bridge={"paused_s": 0.5, "max_unplayed_s": 10_000.0})
-    answers = (Answer(audio=tone(60_000), transcript="much"),)
+    much = Answer(audio=tone(60_000), transcript="much")
 
     async def run():
-        async with world(process, script=answers, speedup=2000.0) as w:
+        async with world(process, greeting=much, speedup=2000.0) as w:
             call = sid()
             answer = await w.webhook(call)
             assert answer.status_code == 200

@@ -23,10 +23,12 @@ BODY_BYTES = 8 * 1024  # of an error; the first 200 are shown
 BODY_WAIT_S = 0.5
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r|$)")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
+_CHUNK_HEAD = re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]*\r\n")
 
 
 class Answer(Struct, frozen=True):
-    """A peer's answer to an upgrade request; ``status`` None when it is no HTTP."""
+    """A peer's answer to an upgrade request; ``status`` None when it is no HTTP, ``body`` then what it is."""
 
     status: int | None
     body: bytes = b""
@@ -49,6 +51,7 @@ class AnswerSniffer(asyncio.Protocol):
         self._status: int | None = None
         self._body_at = 0
         self._wanted = BODY_BYTES
+        self._chunked = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -61,7 +64,8 @@ class AnswerSniffer(asyncio.Protocol):
         self._data += data
         if self._timer is None and not self._read_head():
             return
-        if len(self._data) - self._body_at >= self._wanted:
+        over = self._chunked and self._data.endswith(b"\r\n0\r\n\r\n")
+        if over or len(self._data) - self._body_at >= self._wanted:
             self._settle()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -69,7 +73,7 @@ class AnswerSniffer(asyncio.Protocol):
             if self._timer is not None:
                 self._settle()
             else:
-                self.answer.set_result(Answer(None) if self._data else None)
+                self.answer.set_result(self._no_http() if self._data else None)
         if self._transport is not None:
             self._protocol.connection_lost(exc)
 
@@ -78,11 +82,11 @@ class AnswerSniffer(asyncio.Protocol):
         end = self._data.find(b"\r\n\r\n")
         if end < 0:
             if len(self._data) > HEAD_BYTES or not b"HTTP/1.".startswith(self._data[:7]):
-                self.answer.set_result(Answer(None))
+                self.answer.set_result(self._no_http())
             return False
         found = _STATUS.match(self._data)
         if found is None or end > HEAD_BYTES:
-            self.answer.set_result(Answer(None))
+            self.answer.set_result(self._no_http())
             return False
         self._status = int(found[1])
         if self._status == 101:
@@ -91,6 +95,7 @@ class AnswerSniffer(asyncio.Protocol):
         self._body_at = end + 4
         length = _LENGTH.search(self._data, 0, end + 2)
         self._wanted = min(int(length[1]), BODY_BYTES) if length else BODY_BYTES
+        self._chunked = _CHUNKED.search(self._data, 0, end + 2) is not None
         self._timer = self._loop.call_later(BODY_WAIT_S, self._settle)
         return True
 
@@ -99,7 +104,11 @@ class AnswerSniffer(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if not self.answer.done():
-            self.answer.set_result(Answer(self._status, bytes(self._data[self._body_at :][:BODY_BYTES])))
+            body = bytes(self._data[self._body_at :][:BODY_BYTES])
+            self.answer.set_result(Answer(self._status, _joined(body) if self._chunked else body))
+
+    def _no_http(self) -> Answer:
+        return Answer(None, bytes(self._data[:200]))
 
     def _give_away(self) -> None:
         transport = self._transport
@@ -109,3 +118,16 @@ class AnswerSniffer(asyncio.Protocol):
         data = bytes(self._data)
         self._data.clear()
         feed(self._protocol, transport, data)
+
+
+def _joined(body: bytes) -> bytes:
+    """The chunks of a body (RFC 9112, 7.1), as far as they have come."""
+    parts: list[bytes] = []
+    at = 0
+    while (head := _CHUNK_HEAD.match(body, at)) is not None:
+        size = int(head[1], 16)
+        parts.append(body[head.end() : head.end() + size])
+        at = head.end() + size + 2
+        if size == 0:
+            break
+    return b"".join(parts)

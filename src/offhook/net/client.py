@@ -245,7 +245,9 @@ class _Attempt:
         """The peer answered, but not with 101."""
         status = answer.status
         if status is None:
-            return DialError("upgrade", f"upgrade: {host}: the answer is not HTTP/1.1")
+            # a TLS alert (RFC 8446, 6) begins with 0x15: the port speaks TLS
+            hint = "TLS: the URL must be wss://" if answer.body[:2] == b"\x15\x03" else "not HTTP/1.1"
+            return DialError("upgrade", f"upgrade: {host}: the answer is {hint}")
         secrets = [value for _, value in self._request.headers]
         body = _redacted(answer.body.decode(errors="replace"), secrets)[:200]
         said = f": {' '.join(body.split())}" if body.strip() else ""

@@ -15,7 +15,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 __all__ = ["PARAMETERS", "client_protocol", "feed", "server_protocol"]
 
-# The constructor's parameters in picows 2.3.1, in order (read in its source, 2026-11-24).
+# The constructor's parameters in picows 2.3.1, all without default (read in its source, 2026-11-24).
 PARAMETERS = (
     "host_port", "ws_path", "is_client_side", "ws_listener_factory", "logger", "disconnect_on_exception",
     "websocket_handshake_timeout", "enable_auto_ping", "auto_ping_idle_timeout", "auto_ping_reply_timeout",
@@ -45,7 +45,7 @@ def _protocol(**given: Any) -> WSProtocol:
         "read_buffer_init_size": _READ_BUFFER_BYTES,
         **given,
     }
-    return WSProtocol(*(values[name] for name in PARAMETERS))
+    return WSProtocol(**{name: values[name] for name in PARAMETERS})
 
 
 def server_protocol(listener_factory: Callable[[Any], Any], *, max_frame_bytes: int) -> WSProtocol:

@@ -87,6 +87,7 @@ class Server:
             app,
             http=self._protocol_class(),
             ws="none",
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             log_level="error",  # what the application raised must be seen
