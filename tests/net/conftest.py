@@ -1,7 +1,6 @@
 """Fixtures of the network tests."""
 
 import pytest
-
 from tests.net.kit import LOOPS, Certificates
 
 

@@ -7,10 +7,10 @@ import weakref
 
 import pytest
 import websockets
+from tests.net.kit import SMALL, Ear, Raw, asking, frame, run, serving, upgrade_head
 
 from offhook.net.client import dial
 from offhook.net.sockets import Limits, Socket
-from tests.net.kit import SMALL, Ear, Raw, asking, frame, run, serving, upgrade_head
 
 TEXT, BINARY, MORE, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
@@ -52,7 +52,6 @@ def test_fragments_become_one_message_and_are_counted_with_a_ping_between(loop):
             assert ear.texts == [b"one two", b"z"]
             assert ear.binaries == [b"\x01\x02"]
             assert (await ear.open()).fragments == 2
-            raw.close()
 
     run(main, loop)
 
@@ -124,7 +123,6 @@ def test_a_broken_frame_ends_the_connection_by_code_and_nothing_after_it_is_hear
             assert (got, by) == (code, "us")
             assert reason
             assert ear.texts in ([b"fine"], [])  # picows may drop a good frame that came with a broken one
-            raw.close()
 
     run(main, loop)
 
@@ -137,7 +135,6 @@ def test_text_that_is_no_utf8_is_handed_on_as_it_came():
             ear = it.ears[0]
             await ear.until(lambda: ear.texts)
             assert ear.texts == [b"\xff\xfe"]
-            raw.close()
 
     run(main)
 
@@ -201,7 +198,6 @@ def test_a_long_reason_is_cut_between_characters():
             opcode, payload = await raw.frame()
             assert opcode == CLOSE and len(payload) <= 125
             assert payload[2:].decode() == "ä" * 61
-            raw.close()
 
     run(main)
 
@@ -229,12 +225,11 @@ def test_what_comes_after_our_close_is_heard_until_the_peer_has_closed_too():
 def test_a_peer_that_does_not_answer_our_close_is_dropped_after_the_grace(loop):
     async def main():
         async with serving() as it:
-            raw = await it.raw_socket()
+            await it.raw_socket()
             began = asyncio.get_running_loop().time()
             (await it.ears[0].open()).close(1000, "")
             assert await it.ears[0].end() == (1000, "", "us")
             assert 0.1 < asyncio.get_running_loop().time() - began < 1
-            raw.close()
 
     run(main, loop)
 
@@ -371,7 +366,6 @@ def test_missing_pongs_end_nothing_where_silence_is_allowed():
             for _ in range(5):
                 assert (await raw.frame())[0] == PING
             assert it.ears[0].ends == []
-            raw.close()
 
     run(main)
 
@@ -388,7 +382,6 @@ def test_pongs_alone_keep_a_leg_alive_and_their_end_is_named():
             code, reason, by = await it.ears[0].end()
             assert (code, by) == (1006, "us")
             assert reason == "nothing came for 0.08 s, no pong either"
-            raw.close()
 
     run(main)
 
@@ -421,7 +414,6 @@ def test_a_peer_that_stops_reading_pauses_us_and_gets_everything_when_it_reads_a
             assert await raw.frame() == (TEXT, b"last")
             await ear.until(lambda: ear.resumes)
             assert ear.resumes == 1 and ear.ends == []
-            raw.close()
 
     run(main, loop)
 
@@ -520,8 +512,6 @@ def test_a_listener_that_raises_ends_its_connection_by_name_and_the_others_go_on
                 assert await broken.end() == (1011, "internal error", "us")
             other.send(frame(TEXT, b"still here"))
             assert await other.frame() == (TEXT, b"still here")
-            raw.close()
-            other.close()
 
     with caplog.at_level(logging.ERROR, logger="offhook"):
         run(main)
@@ -562,6 +552,5 @@ def test_early_frames_of_the_upgrades_segment_are_heard(loop):
             ear = it.ears[0]
             await ear.until(lambda: len(ear.texts) == 2)
             assert ear.texts == [b"early", b"e" * 50_000]
-            raw.close()
 
     run(main, loop)

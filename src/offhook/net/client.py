@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import re
 import socket
 import ssl
@@ -182,14 +183,16 @@ class _Attempt:
         try:
             self._sock = await _first_to_answer(self._loop, found)
         except OSError as error:
-            why = error.strerror or str(error) or type(error).__name__
+            # asyncio words it with the address, which dns has no part in; the number says it plainly
+            why = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
             raise DialError("tcp", f"tcp: {host}:{port}: {why}", retryable=True) from None
         self._done()
 
     async def _through_proxy(self, url: str, target: _Target) -> None:
         self._begin("proxy")
         try:
-            self._sock = await Proxy.from_url(url).connect(dest_host=target.host, dest_port=target.port)
+            proxy = Proxy.from_url(url, loop=_ByPosition(self._loop))
+            self._sock = await proxy.connect(dest_host=target.host, dest_port=target.port)
         except (ProxyError, OSError, ValueError) as error:
             why = _redacted(str(error), _parts_of(url))[:200] or type(error).__name__
             raise DialError("proxy", f"proxy: {why}", retryable=True) from None
@@ -257,6 +260,19 @@ class _Attempt:
             cause = f"upgrade: {host} answered {status} instead of 101{said}"
         again = status in (408, 425, 429, 500, 502, 503, 504)
         return DialError("upgrade", cause, status=status, body=body, retryable=again)
+
+
+class _ByPosition:
+    """The loop for python-socks, which passes by keyword what a loop of aiofastnet takes by position only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        await self._loop.sock_connect(sock, address)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
 
 
 class _NotOffered(Exception):
@@ -374,7 +390,10 @@ def _path(parts: SplitResult) -> str:
 
 def _parts_of(url: str) -> list[str]:
     """What is secret in a proxy's URL."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]
     return [unquote(part) for part in (parts.password, parts.username) if part]
 
 

@@ -35,6 +35,10 @@ log = logging.getLogger("offhook")
 CARRIER_LIMITS = Limits(max_message_bytes=1024 * 1024)
 
 
+# What an HTTP answer that was begun may still take when the server stops: a webhook's takes milliseconds.
+ANSWER_S = 5.0
+
+
 class UpgradeRequest(Struct, frozen=True):
     """A request to become a WebSocket, before it was answered."""
 
@@ -81,7 +85,7 @@ class Server:
         self._max_connections = max_connections if max_connections is not None else max_sockets + 512
         self._host = host
         self._wanted_port = port
-        self._sock: socket.socket | None = None
+        self._port: int | None = None
         self._task: asyncio.Task[None] | None = None
         config = uvicorn.Config(
             app,
@@ -96,7 +100,6 @@ class Server:
             date_header=True,
             proxy_headers=False,  # a signature covers the configured origin, never a forwarded one
             timeout_keep_alive=http_limits.keep_alive_s,
-            timeout_graceful_shutdown=5,
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,
         )
@@ -104,8 +107,8 @@ class Server:
 
     @property
     def port(self) -> int:
-        assert self._sock is not None, "not started"
-        return int(self._sock.getsockname()[1])
+        assert self._port is not None, "not started"
+        return self._port
 
     @property
     def open_sockets(self) -> int:
@@ -120,28 +123,36 @@ class Server:
 
     async def start(self) -> None:
         """Listen; returns when connections are taken. Raises OSError when the address is not to be had."""
-        self._sock = _listen(self._host, self._wanted_port)
+        sock = _listen(self._host, self._wanted_port)
+        self._port = int(sock.getsockname()[1])
         self._uvicorn.config.load()
         self._uvicorn.lifespan = self._uvicorn.config.lifespan_class(self._uvicorn.config)
-        await self._uvicorn.startup(sockets=[self._sock])
+        await self._uvicorn.startup(sockets=[sock])
         self._task = asyncio.create_task(self._uvicorn.main_loop(), name="http")
 
     async def stop(self) -> None:
         """
         Close the port, idle HTTP connections, and WebSockets that are left (1001).
 
-        A request that is being answered gets five seconds. Whoever wants WebSockets to end politely ends them before.
+        Requests that are being answered get ANSWER_S. Whoever wants WebSockets to end politely ends them before.
         """
         if self._task is None:
             return
+        self._task.cancel()
+        self._task = None
+        for listening in self._uvicorn.servers:
+            listening.close()
         for sniffer in list(self.sniffing):
             sniffer.abort()
         for left in list(self._sockets):
             left.close(1001, "server stops")
-        self._uvicorn.should_exit = True
-        await self._task
-        self._task = None
-        await self._uvicorn.shutdown(sockets=[self._sock] if self._sock else None)
+        state = self._uvicorn.server_state
+        for connection in list(state.connections):
+            connection.shutdown()  # at once, or after the answer that is on its way
+        if state.tasks:
+            _, late = await asyncio.wait(state.tasks, timeout=ANSWER_S)
+            for task in late:
+                task.cancel()
         for left in list(self._sockets):
             left.abort(None, "server stops")
 

@@ -83,6 +83,11 @@ def _unsendable(data: bytes) -> None:
     """Writing to a socket that is not open, or no longer, does nothing: its end is told by ``closed``."""
 
 
+def _sendable(code: int) -> bool:
+    """Whether ``code`` may stand in a close frame: the rest are words for what happened without one."""
+    return 1000 <= code <= 4999 and code not in (1004, 1005, 1006, 1015)
+
+
 def _head(data: bytes) -> bytes:
     """The frame header of an unmasked text message (RFC 6455, 5.2)."""
     n = len(data)
@@ -150,7 +155,7 @@ class Socket(WSListener):
 
         Raises ValueError for a code that RFC 6455 (7.4) does not let anybody send.
         """
-        if not 1000 <= code <= 4999 or code in (1004, 1005, 1006, 1015):
+        if not _sendable(code):
             raise ValueError(f"close code {code} may not be sent")
         transport = self._transport
         if transport is None or self._by is not None:
@@ -185,6 +190,8 @@ class Socket(WSListener):
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._refuse(1002, "reserved bits set without an extension")
+            elif transport.is_close_frame_sent and self._by is None:
+                pass  # picows has refused a frame, and reads on behind a close that it refused
             elif kind is _TEXT and frame.fin and self._parts is None:
                 self._ears.text(frame.get_payload_as_bytes())
             elif kind is WSMsgType.PING:
@@ -228,12 +235,16 @@ class Socket(WSListener):
 
     def _peer_closes(self, transport: WSTransport, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()
+        code = int.from_bytes(payload[:2], "big") if payload else 1005
+        if payload and not _sendable(code):
+            self._refuse(1002, f"close code {code} may not be sent")
+            return
         if self._by is None:
             self._by = "them"
-            self._code = int.from_bytes(payload[:2], "big") if payload else 1005
+            self._code = code
             self._reason = payload[2:].decode()  # picows has refused what is no UTF-8
             # echo the code (RFC 6455, 5.5.1); 1005 stands for "none" and is never sent
-            transport.send_close(cast(WSCloseCode, self._code if payload else 1000), "")
+            transport.send_close(cast(WSCloseCode, code if payload else 1000), "")
             self._drop_later()  # a peer that does not read would hold a graceful close for ever
         self._ears = _NOBODY
         self.send = _unsendable
