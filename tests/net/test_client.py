@@ -331,7 +331,7 @@ def head(status: str, *fields: str) -> bytes:
 
 
 @pytest.mark.parametrize("way", ["one piece", "two pieces", "chunked", "until close", "never ends"])
-def test_a_refusals_reason_is_read_however_it_comes_without_the_key(way, loop):
+def test_a_refusals_reason_is_read_however_it_comes_without_the_key(way):
     sized = head("401 Unauthorized", f"Content-Length: {len(BODY)}")
     chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (30, BODY[:30], len(BODY) - 30, BODY[30:])
     do = {
@@ -349,7 +349,7 @@ def test_a_refusals_reason_is_read_however_it_comes_without_the_key(way, loop):
             assert error.body == '{"error": {"code": "invalid_api_key", "message": "Incorrect API key provided: ***."}}'
             assert str(error) == f"upgrade: localhost answered 401 instead of 101: {error.body}"
 
-    run(main, loop)
+    run(main)
 
 
 def test_a_body_is_shown_in_its_first_200_characters():

@@ -5,7 +5,7 @@ from tests.net.kit import frame, run, serving, upgrade_head
 
 from offhook.net.heads import HttpLimits, wants_upgrade
 
-FAST = HttpLimits(head_bytes=4000, head_s=0.1, request_s=0.2)
+FAST = HttpLimits(head_bytes=4000, head_s=0.05, request_s=0.1)
 FIRST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LONG = b"X-Filler: " + b"a" * 5000 + b"\r\n"
 
@@ -47,7 +47,7 @@ def test_the_default_limit_lets_8_kb_pass_and_stops_20_kb():
 
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("sent", [b"", b"G", FIRST[:-1], b"\r\n", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"])
-def test_a_request_that_does_not_come_to_its_end_is_408(later, sent, loop):
+def test_a_request_that_does_not_come_to_its_end_is_408(later, sent):
     if later and not sent:
         pytest.skip("an idle connection is kept, not timed")
 
@@ -58,7 +58,7 @@ def test_a_request_that_does_not_come_to_its_end_is_408(later, sent, loop):
             assert (await raw.answer())[0] == 408
             assert await raw.rest() == b""
 
-    run(main, loop)
+    run(main)
 
 
 def test_the_time_starts_anew_with_a_request_that_began_behind_another():

@@ -138,8 +138,9 @@ class Server:
         """
         if self._task is None:
             return
-        self._task.cancel()
-        self._task = None
+        ticking, self._task = self._task, None
+        ticking.cancel()
+        await asyncio.wait({ticking})
         for listening in self._uvicorn.servers:
             listening.close()
         for sniffer in list(self.sniffing):
