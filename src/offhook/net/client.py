@@ -23,6 +23,7 @@ from picows import WSError, WSHandshakeError
 from python_socks import ProxyError
 from python_socks.async_.asyncio import Proxy
 
+from offhook.net.addresses import first_to_answer
 from offhook.net.answers import Answer, AnswerSniffer
 from offhook.net.picows_seam import client_protocol
 from offhook.net.proxies import choose_proxy
@@ -34,10 +35,6 @@ __all__ = ["PROVIDER_LIMITS", "DialError", "choose_proxy", "default_tls", "dial"
 # A provider's largest message is a delta of a few hundred ms or a session echo; OpenAI takes 15 MiB itself.
 # 60 s without a byte, pongs included, is a dead path: OpenAI itself pings every 20 s.
 PROVIDER_LIMITS = Limits(max_message_bytes=16 * 1024 * 1024, dead_after_s=60.0)
-
-# RFC 8305, 5: an address that does not answer gets this long before the next one is tried beside it.
-NEXT_ADDRESS_S = 0.25
-MAX_ADDRESSES = 6
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -181,7 +178,7 @@ class _Attempt:
         self._done()
         self._begin("tcp")
         try:
-            self._sock = await _first_to_answer(self._loop, found)
+            self._sock = await first_to_answer(self._loop, found)
         except OSError as error:
             # asyncio words it with the address, which dns has no part in; the number says it plainly
             why = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
@@ -291,66 +288,6 @@ def _accept(made: Socket, offered: Sequence[str], request: Any, response: Any) -
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:200]
-
-
-async def _first_to_answer(loop: asyncio.AbstractEventLoop, found: Sequence[Any]) -> socket.socket:
-    """
-    Connect to the first address that answers; families take turns (RFC 8305, without its memory).
-
-    Raises the first OSError when all fail.
-    """
-    by_family: dict[int, list[Any]] = {}
-    for info in found:
-        by_family.setdefault(info[0], []).append(info)
-    longest = max(map(len, by_family.values()), default=0)
-    ordered = [infos[i] for i in range(longest) for infos in by_family.values() if i < len(infos)]
-    running: set[asyncio.Task[socket.socket]] = set()
-    errors: list[OSError] = []
-    waiting = ordered[:MAX_ADDRESSES]
-    try:
-        while waiting or running:
-            if waiting:
-                running.add(loop.create_task(_connect_one(loop, waiting.pop(0))))
-            done, running = await asyncio.wait(
-                running, timeout=NEXT_ADDRESS_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            winner: socket.socket | None = None
-            for task in done:
-                error = task.exception()
-                if isinstance(error, OSError):
-                    errors.append(error)
-                elif error is not None:
-                    raise error
-                elif winner is None:
-                    winner = task.result()
-                else:
-                    task.result().close()
-            if winner is not None:
-                return winner
-    finally:
-        await _call_off(running)
-    raise errors[0] if errors else OSError("the name has no address")
-
-
-async def _call_off(running: set[asyncio.Task[socket.socket]]) -> None:
-    """End the attempts that lost; one that connected in the last moment is closed."""
-    for task in running:
-        task.cancel()
-    for ended in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(ended, socket.socket):
-            ended.close()
-
-
-async def _connect_one(loop: asyncio.AbstractEventLoop, info: Any) -> socket.socket:
-    family, kind, protocol, _, address = info
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setblocking(False)
-        await loop.sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _target(request: ConnectRequest) -> _Target:
