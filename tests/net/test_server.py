@@ -2,16 +2,12 @@
 
 import asyncio
 import logging
-import socket
-import ssl
 
 import httpx2
 import pytest
 import websockets
-from tests.net.kit import Ear, asking, frame, hello, run, serving, upgrade_head
+from tests.net.kit import frame, run, serving, upgrade_head
 
-from offhook.net.client import DialError, dial
-from offhook.net.server import Server
 from offhook.wires._wire import Refusal
 
 TEXT, CLOSE = 1, 8
@@ -123,7 +119,7 @@ def test_a_second_request_is_refused_as_the_first_would_be(loop):
             raw.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             await raw.answer()
             raw.send(upgrade_head())
-            status, head, body = await raw.answer()
+            status, _, body = await raw.answer()
             assert (status, body) == (403, b"signature refused\n")
             assert await raw.rest() == b""
 
@@ -295,98 +291,5 @@ def test_connections_over_the_limit_are_refused_whatever_they_want(loop):
                     break
                 await asyncio.sleep(0.005)
             await it.raw_socket()
-
-    run(main, loop)
-
-
-# ------------------------------------------------------------------------------------- address, TLS, end
-
-
-@pytest.mark.parametrize("host", ["", "::", "*"])
-def test_every_address_means_both_families(host):
-    async def main():
-        async with serving(host=host) as it:
-            for address in ("127.0.0.1", "::1"):
-                _, writer = await asyncio.open_connection(address, it.server.port)
-                writer.write(upgrade_head())
-                writer.close()
-                await writer.wait_closed()
-
-    if not socket.has_dualstack_ipv6():
-        pytest.skip("this machine has no IPv6")
-    run(main)
-
-
-def test_an_address_in_use_is_an_error_of_the_caller():
-    async def main():
-        async with serving() as it:
-            second = Server(hello, lambda request: Ear(), port=it.server.port)
-            with pytest.raises(OSError, match="in use"):
-                await second.start()
-            await second.stop()
-
-    run(main)
-
-
-def test_the_port_speaks_tls_for_both_when_told_to(certificates, loop):
-    async def main():
-        async with serving(echo=True, tls=(certificates.cert, certificates.key)) as it:
-            trust = certificates.trusting()
-            async with httpx2.AsyncClient(verify=trust, trust_env=False) as client:
-                assert (await client.get(f"https://localhost:{it.server.port}/x")).text == "GET /x 0\n"
-            async with websockets.connect(f"wss://localhost:{it.server.port}/media", ssl=trust) as peer:
-                await peer.send("x" * 100_000)
-                assert await peer.recv() == "x" * 100_000
-            ear = Ear()
-            client_socket = await dial(asking(f"wss://localhost:{it.server.port}/media"), ear, tls=trust)
-            client_socket.send(b"y")
-            await ear.until(lambda: ear.texts)
-            client_socket.close()
-            await ear.end()
-
-    run(main, loop)
-
-
-def test_plain_speech_to_a_tls_port_is_named(certificates):
-    async def main():
-        async with serving(tls=(certificates.cert, certificates.key)) as it:
-            with pytest.raises(DialError) as caught:
-                await dial(asking(it.url), Ear(), timeout_s=2)
-            assert caught.value.phase == "upgrade"
-            assert "wss://" in str(caught.value)
-
-    run(main)
-
-
-def test_tls_to_the_plain_port_gets_a_400_and_is_named():
-    async def main():
-        async with serving() as it:
-            with pytest.raises(DialError) as caught:
-                await dial(asking(it.url.replace("ws:", "wss:")), Ear(), tls=ssl.create_default_context(), timeout_s=2)
-            assert caught.value.phase == "tls"
-            assert "no TLS is spoken there" in str(caught.value)
-
-    run(main)
-
-
-def test_stopping_closes_what_is_idle_and_lets_an_answer_finish(loop):
-    async def main():
-        async with serving() as it:
-            idle, busy, half = await it.raw(), await it.raw(), await it.raw()
-            idle.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await idle.answer()
-            half.send(b"GET / HT")
-            busy.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-            media = await it.raw_socket()
-            stopping = asyncio.create_task(it.server.stop())
-            assert await idle.rest() == b""
-            assert await half.rest() == b""
-            assert await media.close_code() == 1001
-            assert (await busy.answer())[2] == b"GET /slow 0\n"
-            await stopping
-            assert (await it.ears[0].end())[0] == 1001
-            with pytest.raises(ConnectionRefusedError):
-                await it.raw()
-            await it.server.stop()
 
     run(main, loop)

@@ -35,6 +35,7 @@ log = logging.getLogger("offhook")
 CARRIER_LIMITS = Limits(max_message_bytes=1024 * 1024)
 
 
+BACKLOG = 4096
 # What an HTTP answer that was begun may still take when the server stops: a webhook's takes milliseconds.
 ANSWER_S = 5.0
 
@@ -86,6 +87,7 @@ class Server:
         self._host = host
         self._wanted_port = port
         self._port: int | None = None
+        self._listening: asyncio.Server | None = None
         self._task: asyncio.Task[None] | None = None
         config = uvicorn.Config(
             app,
@@ -122,12 +124,19 @@ class Server:
         return len(self.sniffing) + len(state.connections) + len(self._sockets) >= self._max_connections
 
     async def start(self) -> None:
-        """Listen; returns when connections are taken. Raises OSError when the address is not to be had."""
+        """Listen; returns when connections are taken. Raises OSError when an address or a TLS file is not to be had."""
+        config = self._uvicorn.config
+        config.load()
         sock = _listen(self._host, self._wanted_port)
         self._port = int(sock.getsockname()[1])
-        self._uvicorn.config.load()
-        self._uvicorn.lifespan = self._uvicorn.config.lifespan_class(self._uvicorn.config)
-        await self._uvicorn.startup(sockets=[sock])
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(
+            lambda: config.http_protocol_class(config, self._uvicorn.server_state, {}, loop),  # type: ignore[call-arg]
+            sock=sock,
+            ssl=config.ssl,
+            ssl_handshake_timeout=self.http_limits.head_s if config.ssl else None,  # uvicorn's own would be 60 s
+            backlog=BACKLOG,
+        )
         self._task = asyncio.create_task(self._uvicorn.main_loop(), name="http")
 
     async def stop(self) -> None:
@@ -141,8 +150,8 @@ class Server:
         ticking, self._task = self._task, None
         ticking.cancel()
         await asyncio.wait({ticking})
-        for listening in self._uvicorn.servers:
-            listening.close()
+        if self._listening is not None:
+            self._listening.close()
         for sniffer in list(self.sniffing):
             sniffer.abort()
         for left in list(self._sockets):
@@ -254,9 +263,9 @@ def _response(refusal: Refusal, headers: dict[str, str] | None = None) -> Any:
 def _listen(host: str, port: int) -> socket.socket:
     every = host in ("", "*", "::")
     if every and socket.has_dualstack_ipv6():  # asyncio alone would bind v6 only
-        sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True)
+        sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
     else:
         family = socket.AF_INET6 if ":" in host and not every else socket.AF_INET
-        sock = socket.create_server(("0.0.0.0" if every else host, port), family=family, backlog=4096)
+        sock = socket.create_server(("0.0.0.0" if every else host, port), family=family, backlog=BACKLOG)
     sock.setblocking(False)
     return sock
