@@ -95,6 +95,7 @@ class Bridge:
         self._response: str | None = None  # the one being made
         self._cancelled: deque[str] = deque(maxlen=32)
         self._ask_when_done = False
+        self._ask_instructions: str | None = None
         # uplink
         self._open = False  # frames go straight through
         self._held: deque[v.CallerAudio] = deque()
@@ -194,12 +195,15 @@ class Bridge:
         return out
 
     def _do(self, *commands: v.Command) -> None:
-        self._out.extend(commands)
+        if not self._ended:
+            self._out.extend(commands)
 
     def _note(self, kind: str, **data: str | int | float | bool | None) -> None:
-        self._out.append(v.Note(kind=kind, data=data))
+        self._do(v.Note(kind=kind, data=data))
 
     def _timer(self, name: str, when: float, act: Callable[[float], None]) -> None:
+        if self._ended:
+            return
         self._timers[name] = (when, act)
         self.next_deadline = min(at for at, _ in self._timers.values())
 
@@ -239,13 +243,23 @@ class Bridge:
         self._await("stream after webhook", self._set.stream_s, now, self._no_stream)
 
     def _no_stream(self, now: float) -> None:
-        self._finish("no stream followed the webhook", now, wanted=True)
+        if self._ending is None:
+            self._finish("no stream followed the webhook", now, wanted=True)
+        else:  # the provider had failed before, and nobody came to be told
+            self._stream_gone = True
+            self._provider_gone = True
+            self._over(now)
 
     def _on_stream_opened(self, event: v.StreamOpened, now: float) -> None:
         self._begin(now)
         self._drop_timer("stream after webhook")
         self._milestone("M5", "carrier upgrade accepted", now)
-        self._await("start", self._set.start_s, now, lambda at: self._fail("carrier sent no start", at))
+        self._await("start", self._set.start_s, now, self._no_start)
+
+    def _no_start(self, now: float) -> None:
+        if self._ending is None:
+            self._fail("carrier sent no start", now)
+        self._close_stream(now)
 
     def _on_stream_started(self, event: v.StreamStarted, now: float) -> None:
         self._drop_timer("start")
@@ -277,8 +291,8 @@ class Bridge:
         self._stream = False
         self._open = False
         self._held.clear()
-        self._close_stream(now)
         self._close_provider(now)
+        self._close_stream(now)
         self._maybe_over(now)
 
     def _on_leg_closed(self, event: v.LegClosed, now: float) -> None:
@@ -312,10 +326,10 @@ class Bridge:
         if self._ended:
             return
         self._milestone("M20", "both sides closed", now)
+        self._do(v.EndCall(wanted=self._ending_wanted, why=self._ending or "ended"))
         self._ended = True
         self._timers.clear()
         self.next_deadline = None
-        self._do(v.EndCall(wanted=self._ending_wanted, why=self._ending or "ended"))
 
     # ------------------------------------------------------------------------------------- the provider
 
@@ -584,7 +598,9 @@ class Bridge:
         self._last_word_at = now
         self._drop_timer("answer")
         self._milestone("M11", "speech heard by the provider", now)
-        if self._greeting == "asked" and (self._greeting_played_at is None or spoken_at < self._greeting_played_at):
+        if self._greeting in ("asked", "heard") and (
+            self._greeting_played_at is None or spoken_at < self._greeting_played_at
+        ):
             # said before the greeting could be heard: no reason to cut it short
             self._note("speech.early", ms_before_greeting=self._ms_before_greeting(spoken_at))
             return
@@ -658,11 +674,12 @@ class Bridge:
         if self._greeting == "asked":
             self._greeting = "heard"
             self._release(now)
-        if self._goodbye == "asked" and event.response_id == (self._goodbye_response or event.response_id):
+        if self._goodbye == "asked" and event.response_id == self._goodbye_response:
             self._goodbye_said(now)
         elif self._ask_when_done:
             self._ask_when_done = False
-            self._ask(now)
+            instructions, self._ask_instructions = self._ask_instructions, None
+            self._ask(now, instructions)
 
     def _response_failed(self, event: v.ResponseDone, now: float) -> None:
         self._failed_responses += 1
@@ -729,6 +746,7 @@ class Bridge:
             self._ask(now, instructions)
         else:
             self._ask_when_done = True
+            self._ask_instructions = instructions
 
     def _goodbye_said(self, now: float) -> None:
         self._goodbye = "said"
@@ -765,10 +783,11 @@ class Bridge:
     def _look_idle(self, now: float) -> None:
         """Nobody has said a word for too long; what the agent said counts until it was heard."""
         quiet_since = max(self._last_word_at, min(now, self._playback.idle_at()))
-        if now - quiet_since >= self._set.idle_s:
+        due = quiet_since + self._set.idle_s
+        if due <= now:
             self._finish("idle", now, wanted=True, line="time_up")
         else:
-            self._timer("idle", quiet_since + self._set.idle_s, self._look_idle)
+            self._timer("idle", due, self._look_idle)
 
     def _on_end_requested(self, event: v.EndRequested, now: float) -> None:
         line = "draining" if event.why == "draining" else "time_up"

@@ -369,6 +369,9 @@ class Call:
             self._timer.cancel()
             self._timer = None
         self._shell.stop_dialling(self)
+        for socket in (self._carrier_socket, self._provider_socket):
+            if socket is not None:  # it did not confirm its end in time
+                socket.close(1000, "")
         if self._recorder is not None:
             self._recorder.close(now)
         summary = dict(self.bridge.summary())
