@@ -6,9 +6,11 @@ and the peer itself for simulators. Knows no carrier, no provider, no socket and
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from offhook.vocab import Command, Event
@@ -26,7 +28,10 @@ __all__ = [
     "RestRequest",
     "SettingProblem",
     "Violation",
+    "clean_text",
+    "flat_figures",
     "near_miss",
+    "redact_json",
 ]
 
 
@@ -160,3 +165,57 @@ def near_miss(wanted: str, present: Iterable[str]) -> str | None:
         return None
     close = difflib.get_close_matches(wanted, names, n=2, cutoff=0.8)
     return close[0] if len(close) == 1 else None
+
+
+_KEY = re.compile(r"\b(?:sk|xai|ek)-[\w*-]{4,}|\bek_\w{4,}")
+_NUMBER = re.compile(r"\+\d{7,15}(?!\d)")  # E.164, as a carrier gives it and as it gets into instructions
+
+
+def clean_text(text: str) -> str:
+    """``text`` without API keys and with phone numbers masked to their first and last two characters."""
+    return _NUMBER.sub(lambda m: m[0][:2] + "*" * (len(m[0]) - 4) + m[0][-2:], _KEY.sub("***", text))
+
+
+def redact_json(data: bytes, audio_in: Mapping[str, str], *, binary: bool = False) -> Mapping[str, Any]:
+    """
+    A JSON message as it may be written down: audio as its size, padding left out, every text cleaned.
+
+    ``audio_in`` names the field that is audio, by event type. Never raises.
+    """
+    if binary:
+        return {"binary_bytes": len(data)}
+    try:
+        message = msgspec.json.decode(data)
+        if not isinstance(message, dict):
+            return {"not_an_object": type(message).__name__}
+        kind = message.get("type")
+        name = audio_in.get(kind) if isinstance(kind, str) else None
+        if name is not None and isinstance(message.get(name), str):
+            message[name] = f"<{len(message[name])} characters>"
+        message.pop("obfuscation", None)
+        return {clean_text(key): _clean(value) for key, value in message.items()}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {"not_json_bytes": len(data)}
+
+
+def _clean(node: Any) -> Any:
+    if isinstance(node, str):
+        return clean_text(node)
+    if isinstance(node, list):
+        return [_clean(part) for part in node]
+    if isinstance(node, dict):
+        return {clean_text(name): _clean(part) for name, part in node.items()}
+    return node
+
+
+def flat_figures(given: Any) -> dict[str, int] | None:
+    """Usage figures of a provider, flattened to ``input_token_details.audio_tokens`` and the like."""
+    if not isinstance(given, dict):
+        return None
+    flat: dict[str, int] = {}
+    for name, value in given.items():
+        if isinstance(value, int) and not isinstance(value, bool):
+            flat[name] = value
+        elif isinstance(value, dict):
+            flat.update({f"{name}.{inner}": n for inner, n in (flat_figures(value) or {}).items()})
+    return flat

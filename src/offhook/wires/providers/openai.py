@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from offhook import vocab as v
 from offhook.wires._checks import check_key, check_name, check_url
-from offhook.wires._wire import ConnectRequest, Fact, LocalProtocolError, SettingProblem, Violation
+from offhook.wires._wire import (
+    ConnectRequest,
+    Fact,
+    LocalProtocolError,
+    SettingProblem,
+    Violation,
+    clean_text,
+    flat_figures,
+    near_miss,
+    redact_json,
+)  # fmt: skip
 
 NAME = "openai"
 LABEL = "OpenAI Realtime"
@@ -57,15 +67,9 @@ SESSION_LIMIT_S = Fact(3600.0, "livekit/agents#2341; session.created expires_at"
 APPEND_BYTES = Fact(15 * 1024 * 1024, _SDK, _CHECKED)
 # US dollars per million tokens: text in, text out, audio in, audio out.
 PRICES = Fact(
-    {
-        "gpt-realtime-2.1": (4.0, 24.0, 32.0, 64.0),
-        "gpt-realtime-2.1-mini": (0.6, 2.4, 10.0, 20.0),
-        "gpt-realtime": (4.0, 16.0, 32.0, 64.0),
-        "gpt-realtime-1.5": (4.0, 16.0, 32.0, 64.0),
-    },
-    _PRICES,
-    _CHECKED,
-)
+    {"gpt-realtime-2.1": (4.0, 24.0, 32.0, 64.0), "gpt-realtime-2.1-mini": (0.6, 2.4, 10.0, 20.0),
+     "gpt-realtime": (4.0, 16.0, 32.0, 64.0), "gpt-realtime-1.5": (4.0, 16.0, 32.0, 64.0)}, _PRICES, _CHECKED,
+)  # fmt: skip
 # Races that hurt nobody, by code and, for whoever words them without one, by text.
 BENIGN_CODES = Fact(
     ("response_cancel_not_active", "conversation_already_has_active_response",
@@ -73,10 +77,8 @@ BENIGN_CODES = Fact(
     "pipecat-ai/pipecat, livekit/agents error handling", _CHECKED,
 )  # fmt: skip
 BENIGN_TEXTS = Fact(
-    ("Cancellation failed: no active response found", "is already shorter than"),
-    "pipecat-ai/pipecat#2106",
-    _CHECKED,
-)
+    ("Cancellation failed: no active response found", "is already shorter than"), "pipecat-ai/pipecat#2106", _CHECKED,
+)  # fmt: skip
 FATAL_CODES = Fact(
     ("invalid_api_key", "missing_model", "invalid_model", "model_not_found", "beta_api_shape_disabled",
      "session_expired", "insufficient_quota"),
@@ -85,9 +87,8 @@ FATAL_CODES = Fact(
 OTHERS_KEYS = Fact({"xai-": "xAI", "AIza": "Google", "sk-ant-": "Anthropic"}, "vendors' consoles", _CHECKED)
 OTHERS_NAMES = Fact(
     {"grok": "xAI", "eve": "xAI", "ara": "xAI", "rex": "xAI", "sal": "xAI", "leo": "xAI", "gemini": "Google"},
-    "vendors' model and voice lists",
-    _CHECKED,
-)
+    "vendors' model and voice lists", _CHECKED,
+)  # fmt: skip
 
 
 class SessionSettings(Struct, frozen=True):
@@ -109,16 +110,10 @@ class SessionSettings(Struct, frozen=True):
 def traits(settings: SessionSettings) -> v.ProviderTraits:
     """The manners of this provider."""
     return v.ProviderTraits(
-        name=NAME,
-        speaks_first="provider",
-        echoes_session=True,
-        turn_events=True,
+        name=NAME, speaks_first="provider", echoes_session=True, turn_events=True,
         cancels_itself=True,  # turn_detection.interrupt_response is asked for
-        truncates=True,
-        session_limit_s=SESSION_LIMIT_S.value,
-        audio_in=v.PCMU_8K,
-        audio_out=v.PCMU_8K,
-    )
+        truncates=True, session_limit_s=SESSION_LIMIT_S.value, audio_in=v.PCMU_8K, audio_out=v.PCMU_8K,
+    )  # fmt: skip
 
 
 def connect_request(settings: SessionSettings) -> ConnectRequest:
@@ -159,33 +154,77 @@ def explain_close(code: int | None, reason: str) -> str:
 # --------------------------------------------------------------------------------------------- messages
 
 
+# fmt: off
 class AudioDelta(Struct, tag_field="type", tag="response.output_audio.delta", gc=False):
     response_id: str
     item_id: str
-    delta: Raw
+    delta: str
     content_index: int = 0
+class SessionCreated(Struct, tag_field="type", tag="session.created"):
+    session: dict[str, Any]
+class SessionUpdated(Struct, tag_field="type", tag="session.updated"):
+    session: dict[str, Any]
+# A barge-in counts also without its time: only another type of it is refused.
+class SpeechStarted(Struct, tag_field="type", tag="input_audio_buffer.speech_started"):
+    audio_start_ms: int | float | None = None
+    item_id: str | None = None
+class SpeechStopped(Struct, tag_field="type", tag="input_audio_buffer.speech_stopped"):
+    audio_end_ms: int | float | None = None
+class Response(Struct):
+    id: str
+    status: Literal["completed", "cancelled", "failed", "incomplete", "in_progress"] = "in_progress"
+    status_details: Any = None
+    usage: Any = None
+class ResponseCreated(Struct, tag_field="type", tag="response.created"):
+    response: Response
+class ResponseDone(Struct, tag_field="type", tag="response.done"):
+    response: Response
+class AudioDone(Struct, tag_field="type", tag="response.output_audio.done"):
+    response_id: str
+    item_id: str
+class AgentWords(Struct, tag_field="type", tag="response.output_audio_transcript.delta"):
+    response_id: str
+    item_id: str
+    delta: str
+class AgentSaid(Struct, tag_field="type", tag="response.output_audio_transcript.done"):
+    response_id: str
+    item_id: str
+    transcript: str
+class CallerWords(Struct, tag_field="type", tag="conversation.item.input_audio_transcription.delta"):
+    item_id: str
+    delta: str = ""
+class CallerSaid(Struct, tag_field="type", tag="conversation.item.input_audio_transcription.completed"):
+    item_id: str
+    transcript: str
+class ToolArguments(Struct, tag_field="type", tag="response.function_call_arguments.done"):
+    call_id: str
+    name: str
+    arguments: str
+    response_id: str | None = None
+class ErrorBody(Struct):
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+    param: Any = None
+    event_id: str | None = None
+class ErrorEvent(Struct, tag_field="type", tag="error"):
+    error: ErrorBody
+# fmt: on
 
 
-_audio_decoder = msgspec.json.Decoder(AudioDelta)
-_json = msgspec.json.Encoder()
-_AUDIO_HEAD = b'{"type":"response.output_audio.delta"'
-_APPEND_HEAD = b'{"type":"input_audio_buffer.append","audio":"'
-
-# Event names of the retired beta shape that carry what the GA names carry.
-_BETA_NAMES = Fact(
-    ("response.audio.delta", "response.audio.done", "response.audio_transcript.delta",
-     "response.audio_transcript.done", "response.text.delta", "response.text.done",
-     "conversation.item.created"),
-    "openai-python 3.54.0, openai/types/beta/realtime", _CHECKED, until="2026-05-07",
+FromPeer = (
+    AudioDelta | SessionCreated | SessionUpdated | SpeechStarted | SpeechStopped | ResponseCreated | ResponseDone
+    | AudioDone | AgentWords | AgentSaid | CallerWords | CallerSaid | ToolArguments | ErrorEvent
 )  # fmt: skip
+_KNOWN = {str(message.__struct_config__.tag): message for message in get_args(FromPeer)}
 
 # Known events that say nothing to the bridge.
 _HARMLESS = frozenset(
     (
         "input_audio_buffer.committed", "input_audio_buffer.cleared", "input_audio_buffer.timeout_triggered",
-        "conversation.created", "conversation.item.added", "conversation.item.done",
-        "conversation.item.deleted", "conversation.item.retrieved", "conversation.item.truncated",
-        "conversation.item.input_audio_transcription.segment",
+        "input_audio_buffer.dtmf_event_received", "conversation.created", "conversation.item.added",
+        "conversation.item.done", "conversation.item.deleted", "conversation.item.retrieved",
+        "conversation.item.truncated", "conversation.item.input_audio_transcription.segment",
         "conversation.item.input_audio_transcription.failed", "response.output_item.added",
         "response.output_item.done", "response.content_part.added", "response.content_part.done",
         "response.output_text.delta", "response.output_text.done",
@@ -193,6 +232,39 @@ _HARMLESS = frozenset(
         "output_audio_buffer.stopped", "output_audio_buffer.cleared",
     )
 )  # fmt: skip
+
+# Events of the retired beta shape and the GA names of the same fields; compatible servers mix them.
+BETA_NAMES = Fact(
+    {
+        "response.audio.delta": "response.output_audio.delta",
+        "response.audio.done": "response.output_audio.done",
+        "response.audio_transcript.delta": "response.output_audio_transcript.delta",
+        "response.audio_transcript.done": "response.output_audio_transcript.done",
+        "response.text.delta": "response.output_text.delta",
+        "response.text.done": "response.output_text.done",
+        "conversation.item.created": "conversation.item.added",
+    },
+    "openai-python 3.54.0, openai/types/beta/realtime", _CHECKED, until="2026-05-07",
+)  # fmt: skip
+_BETA_FIELDS = ("input_audio_format", "output_audio_format", "modalities")
+
+_json = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(FromPeer).decode
+_APPEND_HEAD = b'{"type":"input_audio_buffer.append","audio":"'
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+# Where audio stands, by event.
+_AUDIO_IN = {
+    "input_audio_buffer.append": "audio", "response.output_audio.delta": "delta", "response.audio.delta": "delta",
+}  # fmt: skip
+_ITEMS_KEPT = 64  # an item that old has long been played or cleared
+
+
+# The defaults differ by model (silence 200 ms in one capture, 500 in the SDK's text), so all are said. 400 ms: shorter
+# cuts off who thinks while speaking, longer is heard as slow.
+TURN_DETECTION = {
+    "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 400,
+    "create_response": True, "interrupt_response": True,
+}  # fmt: skip
 
 
 def session_object(settings: SessionSettings) -> dict[str, Any]:
@@ -208,14 +280,7 @@ def session_object(settings: SessionSettings) -> dict[str, Any]:
             "input": {
                 "format": {"type": "audio/pcmu"},
                 "transcription": transcription,
-                "turn_detection": {
-                    "type": "server_vad",
-                    "threshold": 0.5,
-                    "prefix_padding_ms": 300,
-                    "silence_duration_ms": 400,
-                    "create_response": True,
-                    "interrupt_response": True,
-                },
+                "turn_detection": TURN_DETECTION,
             },
             "output": {"format": {"type": "audio/pcmu"}, "voice": settings.voice},
         },
@@ -230,18 +295,12 @@ def session_object(settings: SessionSettings) -> dict[str, Any]:
     return session
 
 
-# What of the asked session must stand in the echo, and whether the call can go on without it.
-_COMPARED: tuple[tuple[str, bool], ...] = (
-    ("audio.input.format", True),
-    ("audio.output.format", True),
-    ("audio.output.voice", False),
-    ("audio.input.turn_detection", False),
-    ("audio.input.transcription", False),
-    ("instructions", False),
-    ("output_modalities", False),
-    ("tools", False),
-)
-DEFAULT_FORMAT = Fact({"type": "audio/pcm", "rate": 24000}, "captured session.created", _CHECKED)
+# What of the asked session the echo is held against; without the first two the call cannot go on.
+_FORMATS = ("audio.input.format", "audio.output.format")
+_COMPARED = (
+    *_FORMATS, "type", "audio.output.voice", "audio.input.turn_detection", "audio.input.transcription", "instructions",
+    "output_modalities", "tools", "tool_choice",
+)  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------- leg
@@ -253,145 +312,162 @@ class Leg:
     def __init__(self, settings: SessionSettings) -> None:
         self.violations: list[Violation] = []
         self._settings = settings
-        self._update_id: str | None = None
-        self._received_bytes: dict[str, int] = {}
+        self._update_id: str | None = None  # of the session.update that is not answered yet
         self._sent_ids = 0
-        self._handlers: dict[str, Callable[[dict[str, Any]], v.Event]] = {
-            "session.created": self._on_created,
-            "session.updated": self._on_updated,
-            "input_audio_buffer.speech_started": lambda m: v.SpeechStarted(
-                at_ms=_int(m.get("audio_start_ms")), item_id=_text(m.get("item_id"))
-            ),
-            "input_audio_buffer.speech_stopped": lambda m: v.SpeechStopped(at_ms=_int(m.get("audio_end_ms"))),
-            "response.created": lambda m: v.ResponseStarted(response_id=str(m["response"]["id"])),
-            "response.output_audio.done": lambda m: v.AgentAudioDone(
-                response_id=str(m["response_id"]), item_id=str(m["item_id"])
-            ),
-            "response.output_audio_transcript.delta": lambda m: self._agent_said(m, "delta", False),
-            "response.output_audio_transcript.done": lambda m: self._agent_said(m, "transcript", True),
-            "conversation.item.input_audio_transcription.delta": self._on_caller_delta,
-            "conversation.item.input_audio_transcription.completed": lambda m: v.CallerTranscript(
-                item_id=str(m["item_id"]), text=str(m["transcript"]), final=True
-            ),
-            "response.function_call_arguments.done": lambda m: v.ToolCalled(
-                tool_call_id=str(m["call_id"]),
-                name=str(m["name"]),
-                arguments=str(m["arguments"]),
-                response_id=_text(m.get("response_id")),
-            ),
-            "response.done": self._on_done,
-            "error": self._on_error,
-        }
+        self._received_bytes: dict[str, int] = {}  # of the latest items
         self._caller_text: dict[str, str] = {}
+        self._beta_seen: set[str] = set()
+        self._handlers: dict[type[Struct], Callable[[Any], v.Event]] = {
+            SessionCreated: self._on_created,
+            SessionUpdated: self._on_updated,
+            SpeechStarted: lambda m: v.SpeechStarted(at_ms=_whole(m.audio_start_ms), item_id=m.item_id),
+            SpeechStopped: lambda m: v.SpeechStopped(at_ms=_whole(m.audio_end_ms)),
+            ResponseCreated: lambda m: v.ResponseStarted(response_id=m.response.id),
+            ResponseDone: self._on_done,
+            AudioDone: lambda m: v.AgentAudioDone(response_id=m.response_id, item_id=m.item_id),
+            AgentWords: lambda m: v.AgentTranscript(m.response_id, m.item_id, m.delta, False),
+            AgentSaid: lambda m: v.AgentTranscript(m.response_id, m.item_id, m.transcript, True),
+            CallerWords: self._on_caller_words,
+            CallerSaid: self._on_caller_said,
+            ToolArguments: lambda m: v.ToolCalled(m.call_id, m.name, m.arguments, m.response_id),
+            ErrorEvent: self._on_error,
+        }
 
     # ----------------------------------------------------------------------------------------- receive
 
     def receive(self, data: bytes, now: float, *, binary: bool = False) -> v.Event:
         """The event that a message stands for. Never raises."""
-        if data.startswith(_AUDIO_HEAD) and not binary:
-            try:
-                message = _audio_decoder.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                return self._broken("response.output_audio.delta", None, str(error)[:120], "the GA shape")
-            return self._audio(message)
         if binary:
             return self._broken("frame", None, "a binary frame", "JSON in a text frame")
-        return self._other(data)
+        try:
+            message = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._unread(data)
+        if type(message) is AudioDelta:
+            return self._audio(message, 92 in data)
+        return self._handlers[type(message)](message)
 
-    def _audio(self, message: AudioDelta) -> v.Event:
-        raw = bytes(message.delta)
-        payload = raw[1:-1]
-        if raw[:1] != b'"':
-            return self._broken("response.output_audio.delta", "delta", "no string", "base64 text")
-        if b"\\" in payload:
-            payload = msgspec.json.decode(raw, type=str).encode()
-        n = len(payload)
-        if n == 0 or n % 4:
-            return self._broken("response.output_audio.delta", "delta", f"{n} characters", "padded base64")
-        n_bytes = n // 4 * 3 - payload.count(b"=", n - 2)
+    def _audio(self, message: AudioDelta, escaped: bool) -> v.Event:
+        """
+        The payload goes on untouched, so it must fit into any other JSON string.
+
+        Without a backslash in the message it does. The alphabet is looked at in the first piece of an item and
+        wherever a backslash was: whoever does not send base64 does not do it in the middle of a sentence.
+        """
+        payload = message.delta.encode()
         item_id = message.item_id
-        self._received_bytes[item_id] = self._received_bytes.get(item_id, 0) + n_bytes
+        n = len(payload)
+        received = self._received_bytes.get(item_id)
+        if not n or n & 3 or ((escaped or received is None) and payload.rstrip(b"=").translate(None, _BASE64)):
+            return self._broken("response.output_audio.delta", "delta", f"{n} characters", "padded base64")
+        n_bytes = n // 4 * 3
+        if payload[-1] == 61:  # "="
+            n_bytes -= 2 if payload[-2] == 61 else 1
+        if received is None:
+            received = 0
+            if len(self._received_bytes) >= _ITEMS_KEPT:
+                del self._received_bytes[next(iter(self._received_bytes))]
+        self._received_bytes[item_id] = received + n_bytes
         return v.AgentAudio(message.response_id, item_id, message.content_index, payload, n_bytes)
 
-    def _other(self, data: bytes) -> v.Event:
+    def _unread(self, data: bytes) -> v.Event:
+        """What no known message fits: an unknown one, one with near names, or a broken one."""
         try:
             message = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._broken("frame", None, f"{len(data)} bytes that are not JSON", "one JSON object")
         kind = message.get("type") if isinstance(message, dict) else None
         if not isinstance(kind, str):
             return self._broken("frame", "type", "no event", "an object with a type")
-        if kind == "response.output_audio.delta":  # the same event, its keys in another order
-            try:
-                return self._audio(_audio_decoder.decode(data))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                return self._broken(kind, None, str(error)[:120], "the GA shape")
-        handler = self._handlers.get(kind)
-        if handler is None:
-            return self._unhandled(kind)
-        try:
-            return handler(message)
-        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-            return self._broken(kind, str(error)[:60], "missing or of another type", "the GA shape")
-
-    def _unhandled(self, kind: str) -> v.Event:
+        kind = self._ga_name(kind)
         if kind in _HARMLESS:
             return v.Harmless(leg=v.Leg.PROVIDER, tag=kind)
-        if kind in _BETA_NAMES.value:
-            self.violations.append(_violation(kind, "type", f"'{kind}' of the beta shape", "the GA name", by="peer"))
-        return v.Unknown(leg=v.Leg.PROVIDER, tag=kind[:80])
+        if kind not in _KNOWN:
+            return v.Unknown(leg=v.Leg.PROVIDER, tag=kind[:80])
+        return self._near(kind, {**message, "type": kind})
 
-    def _on_created(self, message: dict[str, Any]) -> v.Event:
-        session = message.get("session")
-        if isinstance(session, dict) and "input_audio_format" in session:
-            self.violations.append(
-                _violation("session.created", "session.input_audio_format", "the beta shape",
-                           "audio.input.format", by="peer")
-            )  # fmt: skip
+    def _ga_name(self, kind: str) -> str:
+        name = BETA_NAMES.value.get(kind)
+        if name is None:
+            return kind
+        if kind not in self._beta_seen:
+            self._beta_seen.add(kind)
+            got = f"'{kind}' of the beta shape"
+            self.violations.append(_violation(kind, "type", got, f"'{name}'", by="peer", accepted=True))
+        return name
+
+    def _near(self, kind: str, message: dict[str, Any]) -> v.Event:
+        """A message whose missing fields may stand there under nearly the right name."""
+        fields = [field for field in msgspec.structs.fields(_KNOWN[kind]) if field.required]
+        for name in (field.encode_name for field in fields):
+            other = near_miss(name, message) if name not in message else None
+            if other is not None:
+                message[name] = message[other]
+                self.violations.append(_violation(kind, name, f"'{other}'", f"'{name}'", by="peer", accepted=True))
+        try:
+            read = msgspec.convert(message, FromPeer)
+        except msgspec.ValidationError as error:
+            return self._broken(kind, _path(str(error)), str(error)[:120], "the GA shape")
+        if type(read) is AudioDelta:
+            return self._audio(read, True)
+        return self._handlers[type(read)](read)
+
+    def _on_created(self, message: SessionCreated) -> v.Event:
+        for name in _BETA_FIELDS:
+            if name in message.session:
+                self.violations.append(
+                    _violation("session.created", f"session.{name}", "the beta shape", "the GA shape", by="peer")
+                )
+                break
         return v.SessionGreeted()
 
-    def _on_updated(self, message: dict[str, Any]) -> v.Event:
-        return v.SessionConfigured(differences=compare(self._settings, message["session"]))
+    def _on_updated(self, message: SessionUpdated) -> v.Event:
+        self._update_id = None
+        return v.SessionConfigured(differences=compare(self._settings, message.session))
 
-    def _agent_said(self, message: dict[str, Any], field: str, final: bool) -> v.Event:
-        return v.AgentTranscript(
-            response_id=str(message["response_id"]),
-            item_id=str(message["item_id"]),
-            text=str(message[field]),
-            final=final,
-        )
+    def _on_caller_words(self, message: CallerWords) -> v.Event:
+        if len(self._caller_text) >= _ITEMS_KEPT and message.item_id not in self._caller_text:
+            del self._caller_text[next(iter(self._caller_text))]
+        text = (self._caller_text.get(message.item_id, "") + message.delta)[:4000]
+        self._caller_text[message.item_id] = text
+        return v.CallerTranscript(item_id=message.item_id, text=text, final=False)
 
-    def _on_caller_delta(self, message: dict[str, Any]) -> v.Event:
-        item_id = str(message["item_id"])
-        self._caller_text[item_id] = (self._caller_text.get(item_id, "") + str(message.get("delta", "")))[:4000]
-        return v.CallerTranscript(item_id=item_id, text=self._caller_text[item_id], final=False)
+    def _on_caller_said(self, message: CallerSaid) -> v.Event:
+        self._caller_text.pop(message.item_id, None)
+        return v.CallerTranscript(item_id=message.item_id, text=message.transcript, final=True)
 
-    def _on_done(self, message: dict[str, Any]) -> v.Event:
-        response = message["response"]
-        details = response.get("status_details")
+    def _on_done(self, message: ResponseDone) -> v.Event:
+        response = message.response
+        if response.status == "in_progress":
+            return self._broken("response.done", "response.status", "none, or in_progress", "a final status")
+        details = response.status_details
         reason: str | None = None
         if isinstance(details, dict):
+            reason = _text(details.get("reason"))
             error = details.get("error")
-            reason = details.get("reason")
             if isinstance(error, dict):
                 said = error.get("message") or error.get("code") or error.get("type")
-                reason = str(said)[:200] if said else reason
-        status = response["status"]
-        if status not in ("completed", "cancelled", "failed", "incomplete"):
-            return self._broken("response.done", "response.status", repr(status)[:40], "a final status")
-        return v.ResponseDone(
-            response_id=str(response["id"]), status=status, reason=reason, usage=usage(response.get("usage"))
-        )
+                reason = clean_text(str(said))[:200] if said else reason
+        return v.ResponseDone(response.id, response.status, reason, flat_figures(response.usage))
 
-    def _on_error(self, message: dict[str, Any]) -> v.Event:
-        error = message["error"]
-        code = str(error.get("code") or error.get("type") or "error")
-        text = _SECRET.sub("***", str(error.get("message") or ""))[:300]
-        field = _text(error.get("param"))
-        if self._update_id is not None and error.get("event_id") == self._update_id:
+    def _on_error(self, message: ErrorEvent) -> v.Event:
+        error = message.error
+        code = error.code or error.type or "error"
+        text = clean_text(error.message or "")[:300]
+        field = _text(error.param)
+        if self._rejects_update(error, field):
+            self._update_id = None
             return v.SessionRejected(field=field, code=code, message=text)
         benign = code in BENIGN_CODES.value or any(part in text for part in BENIGN_TEXTS.value)
         return v.ProviderError(code=code, message=text, field=field, benign=benign, fatal=code in FATAL_CODES.value)
+
+    def _rejects_update(self, error: ErrorBody, field: str | None) -> bool:
+        """By the id of our update; where the error carries none (livekit/agents#1403), by the field it names."""
+        if self._update_id is None or error.code in FATAL_CODES.value:
+            return False
+        if error.event_id is not None:
+            return error.event_id == self._update_id
+        return field is not None and field.split(".")[0] == "session"
 
     def _broken(self, message: str, field: str | None, got: str, wanted: str) -> v.Event:
         violation = _violation(message, field, got, wanted, by="peer")
@@ -403,9 +479,12 @@ class Leg:
     def send(self, command: v.Command) -> list[bytes]:
         """The messages of ``command``. Raises LocalProtocolError for what the provider would refuse."""
         if type(command) is v.AppendAudio:
-            if len(command.payload) > APPEND_BYTES.value or not command.payload:
-                raise self._local("input_audio_buffer.append", "audio", f"{command.n_bytes} bytes", "audio")
-            return [_APPEND_HEAD + command.payload + b'"}']
+            payload = command.payload
+            n = len(payload)
+            # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
+            if not n or n & 3 or n > APPEND_BYTES.value or 34 in payload or 92 in payload:
+                raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
+            return [_APPEND_HEAD + payload + b'"}']
         return [_json.encode(message) for message in self._messages(command)]
 
     def _messages(self, command: v.Command) -> list[dict[str, Any]]:
@@ -415,18 +494,15 @@ class Leg:
                 update = {"type": "session.update", "event_id": self._update_id}
                 return [{**update, "session": session_object(self._settings)}]
             case v.Greet(text=text):
+                # there is no "say this" on this wire; the instructions of one response come nearest
                 asked = f"Greet the caller now. Say exactly this and nothing else: {text}"
                 return [{"type": "response.create", "response": {"instructions": asked}}]
-            case v.AskResponse(instructions=None):
-                return [{"type": "response.create"}]
-            case v.AskResponse(instructions=instructions):
-                return [{"type": "response.create", "response": {"instructions": instructions}}]
-            case v.CancelResponse(response_id=None):
-                return [{"type": "response.cancel"}]
+            case v.AskResponse(instructions=asked):
+                return [{"type": "response.create", **({"response": {"instructions": asked}} if asked else {})}]
             case v.CancelResponse(response_id=response_id):
-                return [{"type": "response.cancel", "response_id": response_id}]
+                return [{"type": "response.cancel", **({"response_id": response_id} if response_id else {})}]
             case v.Truncate():
-                return [self._truncate(command)]
+                return self._truncate(command)
             case v.TellAgent(text=text):
                 content = [{"type": "input_text", "text": text}]
                 item = {"type": "message", "role": "user", "content": content}
@@ -436,17 +512,21 @@ class Leg:
                 return [{"type": "conversation.item.create", "item": item}]
         raise TypeError(f"no message of this wire carries {type(command).__name__}")
 
-    def _truncate(self, command: v.Truncate) -> dict[str, Any]:
-        if command.heard_ms < 0:
-            raise self._local("conversation.item.truncate", "audio_end_ms", str(command.heard_ms), "0 or more")
-        # "Audio content of Xms is already shorter than Yms": never past what was received
-        received_ms = self._received_bytes.get(command.item_id, 0) // 8
-        return {
+    def _truncate(self, command: v.Truncate) -> list[dict[str, Any]]:
+        heard_ms = command.heard_ms
+        if type(heard_ms) is not int or heard_ms < 0:
+            raise self._local("conversation.item.truncate", "audio_end_ms", repr(heard_ms)[:40], "an integer from 0")
+        received_bytes = self._received_bytes.get(command.item_id)
+        if received_bytes is None:
+            return []  # of an item that sent no audio there is nothing to take back
+        message = {
             "type": "conversation.item.truncate",
             "item_id": command.item_id,
             "content_index": command.content_index,
-            "audio_end_ms": min(command.heard_ms, received_ms),
+            # never past what was received: "Audio content of Xms is already shorter than Yms"
+            "audio_end_ms": min(heard_ms, received_bytes // 8),
         }
+        return [message]
 
     def _event_id(self) -> str:
         self._sent_ids += 1
@@ -458,43 +538,35 @@ class Leg:
     # ------------------------------------------------------------------------------------------ redact
 
     def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]:
-        """A message of either direction as it may be written down: audio as sizes, no secrets."""
-        if binary:
-            return {"binary_bytes": len(data)}
-        try:
-            message = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return {"not_json_bytes": len(data)}
-        if not isinstance(message, dict):
-            return {"not_an_object": type(message).__name__}
-        kind = message.get("type")
-        for name in ("audio", "delta"):
-            if isinstance(message.get(name), str) and (name == "audio" or kind == "response.output_audio.delta"):
-                message[name] = f"<{len(message[name])} characters>"
-        message.pop("obfuscation", None)
-        return message
+        """A message of either direction as it may be written down: audio as sizes, no secrets, numbers masked."""
+        return redact_json(data, _AUDIO_IN, binary=binary)
 
 
-_SECRET = re.compile(r"\b(?:sk|xai|ek)-[\w*-]{4,}")
+def compare(settings: SessionSettings, echo: Mapping[str, Any]) -> tuple[v.Difference, ...]:
+    """
+    Where the echo is not what was asked; filled-in defaults and left-out fields are no differences.
 
-
-def compare(settings: SessionSettings, echo: Any) -> tuple[v.Difference, ...]:
-    """Where the echo is not what was asked; filled-in defaults and left-out fields are no differences."""
-    if not isinstance(echo, dict):
-        return (v.Difference(field="session", asked="an object", got=type(echo).__name__, fatal=True),)
+    A field that is there and null was switched off. A format that is left out is named and not fatal: the bytes per
+    second that arrive will tell.
+    """
+    for name in _BETA_FIELDS:
+        if name in echo:
+            return (v.Difference("session", "the GA shape", f"the beta shape ({name})", fatal=True),)
     asked = session_object(settings)
     found = []
-    for path, fatal in _COMPARED:
+    for path in _COMPARED:
+        fatal = path in _FORMATS
         want, got = _at(asked, path), _at(echo, path)
-        if want is None or (got is None and not fatal):
+        if want is _ABSENT:
             continue
-        if got is None:
-            got = DEFAULT_FORMAT.value  # what the service uses where nothing was applied
-        if not _same(want, got):
-            found.append(v.Difference(field=path, asked=_short(want), got=_short(got), fatal=fatal))
+        if got is _ABSENT:
+            if fatal:
+                found.append(v.Difference(path, _short(want), "left out of the echo", fatal=False))
+        elif not _same(want, got):
+            found.append(v.Difference(path, _short(want), _short(got), fatal=fatal))
     model = echo.get("model")
     if isinstance(model, str) and model and not _same_model(settings.model, model):
-        found.append(v.Difference(field="model", asked=settings.model, got=model, fatal=False))
+        found.append(v.Difference(field="model", asked=settings.model, got=model[:80], fatal=False))
     return tuple(found)
 
 
@@ -508,47 +580,50 @@ def _same(want: Any, got: Any) -> bool:
         return all(key not in got or _same(value, got[key]) for key, value in want.items()) and (
             "type" not in want or want["type"] == got.get("type")
         )
-    if isinstance(got, dict) and isinstance(want, str):
+    if isinstance(want, str) and isinstance(got, dict):
         return want in (got.get("id"), got.get("name"))  # a voice as an object
+    if isinstance(want, str) and isinstance(got, str):
+        return want.strip() == got.strip()
     if isinstance(want, list) and isinstance(got, list):
         return len(want) == len(got) and all(_same(a, b) for a, b in zip(want, got, strict=True))
-    return bool(want == got)
+    if isinstance(want, float) and isinstance(got, float):
+        return abs(want - got) < 1e-6  # 0.5 may come back as a 32-bit float
+    return type(want) is type(got) and bool(want == got)
+
+
+_ABSENT = object()
 
 
 def _at(node: Any, path: str) -> Any:
+    """The value at ``path``; None when something on the way is null, ``_ABSENT`` when it is not there."""
     for part in path.split("."):
-        if not isinstance(node, dict):
+        if node is None:
             return None
-        node = node.get(part)
+        if not isinstance(node, Mapping) or part not in node:
+            return _ABSENT
+        node = node[part]
     return node
 
 
 def _short(value: Any) -> str:
-    return value[:80] if isinstance(value, str) else _json.encode(value).decode()[:160]
+    return clean_text(value if isinstance(value, str) else _json.encode(value).decode())[:80]
 
 
-def usage(given: Any) -> dict[str, int] | None:
-    """The provider's usage figures, flattened to ``input_token_details.audio_tokens`` and the like."""
-    if not isinstance(given, dict):
-        return None
-    flat: dict[str, int] = {}
-    for key, value in given.items():
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, int):
-            flat[key] = value
-        elif isinstance(value, dict):
-            flat.update({f"{key}.{name}": n for name, n in (usage(value) or {}).items()})
-    return flat
-
-
-def _int(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _whole(value: int | float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _violation(message: str, field: str | None, got: str, wanted: str, *, by: Literal["us", "peer"]) -> Violation:
-    return Violation(wire=NAME, message=message, field=field, got=got, wanted=wanted, source=_SDK, by=by)
+def _path(error: str) -> str | None:
+    """The field that a msgspec error names: it ends in "- at `$.response.id`", or has the missing one in ticks."""
+    found = re.search(r"`\$\.([\w.\[\]]+)`", error) or re.search(r"field `(\w+)`", error)
+    return found[1] if found else None
+
+
+def _violation(
+    message: str, field: str | None, got: str, wanted: str, *, by: Literal["us", "peer"], accepted: bool = False
+) -> Violation:
+    return Violation(NAME, message, field, got, wanted, _SDK, by, accepted=accepted)
