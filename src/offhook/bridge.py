@@ -317,6 +317,8 @@ class Bridge:
             self._maybe_over(now)
 
     def _maybe_over(self, now: float) -> None:
+        if "stream after webhook" in self._timers or "start" in self._timers:
+            return  # the caller is on the way, and shall be told why it ends
         no_stream = self._stream_gone or (not self._stream and not self._stream_closing)
         provider = self._provider_gone or not self._provider_up
         if self._ending is not None and no_stream and provider:

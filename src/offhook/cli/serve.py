@@ -26,7 +26,7 @@ from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
 from offhook.net.app import Paths, make_app
-from offhook.net.client import choose_proxy
+from offhook.net.client import choose_proxy, default_tls
 from offhook.net.clock import LoopClock
 from offhook.net.host import Host, Limits
 from offhook.net.metrics import Metrics
@@ -213,6 +213,7 @@ class Serving:
                 **self._dial_options,
             },
             observer=self.live,
+            rest_proxy=lambda url: choose_proxy(url, settings.environment),
             recorder=self._recorder if settings["record.audio"] else None,
         )
         carrier = self.host.carrier_settings
@@ -243,6 +244,7 @@ class Serving:
         }
         self.journals.start()
         self.host.start()
+        default_tls()  # 21 ms once, at start and not in the first call
 
     def _token_secret(self) -> bytes:
         return secrets.token_bytes(32)

@@ -89,6 +89,7 @@ class Host:
         dial_options: Mapping[str, Any],
         observer: Observer | None = None,
         recorder: Callable[[str, float], Recorder] | None = None,
+        rest_proxy: Callable[[str], str | None] = lambda url: None,
     ) -> None:
         self.calls: dict[str, Call] = {}
         self.draining = False
@@ -108,6 +109,7 @@ class Host:
         self._dial_options = dial_options
         self._observer = observer
         self._recorder = recorder
+        self._rest_proxy = rest_proxy
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._hang_ups: set[asyncio.Task[None]] = set()
         self._dial_times: deque[float] = deque()
@@ -330,7 +332,7 @@ class Host:
 
     async def _hang_up(self, call: Call) -> None:
         request = self.carrier.end_call(self.carrier_settings, call.name)
-        result = await rest.send(request)
+        result = await rest.send(request, proxy=self._rest_proxy(request.url))
         call.journal.note("rest.result", self._clock.now(), done=result.done, status=result.status, code=result.code)
         call.feed(v.HangUpFinished(ok=result.done, detail=result.detail))
 

@@ -513,7 +513,9 @@ class Leg:
             self._counts["other_stream"] += 1
             return self._broken(_tag(message), "streamSid", f"{sid[:40]!r}", f"{self.stream_id!r}, as in start")
         if type(message) is Media:
-            return self._broken("media", None, "media before start", "start first")
+            if self.stream_id is None:
+                return self._broken("media", None, "media before start", "start first")
+            return self._on_media(message)
         number = getattr(message, "sequenceNumber", None)
         if number is not None:
             self._count(number)

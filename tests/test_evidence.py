@@ -1,0 +1,189 @@
+"""Records: what is written, what is not, and what survives."""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import time
+import wave
+
+import pytest
+from tests.conformance.harness import ServerProcess, sid, until, world
+
+from offhook import vocab as v
+from offhook.diagnosis.report import report
+from offhook.evidence.files import find, read
+from offhook.evidence.journal import JournalDir
+from offhook.evidence.record import Channel, Recording, RecordingError
+from offhook.evidence.recording import StereoRecorder
+from offhook.media import g711
+from offhook.media.levels import Meter, is_silence, level_dbfs
+from offhook.sims.provider import tone
+
+
+def redactor(data: bytes, *, binary: bool = False) -> dict:
+    return {"event": "x"}
+
+
+def journal_in(folder, name="CA1"):
+    directory = JournalDir(folder)
+    return directory, directory.open(name, {v.Leg.CARRIER: redactor, v.Leg.PROVIDER: redactor}, 0.0, {"call": name})
+
+
+def test_audio_is_counted_and_only_its_first_and_new_shapes_are_kept(tmp_path):
+    directory, journal = journal_in(tmp_path)
+    for n in range(100):
+        length = 160 if n != 50 else 320
+        journal.audio(0, base64.b64encode(b"\x21" * length), length, n * 0.02, b"{}")
+    journal.close(2.0, {"end": {"wanted": True}})
+    directory.flush()
+    record = read(journal.path)
+    assert len(list(record.messages(Channel.FROM_CARRIER))) == 4
+    assert record.counters()["channels"][0]["frames"] == 100 and record.end == {"end": {"wanted": True}}
+    assert os.stat(journal.path).st_size < 4000
+
+
+def test_a_redactor_that_fails_lets_nothing_through(tmp_path):
+    directory = JournalDir(tmp_path)
+
+    def broken(data, *, binary=False):
+        raise KeyError("x")
+
+    journal = directory.open("CA1", {v.Leg.CARRIER: broken}, 0.0, {})
+    journal.frame(Channel.FROM_CARRIER, b"secret", 0.0)
+    journal.close(0.0, {})
+    directory.flush()
+    text = journal.path.read_text()
+    assert "secret" not in text and "redactor_failed" in text
+
+
+def test_a_disk_that_fails_is_named_once_touches_nothing_and_comes_back(tmp_path):
+    told = []
+    folder = tmp_path / "calls"
+    folder.write_text("a file stands where the directory should be")
+    directory = JournalDir(folder, on_failure=told.append, on_recovery=told.append)
+    journal = directory.open("CA1", {}, 0.0, {})
+    for n in range(3):
+        journal.note("something", n / 10)
+        directory.flush()
+    assert directory.failures == 3 and len(told) == 1
+    folder.unlink()
+    journal.close(1.0, {})
+    directory.flush()
+    assert len(told) == 2 and len(list(read(journal.path).notes("something"))) == 3
+
+
+def test_the_oldest_records_go_when_the_directory_is_full(tmp_path):
+    for n in range(5):
+        (tmp_path / f"2020010{n}T000000Z-CA{n}.jsonl").write_bytes(b"x" * 1000)
+    directory = JournalDir(tmp_path, max_bytes=3000)
+    journal = directory.open("CA9", {}, 0.0, {})
+    journal.close(1.0, {})
+    directory.flush()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 3 and left[-1].endswith("CA9.jsonl")
+
+
+def test_a_cut_off_last_line_is_left_out_and_no_end_is_said(tmp_path):
+    lines = [b'{"k":"begin","t":0,"version":1}', b'{"k":"note","t":5,"note":"x"}', b'{"k":"note","t":6,"no']
+    record = Recording.parse(lines)
+    assert record.end is None and len(record.lines) == 2
+    judged = report(record)
+    assert judged.verdict == "not proven" and judged.roots[0].rule == "records/process-died"
+
+
+@pytest.mark.parametrize("lines", [[], [b"hello"], [b'{"k":"note"}'], [b'{"k":"begin","version":99}']])
+def test_what_is_no_record_is_refused_with_the_reason(lines):
+    with pytest.raises(RecordingError):
+        Recording.parse(lines)
+
+
+def test_records_are_found_by_path_beginning_and_last(tmp_path):
+    for name in ("20260101T000000Z-CAaaa1", "20260102T000000Z-CAaab2"):
+        (tmp_path / f"{name}.jsonl").write_bytes(b'{"k":"begin","t":0,"version":1}\n')
+    assert find("CAaab", tmp_path).stem.endswith("CAaab2")
+    with pytest.raises(RecordingError, match="give more"):
+        find("CAaa", tmp_path)
+    with pytest.raises(RecordingError, match="no record of"):
+        find("CAx", tmp_path)
+
+
+def test_a_killed_process_loses_at_most_the_last_second(tmp_path):
+    process = ServerProcess(tmp_path)
+
+    async def run():
+        async with world(process) as w:
+            call = sid()
+            stream = await w.stream(call)
+            await until(lambda: w.fake.sessions and w.session.updates)
+            began = time.monotonic()
+            while time.monotonic() - began < 2.2:
+                await stream.speak(b"\xff\x7f" * 80)
+                await asyncio.sleep(0.02)
+            os.kill(process.process.pid, signal.SIGKILL)
+            await stream.closed()
+            return call, time.monotonic() - began
+
+    call, lasted_s = asyncio.run(run())
+    process.process.wait()
+    process.stop()
+    record = read(find(call, tmp_path / "calls"))
+    assert record.end is None
+    assert record.last_ms > (lasted_s - 1.1) * 1000
+    assert any(note.data["id"] == "M9" for note in record.notes("milestone"))
+
+
+def test_the_recording_is_stereo_and_aligned_to_a_frame(tmp_path):
+    recorder = StereoRecorder(tmp_path / "call.wav", 0.0)
+    loud, quiet = base64.b64encode(tone(20, 1000, -6)), base64.b64encode(b"\xff" * 160)
+    for n in range(100):  # two seconds; the caller makes a sound at 1.0 s
+        now = (n + 1) * 0.02
+        recorder.caller(loud if n == 50 else quiet, 160, now)
+        if n == 25:
+            recorder.agent(base64.b64encode(tone(1000, 500, -6)), 8000, now)  # plays from 0.52 s
+        if n == 60:
+            recorder.clear(now)  # at 1.22 s: 300 ms of it are never heard
+    recorder.close(2.0)
+    data = (tmp_path / "call.wav").read_bytes()
+    assert data[:4] == b"RIFF" and int.from_bytes(data[20:22], "little") == 7
+    body = data[data.index(b"data") + 8 :]
+    assert int.from_bytes(data[4:8], "little") == len(data) - 8
+    caller, agent = g711.decode(body[::2]), g711.decode(body[1::2])
+    (heard,) = (abs(caller) > 1000).nonzero()
+    assert abs(heard[0] - 8000) <= 160
+    (spoken,) = (abs(agent) > 1000).nonzero()
+    assert abs(spoken[0] - 0.52 * 8000) <= 160 and abs(spoken[-1] - 1.22 * 8000) <= 160
+    with pytest.raises(wave.Error):  # µ-law is not for the standard library
+        wave.open(str(tmp_path / "call.wav"))
+
+
+def _judged(audio: bytes) -> str:
+    meter = Meter()
+    for at in range(0, len(audio) - 160, 160):
+        for _ in range(5):
+            meter.add(base64.b64encode(audio[at : at + 160]), 160)
+    return meter.judge()
+
+
+def test_the_meters_tell_what_the_bytes_are():
+    import numpy as np
+
+    from offhook.loopback.lines import audio
+
+    speech = audio("greeting")
+    samples = g711.decode(speech)
+    assert _judged(speech) == "ok"
+    assert _judged(b"\xff" * 8000) == "silent"
+    assert _judged(samples.astype("<i2").tobytes()) == "pcm16"
+    assert _judged(base64.b64encode(speech)) == "base64-twice"
+    assert _judged(b"\xd5\x55" * 4000) == "a-law"
+    assert abs(level_dbfs(tone(1000, 440, -20)) + 20) < 0.5
+    assert is_silence(base64.b64encode(b"\xff" * 160)) and not is_silence(base64.b64encode(speech[:160]))
+    assert np.abs(samples).max() > 1000
+
+
+def test_json_of_a_report_is_for_programs(tmp_path):
+    record = Recording.parse([b'{"k":"begin","t":0,"version":1}', b'{"k":"end","t":5,"end":{"wanted":true,"why":"x"}}'])
+    data = json.loads(json.dumps(report(record).as_data()))
+    assert data["verdict"] == "healthy" and {hop["boundary"] for hop in data["boundaries"]} >= {"webhook", "media"}
