@@ -264,11 +264,13 @@ def test_escaped_payloads_stay_right():
     [
         ("openai", {"api_key": ""}, "nothing"), ("openai", {"api_key": "sk-x\n"}, "white space"),
         ("openai", {"api_key": "None"}, "the text 'None'"), ("openai", {"api_key": "xai-123"}, "a key of xAI"),
-        ("xai", {"api_key": "sk-123"}, "a key of OpenAI"), ("openai", {"model": "gpt-4o-realtime-preview"}, "does not serve"),
+        ("xai", {"api_key": "sk-123"}, "a key of OpenAI"),
+        ("openai", {"model": "gpt-4o-realtime-preview"}, "does not serve"),
         ("openai", {"model": "grok-voice-latest"}, "of xAI"), ("xai", {"model": "grok-2-realtime"}, "does not serve"),
         ("xai", {"voice": "echo"}, "of OpenAI"), ("openai", {"voice": "eve"}, "of xAI"),
-        ("openai", {"model": "gpt-realtime-9"}, "not known on"), ("openai", {"url": "wss://u:p@host/v1"}, "credentials"),
-        ("xai", {"url": "ws://api.x.ai/v1/realtime"}, "scheme ws"), ("xai", {"url": "wss://api.x.ai/v1?a=x"}, "a query"),
+        ("openai", {"model": "gpt-realtime-9"}, "not known on"),
+        ("openai", {"url": "wss://u:p@host/v1"}, "credentials"),
+        ("xai", {"url": "ws://api.x.ai/v1/realtime"}, "scheme ws"), ("xai", {"url": "wss://a.example?a=x"}, "a query"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_with_its_fix_and_without_its_secret(name, given, part):

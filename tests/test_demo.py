@@ -1,0 +1,61 @@
+"""The demo: a whole spoken call, in a network namespace with no network where one can be made."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from offhook.media.resample import Upsample2
+
+ROOT = Path(__file__).parent.parent
+
+
+def run_demo(folder: Path, *args: str) -> tuple[subprocess.CompletedProcess, float]:
+    command = [sys.executable, "-m", "offhook", "demo", "--out", str(folder), *args]
+    if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip"):
+        command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1"}
+    began = time.monotonic()
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=90), time.monotonic() - began
+
+
+@pytest.mark.timeout(100)
+def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(tmp_path):
+    ran, took_s = run_demo(tmp_path, "--swap")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert took_s < 40
+    text = ran.stdout
+    assert "healthy:" in text and "session applied = asked" in text
+    # the first question is now the price, the one that barges in the hours; the receptionist had audio only
+    assert text.index("how much does a check up cost") < text.index("what are your opening hours")
+    assert text.index("A check up costs forty dollars") < text.index("We are open from nine to five")
+    for part in ("barge-in", "(not understood)", "You pressed two", "hang_up", "proven"):
+        assert part in text, part
+    (record,) = tmp_path.glob("*.jsonl")
+    end = json.loads(record.read_text().splitlines()[-1])
+    assert end["end"] == {"why": "agent hung up", "wanted": True} and end["barge_ins"]
+    (wav,) = tmp_path.glob("*.wav")
+    assert wav.stat().st_size > 16_000 * 20
+
+
+def test_the_up_filter_is_flat_and_its_images_are_low():
+    import numpy as np
+
+    def gain_db(hz: float, at: float) -> float:
+        n = np.arange(8000)
+        tone = (8000 * np.sin(2 * np.pi * hz * n / 8000)).astype(np.int16)
+        up = Upsample2()
+        out = np.concatenate([up.push(tone[k : k + 160]) for k in range(0, 8000, 160)]).astype(float)[2000:14000]
+        spectrum = np.abs(np.fft.rfft(out * np.hanning(len(out)))) / len(out) * 4
+        bin_hz = 16000 / len(out)
+        return float(20 * np.log10(spectrum[round(at / bin_hz)] / 8000 + 1e-12))
+
+    for hz in (300.0, 1000.0, 2000.0, 3000.0, 3400.0):
+        assert abs(gain_db(hz, hz)) < 0.6, hz
+    for hz in (1000.0, 2000.0, 3000.0):
+        assert gain_db(hz, 8000 - hz) < -60, hz

@@ -1,0 +1,55 @@
+"""The receptionist hears what is said, and nothing else decides what it answers."""
+
+import pytest
+
+from offhook.loopback.ear import Ear, Heard
+from offhook.loopback.lines import AGENT, CALLER, audio
+from offhook.loopback.receptionist import answer_key, answer_speech
+
+QUIET = b"\xff\x7f" * 80
+
+
+@pytest.fixture(scope="module")
+def ear() -> Ear:
+    return Ear()
+
+
+def hear(ear: Ear, name: str) -> Heard:
+    ear.reset()
+    line = QUIET * 10 + audio(name) + QUIET * 30
+    found = [heard for at in range(0, len(line), 160) for heard in ear.push(line[at : at + 160])]
+    (heard,) = [one for one in found if isinstance(one, Heard)]
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("caller_hours", "hours"), ("caller_location", "location"), ("caller_services", "services"),
+     ("caller_price", "price"), ("caller_appointment", "appointment"), ("caller_thanks", "thanks"),
+     ("caller_goodbye", "goodbye"), ("caller_nonsense", "unknown")],
+)  # fmt: skip
+def test_each_of_the_callers_lines_gets_its_own_answer(ear, name, line):
+    heard = hear(ear, name)
+    answer = answer_speech(heard.words, heard.sure)
+    assert answer.line == line and answer.hang_up == (line == "goodbye"), heard
+
+
+def test_what_was_not_said_in_the_grammar_is_refused_with_what_is_known(ear):
+    heard = hear(ear, "caller_nonsense")
+    assert not heard.sure and "opening hours" in answer_speech(heard.words, heard.sure).text
+
+
+def test_silence_says_nothing(ear):
+    ear.reset()
+    assert ear.push(b"\xff" * 16000) == []
+
+
+def test_keys_are_answered_as_keys():
+    assert answer_key("The caller pressed key 2.").line == "key_2"
+    assert answer_key("The caller pressed key *.").line == "key"
+    assert answer_key("Hello.") is None
+
+
+def test_every_line_has_its_audio():
+    for name in (*AGENT, *CALLER):
+        assert len(audio(name)) % 160 == 0 and len(audio(name)) > 3000

@@ -1,0 +1,199 @@
+"""Settings, their origins, and what refuses to start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from offhook.checks.settings import problems
+from offhook.settings import SettingsError, load
+
+ROOT = Path(__file__).parent.parent
+GOOD = {
+    "OFFHOOK_PROVIDER_NAME": "openai", "OPENAI_API_KEY": "sk-abcdef", "TWILIO_AUTH_TOKEN": "t0ken-t0ken",
+    "OFFHOOK_SERVER_PUBLIC_URL": "https://voice.example.com",
+}  # fmt: skip
+
+
+def given(tmp_path, toml: str = "", env: dict | None = None, dotenv: str = "", **flags):
+    if toml:
+        (tmp_path / "offhook.toml").write_text(toml)
+    if dotenv:
+        (tmp_path / ".env").write_text(dotenv)
+    return load({name.replace("__", "."): value for name, value in flags.items()}, environment=env or {}, cwd=tmp_path)
+
+
+def test_flag_beats_environment_beats_dotenv_beats_file_beats_default(tmp_path):
+    toml, dotenv = "[server]\nport = 1\n[limits]\nmax_calls = 1\n", "OFFHOOK_SERVER_PORT=2\n"
+    settings = given(tmp_path, toml, {"OFFHOOK_SERVER_PORT": "3"}, dotenv, server__port=4)
+    assert (settings["server.port"], settings.origin("server.port")) == (4, "flag --port")
+    settings = given(tmp_path, env={"OFFHOOK_SERVER_PORT": "3"})
+    assert (settings["server.port"], settings.origin("server.port")) == (3, "environment OFFHOOK_SERVER_PORT")
+    settings = given(tmp_path)
+    assert (settings["server.port"], settings.origin("server.port")) == (2, ".env:1")
+    assert (settings["limits.max_calls"], settings.origin("limits.max_calls")) == (1, "offhook.toml:4")
+    assert settings.origin("server.host") == "default"
+    assert "OFFHOOK_SERVER_PORT" not in os.environ  # .env stays a file
+
+
+@pytest.mark.parametrize(
+    ("toml", "wanted"),
+    [
+        ("[provider]\nnme = 'x'\n", "provider.nme: no such setting (offhook.toml:2); did you mean provider.name?"),
+        ("[server]\nport = 'x'\n", "server.port: got 'x' (offhook.toml:2), wanted a whole number"),
+        ("[server]\nport = -1\n", "wanted at least 0"),
+        ("[agent]\nhang_up = 3\n", "wanted true or false"),
+        ("[carrier]\nauth = 'maybe'\n", "wanted signature or none"),
+        ("port = 3\n", "outside a section"),
+        ("[server\n", "not TOML"),
+    ],
+)
+def test_a_mistake_names_setting_got_wanted_and_line(tmp_path, toml, wanted):
+    with pytest.raises(SettingsError) as info:
+        given(tmp_path, toml)
+    assert wanted in str(info.value)
+
+
+def test_all_mistakes_are_told_at_once_and_strange_variables_too(tmp_path):
+    with pytest.raises(SettingsError) as info:
+        given(tmp_path, "[server]\nport = 'x'\nprt = 1\n", {"OFFHOOK_SERVER_PROT": "1"})
+    assert len(info.value.problems) == 3 and "OFFHOOK_SERVER_PORT?" in str(info.value)
+
+
+def test_secrets_never_show(tmp_path):
+    settings = given(tmp_path, env={"OPENAI_API_KEY": "sk-planted-secret"})
+    shown = repr(settings) + str(settings.table()) + repr(settings["provider.openai_key"])
+    assert "planted" not in shown and "17 characters" in shown
+
+
+def test_the_alias_grok_means_xai(tmp_path):
+    assert given(tmp_path, env={"OFFHOOK_PROVIDER_NAME": "grok"})["provider.name"] == "xai"
+
+
+def test_good_settings_have_no_problem(tmp_path):
+    assert problems(given(tmp_path, env=GOOD)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "setting", "part"),
+    [
+        ({"OFFHOOK_PROVIDER_NAME": ""}, "provider.name", 'write name = "openai"'),
+        ({"OFFHOOK_PROVIDER_NAME": "", "XAI_API_KEY": "xai-1"}, "provider.name", "openai and xai"),
+        ({"OFFHOOK_PROVIDER_NAME": "", "OPENAI_API_KEY": ""}, "provider.name", "offhook demo"),
+        ({"OFFHOOK_PROVIDER_NAME": "skynet"}, "provider.name", "choose one"),
+        ({"OPENAI_API_KEY": ""}, "provider.key", "set OPENAI_API_KEY"),
+        ({"OPENAI_API_KEY": "sk-1\n"}, "provider.key", "remove the blank"),
+        ({"OPENAI_API_KEY": "None"}, "provider.key", "set the key itself"),
+        ({"OPENAI_API_KEY": "xai-1"}, "provider.key", "another provider"),
+        ({"OFFHOOK_PROVIDER_MODEL": "gpt-4o-realtime-preview"}, "provider.model", "gpt-realtime"),
+        ({"OFFHOOK_PROVIDER_VOICE": "ara"}, "provider.voice", "OpenAI"),
+        ({"OFFHOOK_PROVIDER_URL": "ws://api.openai.com/v1/realtime"}, "provider.url", "wss://"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": ""}, "server.public_url", "tunnel"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "http://voice.example.com"}, "server.public_url", "https"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "https://192.168.1.5"}, "server.public_url", "tunnel"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "https://box.local"}, "server.public_url", "tunnel"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "https://a.example/?x=1"}, "server.public_url", "remove"),
+        ({"TWILIO_AUTH_TOKEN": ""}, "carrier.auth_token", "TWILIO_AUTH_TOKEN"),
+        ({"OFFHOOK_CARRIER_AUTH": "none", "OFFHOOK_SERVER_HOST": "0.0.0.0"}, "carrier.auth", "127.0.0.1"),
+        ({"TWILIO_ACCOUNT_SID": "SK123"}, "carrier.account_sid", "TWILIO_API_KEY"),
+        ({"OFFHOOK_AGENT_INSTRUCTIONS_FILE": "nowhere.txt"}, "agent.instructions_file", "correct the path"),
+        ({"OFFHOOK_AGENT_GREETING": "Hi {{caler}}"}, "agent.greeting", "placeholder"),
+        ({"OFFHOOK_RECORD_LINES_DIR": "nowhere"}, "record.lines_dir", "correct the file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_refuses_to_start_with_its_fix(tmp_path, change, setting, part):
+    (problem,) = problems(given(tmp_path, env={**GOOD, **change}))
+    assert problem.setting == setting and part in problem.fix
+
+
+def offhook(*args: str, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))}
+    clean = {**clean, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1", **(env or {})}
+    return subprocess.run(
+        [sys.executable, "-m", "offhook", *args], capture_output=True, text=True, cwd=cwd, env=clean, timeout=15
+    )
+
+
+def test_the_seeds_first_fault_serve_without_a_provider_refuses_to_start(tmp_path):
+    ran = offhook("serve", cwd=tmp_path, env={"XAI_API_KEY": "xai-123456"})
+    assert ran.returncode == 2 and 'write name = "xai"' in ran.stderr and "Traceback" not in ran.stderr
+    assert "xai-123456" not in ran.stderr
+
+
+def test_init_writes_ten_lines_once_and_check_settings_reads_them(tmp_path):
+    ran = offhook("init", "--provider", "grok", "--public-url", "https://voice.example.com", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert len((tmp_path / "offhook.toml").read_text().splitlines()) == 10
+    assert offhook("init", "--provider", "xai", cwd=tmp_path).returncode == 2
+    (tmp_path / ".env").write_text("XAI_API_KEY=xai-abc\nTWILIO_AUTH_TOKEN=t0ken-t0ken\n")
+    ran = offhook("check", "settings", cwd=tmp_path)
+    assert ran.returncode == 0 and "xai" in ran.stdout, ran.stdout
+    ran = offhook("config", "--json", cwd=tmp_path)
+    data = json.loads(ran.stdout)
+    assert data["provider.name"] == {"value": "xai", "origin": "offhook.toml:2"}
+    assert "xai-abc" not in ran.stdout and data["provider.xai_key"]["origin"] == ".env:1"
+
+
+def test_the_unit_runs_the_preflight_reads_an_environment_file_and_drains(tmp_path):
+    unit = offhook("service", "systemd", cwd=tmp_path).stdout
+    assert "ExecStartPre=" in unit and "check settings" in unit and "EnvironmentFile=" in unit
+    assert "KillSignal=SIGTERM" in unit and "TimeoutStopSec=55" in unit and "Type=notify" in unit
+
+
+@pytest.mark.parametrize("args", [["show", "nothing"], ["trace", "nothing"]])
+def test_errors_are_messages_not_tracebacks(tmp_path, args):
+    ran = offhook(*args, cwd=tmp_path, env={"OFFHOOK_RECORD_DIR": str(tmp_path)})
+    assert ran.returncode == 2 and "no records" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_every_command_has_help_with_an_example(tmp_path):
+    commands = (["demo"], ["serve"], ["init"], ["config"], ["show"], ["trace"], ["check", "settings"],
+                ["check", "provider"], ["service", "systemd"])  # fmt: skip
+    for command in commands:
+        ran = offhook(*command, "--help", cwd=tmp_path)
+        assert ran.returncode == 0 and "Example" in ran.stdout, command
+
+
+def test_check_provider_proves_the_loopback_provider_without_a_phone(tmp_path):
+    env = {"OFFHOOK_PROVIDER_NAME": "loopback"}
+    ran = offhook("check", "provider", "--live", "--json", cwd=tmp_path, env=env)
+    data = json.loads(ran.stdout)
+    assert ran.returncode == 0 and data["verdict"] == "proven", ran.stdout + ran.stderr
+    names = [phase["name"] for phase in data["phases"]]
+    assert names == [
+        "dns",
+        "tcp",
+        "upgrade",
+        "first message",
+        "session applied",
+        "audio in",
+        "transcript back",
+        "audio out",
+    ]
+    transcript = next(phase["detail"] for phase in data["phases"] if phase["name"] == "transcript back")
+    assert "what are your opening hours" in transcript
+
+
+@pytest.mark.parametrize(
+    ("fault", "phase"),
+    [("unauthorized", "upgrade"), ("no-greeting", "first message"), ("ignore-formats", "session applied"),
+     ("reject-session", "session applied")],
+)  # fmt: skip
+def test_check_provider_names_the_phase_that_breaks(tmp_path, fault, phase, monkeypatch):
+    import asyncio
+
+    from offhook.checks import provider
+    from offhook.sims.run_provider import FakeProvider
+
+    monkeypatch.setattr(provider, "STEP_S", 0.3)
+
+    async def run():
+        async with FakeProvider("openai", faults=frozenset({fault})) as fake:
+            settings = given(tmp_path, env={**GOOD, "OFFHOOK_PROVIDER_URL": fake.url})
+            return await provider.check(settings, live=False)
+
+    result = asyncio.run(run())
+    assert result.verdict == "broken" and result.phases[-1].name == phase
