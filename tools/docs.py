@@ -6,12 +6,7 @@ Write the generated pages: docs/settings.md and docs/cli.md. A test fails when t
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-os.environ["NO_COLOR"] = "1"
-os.environ["TERMINAL_WIDTH"] = "100"
-os.environ["COLUMNS"] = "100"
 
 from offhook.settings import SPECS, shown
 
