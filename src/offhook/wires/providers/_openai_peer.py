@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import re
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import numpy as np
+from msgspec import Struct
 
-from offhook.wires._wire import Out, PeerClose, Refusal
+from offhook.media import g711
+from offhook.wires._wire import Fact, Out, PeerClose, Refusal
+from offhook.wires.providers import _openai_messages as to
 from offhook.wires.providers.openai import APPEND_BYTES, DEAD_MODELS, MODELS, VOICES
 
 __all__ = ["FAULTS", "Peer"]
@@ -23,30 +29,15 @@ __all__ = ["FAULTS", "Peer"]
 # What can be broken on purpose; what each does stands where it is asked for.
 FAULTS = frozenset(
     (
-        "no-greeting", "no-session-updated", "ignore-formats", "beta-events", "malformed-json", "unknown-events",
-        "digital-silence", "die-mid-call", "stop-answering", "fail-responses", "late-deltas", "session-expired",
-        "reject-session", "forbidden", "unauthorized",
+        "no-greeting", "no-session-updated", "ignore-formats", "beta-events", "beta-session", "malformed-json",
+        "unknown-events", "digital-silence", "die-mid-call", "stop-answering", "fail-responses", "late-deltas",
+        "session-expired", "reject-session", "forbidden", "unauthorized",
     )
 )  # fmt: skip
-_json = msgspec.json.Encoder()
-PCMU = {"type": "audio/pcmu"}
-PCM24 = {"type": "audio/pcm", "rate": 24000}
 DELTA_MS = 100
-_SESSION_FIELDS = {
-    "type", "model", "instructions", "prompt", "include", "output_modalities", "audio", "max_output_tokens", "tools",
-    "tool_choice", "parallel_tool_calls", "reasoning", "tracing", "truncation",
-}  # fmt: skip
-_INPUT_FIELDS = {"format", "noise_reduction", "transcription", "turn_detection"}
-_OUTPUT_FIELDS = {"format", "voice", "speed"}
-_TURN_FIELDS = {
-    "type", "threshold", "prefix_padding_ms", "silence_duration_ms", "create_response", "interrupt_response",
-    "idle_timeout_ms", "eagerness",
-}  # fmt: skip
-_CLIENT_EVENTS = (
-    "session.update", "input_audio_buffer.append", "input_audio_buffer.commit", "input_audio_buffer.clear",
-    "conversation.item.create", "conversation.item.delete", "conversation.item.retrieve",
-    "conversation.item.truncate", "response.create", "response.cancel", "output_audio_buffer.clear",
-)  # fmt: skip
+# rate_limits.updated comes that much after response.done.
+RATE_LIMITS_AFTER_S = Fact(0.043, "third-party capture of gpt-realtime-mini", "2026-11-22")
+_json = msgspec.json.Encoder()
 
 
 class _Rejected(Exception):
@@ -55,21 +46,40 @@ class _Rejected(Exception):
         self.code, self.message, self.param = code, message, param
 
 
+class _Due(Struct):
+    """A message that will be sent; ``audio_ms`` of it are speech, ``ends`` the response."""
+
+    at: float
+    message: bytes
+    audio_ms: int = 0
+    ends: bool = False
+
+
 class Peer:
-    """The provider's side of one session."""
+    """
+    The provider's side of one session.
+
+    ``ignore`` names session fields (``audio.output.voice``) that are not applied, ``echo`` overrides what
+    session.updated says of them. A model of ours that is not among ``models`` is one the key may not use.
+    """
 
     def __init__(
         self,
         *,
         keys: frozenset[str] | None = None,
         models: tuple[str, ...] = MODELS.value,
-        faults: frozenset[str] = frozenset(),
+        faults: Iterable[str] = (),
         speedup: float = 5.0,
         expires_s: float = 3600.0,
+        first_audio_s: float = 0.0,
+        die_code: int | None = None,
+        ignore: tuple[str, ...] = (),
+        echo: Mapping[str, Any] | None = None,
     ) -> None:
-        unknown = faults - FAULTS
-        if unknown:
-            raise ValueError(f"no fault {sorted(unknown)[0]!r}; there are {', '.join(sorted(FAULTS))}")
+        self._faults = frozenset(faults)
+        if self._faults - FAULTS:
+            unknown = sorted(self._faults - FAULTS)[0]
+            raise ValueError(f"no fault {unknown!r}; there are {', '.join(sorted(FAULTS))}")
         self.heard = bytearray()
         self.asked: list[str] = []
         self.told: list[str] = []
@@ -81,20 +91,29 @@ class Peer:
         self.updates = 0
         self.appended_before_update = 0
         self.received: list[dict[str, Any]] = []  # everything but audio
-        self._keys = keys
-        self._models = models
-        self._faults = faults
-        self._speedup = speedup
-        self._expires_s = expires_s
-        self._fatal: tuple[str, str, int] | None = None
+        self._keys, self._models, self._speedup, self._first_audio_s = keys, models, speedup, first_audio_s
+        self._expires_s = min(expires_s, 30.0) if "session-expired" in self._faults else expires_s
+        self._die_code = die_code
+        self._ignore = (
+            *ignore,
+            *(("audio.input.format", "audio.output.format") if self._has("ignore-formats") else ()),
+        )
+        self._echo = echo or {}
+        self._refusal: tuple[str, str, int] | None = None
         self._model = ""
         self._ids = 0
-        self._queue: list[bytes] = []
-        self._due: float | None = None
-        self._opened_at = 0.0
-        self._items_ms: dict[str, int] = {}
+        self._due: deque[_Due] = deque()
+        self._expires_at: float | None = None
+        self._items: dict[str, dict[str, Any]] = {}
+        self._items_ms: dict[str, int] = {}  # audio sent of each of its own items
+        self._last_item: str | None = None
+        self._speaking: dict[str, Any] = {}  # the item of the running response
         self._caller_item = ""
         self._buffered = 0
+        self._deltas = 0
+
+    def _has(self, fault: str) -> bool:
+        return fault in self._faults
 
     # ---------------------------------------------------------------------------------- the handshake
 
@@ -104,207 +123,233 @@ class Peer:
         """
         parts = urlsplit(path_and_query)
         given = {name.lower(): value for name, value in headers.items()}
-        if "forbidden" in self._faults:
+        if self._has("forbidden"):
             return Refusal(403, '{"error":{"message":"Your project does not have access"}}', "account")
-        if "unauthorized" in self._faults:
+        if self._has("unauthorized"):
             return Refusal(401, '{"error":{"message":"Unauthorized"}}', "key")
         if parts.path != "/v1/realtime":
             return Refusal(404, '{"error":{"message":"Invalid URL"}}', "path")
-        query = parse_qs(parts.query)
-        self._model = query.get("model", [""])[0]
-        key = given.get("authorization", "").removeprefix("Bearer ").strip()
+        self._model = model = parse_qs(parts.query).get("model", [""])[0]
+        scheme, _, key = given.get("authorization", "").partition(" ")
         if "openai-beta" in given:
             text = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-            self._fatal = ("beta_api_shape_disabled", text, 4000)
-        elif not key or (self._keys is not None and key not in self._keys):
-            self._fatal = ("invalid_api_key", f"Incorrect API key provided: {key[:3]}***.", 3000)
-        elif not self._model:
+            self._refusal = ("beta_api_shape_disabled", text, 4000)
+        elif scheme != "Bearer" or not key or (self._keys is not None and key not in self._keys):
+            where = "You can find your API key at https://platform.openai.com/account/api-keys."
+            self._refusal = ("invalid_api_key", f"Incorrect API key provided: {key[:3]}***. {where}", 3000)
+        elif not model:
             text = "You must provide a model parameter, for example wss://api.openai.com/v1/realtime?model=gpt-realtime"
-            self._fatal = ("missing_model", text, 4000)
-        elif self._model not in self._models or self._model in DEAD_MODELS.value:
-            self._fatal = ("invalid_model", f'Model "{self._model}" is not supported in realtime mode.', 4000)
+            self._refusal = ("missing_model", text, 4000)
+        elif model in MODELS.value and model not in self._models:
+            text = f"The model `{model}` does not exist or you do not have access to it."
+            self._refusal = ("model_not_found", text, 4004)
+        elif model not in self._models or model in DEAD_MODELS.value:
+            self._refusal = ("invalid_model", f'Model "{model}" is not supported in realtime mode.', 4000)
         return None
 
     def opened(self, now: float) -> list[Out]:
         """The first messages."""
-        self._opened_at = now
-        self._due = now + self._expires_s
-        if self._fatal is not None:
-            code, text, close = self._fatal
+        if self._refusal is not None:
+            code, text, close = self._refusal
             return [self._error(code, text), PeerClose(close, f"invalid_request_error.{code}")]
+        self._expires_at = now + self._expires_s
+        pcm = {"type": "audio/pcm", "rate": 24000}
         self.session = {
             "type": "realtime", "object": "realtime.session", "id": self._id("sess"), "model": self._model,
             "output_modalities": ["audio"], "instructions": "", "tools": [], "tool_choice": "auto",
-            "max_output_tokens": "inf", "truncation": "auto", "tracing": None, "prompt": None,
+            "max_output_tokens": "inf", "truncation": "auto", "tracing": None, "prompt": None, "include": None,
             "expires_at": 1795520000 + int(self._expires_s),
             "audio": {
                 "input": {
-                    "format": PCM24, "transcription": None, "noise_reduction": None,
+                    "format": pcm, "transcription": None, "noise_reduction": None,
                     "turn_detection": {
                         "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 200,
                         "idle_timeout_ms": None, "create_response": True, "interrupt_response": True,
                     },
                 },
-                "output": {"format": PCM24, "voice": "alloy", "speed": 1.0},
+                "output": {"format": pcm, "voice": "alloy", "speed": 1.0},
             },
         }  # fmt: skip
-        if "no-greeting" in self._faults:
-            return []
-        return [self._event("session.created", session=self.session)]
+        return [] if self._has("no-greeting") else [self._event("session.created", session=self._shown())]
+
+    def _shown(self) -> dict[str, Any]:
+        """The session as it is told to the client."""
+        if self._has("beta-session"):
+            return {"id": self.session["id"], "object": "realtime.session", "model": self._model,
+                    "modalities": ["audio", "text"], "voice": "alloy", "input_audio_format": "pcm16",
+                    "output_audio_format": "pcm16", "turn_detection": {"type": "server_vad"}}  # fmt: skip
+        shown: dict[str, Any] = msgspec.json.decode(_json.encode(self.session))
+        for path, value in self._echo.items() if self.updates else ():
+            *above, name = path.split(".")
+            node = shown
+            for part in above:
+                node = node[part]
+            node[name] = value
+        return shown
 
     # -------------------------------------------------------------------------------- what it is sent
 
     def receive(self, data: bytes, now: float, *, binary: bool = False) -> list[Out]:
         """What the provider answers. Never raises."""
+        if self._expires_at is None:
+            return []  # refused or over: nobody reads it
         if binary:
             text = "Expected a text WebSocket message; binary frames are not supported."
             return [self._error("invalid_event", text)]
         try:
             message = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return [self._error("invalid_json", "Invalid event: failed to parse JSON value.")]
-        kind = message.get("type")
-        if kind not in _CLIENT_EVENTS:
-            listed = ", ".join(repr(name) for name in _CLIENT_EVENTS)
-            text = f"Invalid value: {str(kind)[:60]!r}. Supported values are: {listed}."
-            return [self._error("invalid_value", text, "type", message)]
-        if kind == "input_audio_buffer.append":
-            return self._append(message, len(data))
-        self.received.append(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return [self._error("invalid_json", "Invalid event: failed to parse JSON value. ")]
+        given_id = message.get("event_id")
+        event_id = given_id if isinstance(given_id, str) else None
         try:
-            return self._handle(str(kind), message, now)
+            return self._handle(self._read(message), message, len(data), now)
         except _Rejected as rejected:
-            return [self._error(rejected.code, rejected.message, rejected.param, message)]
-        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            text = f"Missing required parameter or wrong type: {str(error)[:80]}."
-            return [self._error("missing_required_parameter", text, None, message)]
+            return [self._error(rejected.code, rejected.message, rejected.param, event_id)]
 
-    def _append(self, message: dict[str, Any], size: int) -> list[Out]:
-        if not self.updates:
-            self.appended_before_update += 1
-        audio = message.get("audio")
-        if not isinstance(audio, str) or size > APPEND_BYTES.value:
-            return [self._error("invalid_value", "Invalid 'audio'. Expected base64-encoded audio.", "audio", message)]
+    def _read(self, message: dict[str, Any]) -> Any:
+        kind = message.get("type")
+        if kind is None:
+            raise _Rejected("missing_required_parameter", "Missing required parameter: 'type'.", "type")
+        if not isinstance(kind, str) or kind not in to.TAKEN:
+            raise _Rejected("invalid_value", f"Invalid value: '{kind}'. Supported values are: {to.LISTED}.", "type")
+        session = message.get("session")
+        if kind == "session.update" and isinstance(session, dict) and "type" not in session:
+            # said before any unknown field of the same update (TanStack/ai#586)
+            raise _Rejected("missing_required_parameter", "Missing required parameter: 'session.type'.", "session.type")
         try:
+            return msgspec.convert(message, to.ToPeer)
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise _as_openai_says(str(error)) from None
+
+    def _handle(self, read: Any, message: dict[str, Any], size: int, now: float) -> list[Out]:
+        if type(read) is to.Append:
+            return self._append(read.audio, size)
+        self.received.append(message)
+        match read:
+            case to.SessionUpdate():
+                return self._update(message["session"])
+            case to.ResponseCreate(response=response):
+                return self._create((response.instructions if response else None) or "")
+            case to.ResponseCancel(response_id=response_id):
+                if self.response is None or response_id not in (None, self.response):
+                    raise _Rejected("response_cancel_not_active", "Cancellation failed: no active response found", None)
+                return self._cancel("client_cancelled", now)
+            case to.ItemCreate(item=item):
+                return self._create_item(item, message["item"])
+            case to.ItemTruncate():
+                return self._truncate(read)
+            case to.Commit():
+                return self._commit()
+            case to.Clear():
+                self._buffered = 0
+                return [self._event("input_audio_buffer.cleared")]
+            case to.ItemDelete(item_id=item_id):
+                self._item(item_id, "item_delete_invalid_item_id")
+                del self._items[item_id]
+                return [self._event("conversation.item.deleted", item_id=item_id)]
+        found = self._item(read.item_id, "item_retrieve_invalid_item_id")
+        return [self._event("conversation.item.retrieved", item=found)]
+
+    def _append(self, audio: str, size: int) -> list[Out]:
+        self.appended_before_update += not self.updates
+        try:
+            if size > APPEND_BYTES.value or not audio:
+                raise binascii.Error
             raw = binascii.a2b_base64(audio.encode(), strict_mode=True)
         except (binascii.Error, UnicodeEncodeError):
-            return [self._error("invalid_value", "Invalid 'audio'. Expected base64-encoded audio.", "audio", message)]
+            text = "Invalid 'audio'. Expected base64-encoded audio bytes."
+            raise _Rejected("invalid_value", text, "audio") from None
         self.heard += raw
         self._buffered += len(raw)
         return []
 
-    def _handle(self, kind: str, message: dict[str, Any], now: float) -> list[Out]:
-        if kind == "session.update":
-            return self._update(message)
-        if kind == "response.create":
-            return self._create(message)
-        if kind == "response.cancel":
-            if self.response is None:
-                raise _Rejected("response_cancel_not_active", "Cancellation failed: no active response found", None)
-            return self._cancel("client_cancelled")
-        if kind == "conversation.item.create":
-            return self._item(message["item"])
-        if kind == "conversation.item.truncate":
-            return self._truncate(message)
-        if kind == "input_audio_buffer.commit":
-            return self._commit()
-        if kind == "input_audio_buffer.clear":
-            self._buffered = 0
-            return [self._event("input_audio_buffer.cleared")]
-        return [self._event(f"{kind}d", item_id=str(message["item_id"]))]
-
-    def _update(self, message: dict[str, Any]) -> list[Out]:
-        session = message["session"]
-        if session.get("type") != "realtime":
-            text = "Missing required parameter: 'session.type'."
-            raise _Rejected("missing_required_parameter", text, "session.type")
-        if "reject-session" in self._faults:
+    def _update(self, session: dict[str, Any]) -> list[Out]:
+        if self._has("reject-session"):
             raise _Rejected("unknown_parameter", "Unknown parameter: 'session.audio'.", "session.audio")
-        audio = session.get("audio", {})
-        given_in, given_out = audio.get("input", {}), audio.get("output", {})
-        _known("session", session, _SESSION_FIELDS)
-        _known("session.audio", audio, {"input", "output"})
-        _known("session.audio.input", given_in, _INPUT_FIELDS)
-        _known("session.audio.output", given_out, _OUTPUT_FIELDS)
-        _known("session.audio.input.turn_detection", given_in.get("turn_detection") or {}, _TURN_FIELDS)
-        for name in ("create_response", "interrupt_response"):
-            value = (given_in.get("turn_detection") or {}).get(name, True)
-            if not isinstance(value, bool):
-                where = f"session.audio.input.turn_detection.{name}"
-                raise _Rejected("invalid_type", f"Invalid type for '{where}': expected boolean.", where)
-        for side, given in (("input", given_in), ("output", given_out)):
-            _format(f"session.audio.{side}.format", given.get("format"))
-        voice = given_out.get("voice", "alloy")
+        audio = session.get("audio") or {}
+        given = {side: dict(audio.get(side) or {}) for side in ("input", "output")}
+        where, voice = "session.audio.output.voice", given["output"].get("voice")
         if isinstance(voice, str) and voice not in VOICES.value:
             text = f"Invalid value: '{voice}'. Supported values are: {', '.join(VOICES.value)}."
-            raise _Rejected("invalid_value", text, "session.audio.output.voice")
-        self._apply(session, given_in, given_out)
-        self.updates += 1
-        if "no-session-updated" in self._faults:
-            return []
-        return [self._event("session.updated", session=self.session)]
-
-    def _apply(self, session: dict[str, Any], given_in: dict[str, Any], given_out: dict[str, Any]) -> None:
-        if "ignore-formats" in self._faults:  # what a service does that has moved the field elsewhere
-            given_in = {key: value for key, value in given_in.items() if key != "format"}
-            given_out = {key: value for key, value in given_out.items() if key != "format"}
+            raise _Rejected("invalid_value", text, where)
+        if voice is not None and self._items_ms and voice != self.session["audio"]["output"]["voice"]:
+            # the rule is the SDK's, its words are assumed
+            text = "Cannot update a conversation's voice if assistant audio is present."
+            raise _Rejected("cannot_update_voice", text, where)
+        top = {name: value for name, value in session.items() if name != "audio" and name not in self._ignore}
+        for side, fields in given.items():
+            for name in [name for name in fields if f"audio.{side}.{name}" in self._ignore]:
+                del fields[name]
         mine = self.session["audio"]
-        self.session = {
-            **self.session,
-            **{key: value for key, value in session.items() if key != "audio"},
-            "audio": {"input": {**mine["input"], **given_in}, "output": {**mine["output"], **given_out}},
-        }
-        self.tools = [tool["name"] for tool in session.get("tools", ())]
+        self.session = {**self.session, **top, "audio": {side: {**mine[side], **given[side]} for side in given}}
+        self.tools = [tool["name"] for tool in self.session["tools"] if tool["type"] == "function"]
+        self.updates += 1
+        return [] if self._has("no-session-updated") else [self._event("session.updated", session=self._shown())]
 
-    def _create(self, message: dict[str, Any]) -> list[Out]:
+    def _create(self, instructions: str) -> list[Out]:
         if self.response is not None:
             text = f"Conversation already has an active response in progress: {self.response}."
             raise _Rejected("conversation_already_has_active_response", text, None)
-        response = message.get("response") or {}
-        _known("response", response, {"instructions", "output_modalities", "audio", "conversation", "input", "metadata",
-                                      "max_output_tokens", "tools", "tool_choice", "prompt", "reasoning"})  # fmt: skip
-        self.asked.append(str(response.get("instructions", "")))
+        self.asked.append(instructions)
         return []
 
-    def _item(self, item: dict[str, Any]) -> list[Out]:
-        if item["type"] == "function_call_output":
-            if not isinstance(item["output"], str):
-                raise _Rejected("invalid_type", "Invalid type for 'item.output': expected a string.", "item.output")
-            self.tool_outputs.append((item["call_id"], item["output"]))
-        elif item["type"] == "message":
-            self.told.append(str(item["content"][0]["text"]))
+    def _create_item(self, read: to.Item, item: dict[str, Any]) -> list[Out]:
+        if isinstance(read, to.FunctionOutput):
+            if not any(known.get("call_id") == read.call_id for known in self._items.values()):
+                text = f"Tool call ID '{read.call_id}' not found in conversation."
+                raise _Rejected("invalid_tool_call_id", text, None)
+            self.tool_outputs.append((read.call_id, read.output))
+        elif isinstance(read, to.MessageItem):
+            self.told.append(" ".join(part.text for part in read.content if part.text))
         made = {"id": self._id("item"), "object": "realtime.item", "status": "completed", **item}
-        return [
-            self._event("conversation.item.added", previous_item_id=None, item=made),
-            self._event("conversation.item.done", previous_item_id=None, item=made),
-        ]
+        return self._added(made, "conversation.item.added") + self._added(made, "conversation.item.done")
 
-    def _truncate(self, message: dict[str, Any]) -> list[Out]:
-        item_id, end_ms = message["item_id"], message["audio_end_ms"]
-        if not isinstance(end_ms, int):
-            text = "Invalid type for 'audio_end_ms': expected an integer."
-            raise _Rejected("invalid_type", text, "audio_end_ms")
-        if item_id not in self._items_ms:
-            raise _Rejected("item_truncate_invalid_item_id", f"Item with item_id {item_id} not found.", "item_id")
-        if end_ms > self._items_ms[item_id]:
-            text = f"Audio content of {self._items_ms[item_id]}ms is already shorter than {end_ms}ms"
+    def _added(self, item: dict[str, Any], kind: str) -> list[Out]:
+        """Tell of an item of the conversation; it stands after the last one."""
+        previous = self._items.get(item["id"], {}).get("_after", self._last_item)
+        self._items[item["id"]] = {**item, "_after": previous}
+        self._last_item = item["id"]
+        return [self._event(kind, previous_item_id=previous, item=item)]
+
+    def _item(self, item_id: str, code: str) -> dict[str, Any]:
+        if item_id not in self._items:
+            raise _Rejected(code, f"Item with item_id '{item_id}' not found.", "item_id")
+        return {name: value for name, value in self._items[item_id].items() if name != "_after"}
+
+    def _truncate(self, read: to.ItemTruncate) -> list[Out]:
+        self._item(read.item_id, "item_truncate_invalid_item_id")
+        ms = self._items_ms.get(read.item_id)
+        if ms is None:
+            raise _Rejected("invalid_value", "Only model output audio messages can be truncated", "item_id")
+        if read.content_index != 0 or read.audio_end_ms < 0:
+            raise _Rejected("invalid_value", "Invalid value for 'content_index' or 'audio_end_ms'.", "content_index")
+        if read.audio_end_ms > ms:
+            text = f"Audio content of {ms}ms is already shorter than {read.audio_end_ms}ms"
             raise _Rejected("invalid_value", text, "audio_end_ms")
-        self._items_ms[item_id] = end_ms
-        self.truncated.append((item_id, end_ms))
-        return [
-            self._event(
-                "conversation.item.truncated", item_id=item_id, content_index=message["content_index"],
-                audio_end_ms=end_ms,
-            )
-        ]  # fmt: skip
+        self._items_ms[read.item_id] = read.audio_end_ms
+        self.truncated.append((read.item_id, read.audio_end_ms))
+        fields = {"content_index": read.content_index, "audio_end_ms": read.audio_end_ms}
+        return [self._event("conversation.item.truncated", item_id=read.item_id, **fields)]
 
     def _commit(self) -> list[Out]:
-        if self._buffered < 800:
-            ms = self._buffered / 8
-            text = f"Error committing input audio buffer: buffer too small. Expected at least 100ms, has {ms:.2f}ms."
-            raise _Rejected("input_audio_buffer_commit_empty", text, None)
+        ms = self._buffered / _bytes_per_ms(self.format_in)
+        if ms < 100:
+            text = f"Expected at least 100ms of audio, but buffer only has {ms:.2f}ms of audio."
+            raise _Rejected(
+                "input_audio_buffer_commit_empty",
+                f"Error committing input audio buffer: buffer too small. {text}",
+                None,
+            )
+        return self._committed(self._id("item"))
+
+    def _committed(self, item_id: str) -> list[Out]:
         self._buffered = 0
-        return [self._event("input_audio_buffer.committed", item_id=self._id("item"), previous_item_id=None)]
+        item = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user",
+                "content": [{"type": "input_audio", "transcript": None}]}  # fmt: skip
+        committed = self._event("input_audio_buffer.committed", item_id=item_id, previous_item_id=self._last_item)
+        added = self._added(item, "conversation.item.added")
+        return [committed, *added, *self._added(item, "conversation.item.done")]
 
     # -------------------------------------------------------------------- what the one who runs it calls
 
@@ -319,33 +364,29 @@ class Peer:
         return given
 
     def user_started(self, at_ms: int, now: float) -> list[Out]:
+        turn = self.session["audio"]["input"]["turn_detection"]
+        if turn is None:
+            return []
         self._caller_item = self._id("item")
         out: list[Out] = [
             self._event("input_audio_buffer.speech_started", audio_start_ms=at_ms, item_id=self._caller_item)
         ]
-        turn = self.session["audio"]["input"]["turn_detection"] or {}
         if self.response is not None and turn.get("interrupt_response", True):
-            out += self._cancel("turn_detected")
+            out += self._cancel("turn_detected", now)
         return out
 
     def user_stopped(self, at_ms: int, transcript: str, now: float) -> list[Out]:
+        if self.session["audio"]["input"]["turn_detection"] is None:
+            return []
         item = self._caller_item
-        made = {
-            "id": item, "object": "realtime.item", "type": "message", "status": "completed", "role": "user",
-            "content": [{"type": "input_audio", "transcript": None}],
-        }  # fmt: skip
-        out: list[Out] = [
-            self._event("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=item),
-            self._event("input_audio_buffer.committed", item_id=item, previous_item_id=None),
-            self._event("conversation.item.added", previous_item_id=None, item=made),
-            self._event("conversation.item.done", previous_item_id=None, item=made),
-        ]
+        stopped = self._event("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=item)
+        out: list[Out] = [stopped, *self._committed(item)]
         if self.session["audio"]["input"]["transcription"]:
             name = "conversation.item.input_audio_transcription"
             usage = {"type": "tokens", "total_tokens": 12, "input_tokens": 10, "output_tokens": 2,
                      "input_token_details": {"text_tokens": 0, "audio_tokens": 10}}  # fmt: skip
             common = {"item_id": item, "content_index": 0}
-            out.append(self._event(f"{name}.delta", **common, delta=transcript))
+            out += [self._event(f"{name}.delta", **common, delta=piece) for piece in _pieces(transcript)]
             out.append(self._event(f"{name}.completed", **common, transcript=transcript, usage=usage))
         return out
 
@@ -355,140 +396,170 @@ class Peer:
 
         With the default format that is PCM16 at 24 kHz: noise on a phone line, as the real one's would be.
         """
-        if "stop-answering" in self._faults:
+        if self._has("stop-answering"):
             return []
         self.response = self._id("resp")
-        item, audio = self._id("item"), self._render(pcmu)
-        self._items_ms[item] = len(pcmu) // 8
-        common = {"response_id": self.response, "item_id": item, "output_index": 0, "content_index": 0}
-        message = {"id": item, "object": "realtime.item", "type": "message", "role": "assistant", "content": []}
-        first = [
-            self._event("response.created", response=self._response("in_progress")),
-            self._event("response.output_item.added", response_id=self.response, output_index=0,
-                        item={**message, "status": "in_progress"}),
-            self._event("conversation.item.added", previous_item_id=None, item={**message, "status": "in_progress"}),
-            self._event("response.content_part.added", **common, part={"type": "audio", "transcript": ""}),
-        ]  # fmt: skip
-        if "fail-responses" in self._faults:
-            details = {"type": "failed", "error": {"type": "server_error", "code": "server_error"}}
-            done = self._event("response.done", response=self._response("failed", details))
-            self.response = None
-            return [*first[:1], done]
-        step = DELTA_MS * (8 if self.format_out == PCMU else 48)
-        name = "response.audio" if "beta-events" in self._faults else "response.output_audio"
-        self._queue = [
-            self._event(f"{name}.delta", **common, delta=base64.b64encode(audio[at : at + step]).decode(),
-                        obfuscation="x" * (at % 7))
-            for at in range(0, len(audio), step)
-        ]  # fmt: skip
-        self._queue += self._closing(common, message, transcript, tool, name)
-        self._due = now
-        out: list[Out] = [*first]
-        if "unknown-events" in self._faults:
+        out: list[Out] = [self._event("response.created", response=self._response("in_progress"))]
+        if self._has("fail-responses"):
+            error = {"type": "server_error", "code": "server_error", "message": "The server had an error."}
+            return out + self._over("failed", {"type": "failed", "error": error}, now)
+        item = {"id": self._id("item"), "object": "realtime.item", "type": "message", "role": "assistant",
+                "status": "in_progress", "content": []}  # fmt: skip
+        common = {"response_id": self.response, "item_id": item["id"], "output_index": 0, "content_index": 0}
+        self._speaking = {"item": item, "common": common, "transcript": transcript}
+        self._items_ms[str(item["id"])] = 0
+        out.append(self._event("response.output_item.added", response_id=self.response, output_index=0, item=item))
+        out += self._added(item, "conversation.item.added")
+        out.append(self._event("response.content_part.added", **common, part={"type": "audio", "transcript": ""}))
+        if self._has("unknown-events"):
             out.append(self._event("response.mood_detected", mood="curious"))
-        if "malformed-json" in self._faults:
+        if self._has("malformed-json"):
             out.append(b'{"type":"response.output_audio.delta","delta":')
+        last = self._plan_audio(self._render(pcmu), len(pcmu) // 8, transcript, common, now + self._first_audio_s)
+        done = {**item, "status": "completed", "content": [{"type": "output_audio", "transcript": transcript}]}
+        closing, output = self._closing(common, done, transcript), [done]
+        if tool is not None:
+            call, events = self._function_call(tool, "{}", 1)
+            closing, output = [*closing, *events], [*output, call]
+        self._due.extend(_Due(last, message) for message in closing)
+        self._due.append(_Due(last, self._done("completed", None, output), ends=True))
+        self._due.append(_Due(last + RATE_LIMITS_AFTER_S.value, self._rate_limits()))
         return out + self.tick(now)
 
-    def _closing(
-        self, common: dict[str, Any], message: dict[str, Any], transcript: str, tool: str | None, name: str
-    ) -> list[bytes]:
-        """What follows the audio of a response."""
-        done_item = {**message, "status": "completed", "content": [{"type": "output_audio", "transcript": transcript}]}
-        output = [done_item]
-        last = [
-            self._event(f"{name}.done", **common),
-            self._event(f"{name}_transcript.delta", **common, delta=transcript),
-            self._event(f"{name}_transcript.done", **common, transcript=transcript),
+    def _plan_audio(self, audio: bytes, ms: int, transcript: str, common: dict[str, Any], at: float) -> float:
+        """Deltas of 100 ms with the words between them, ahead of real time; returns when the last one is over."""
+        step = int(DELTA_MS * _bytes_per_ms(self.format_out))
+        words = _pieces(transcript)
+        for n, start in enumerate(range(0, len(audio), step)):
+            if n < len(words):
+                self._due.append(
+                    _Due(at, self._event("response.output_audio_transcript.delta", **common, delta=words[n]))
+                )
+            delta = base64.b64encode(audio[start : start + step]).decode()
+            message = self._event("response.output_audio.delta", **common, delta=delta, obfuscation="x" * (n % 7))
+            self._due.append(_Due(at, message, audio_ms=min(DELTA_MS, ms - n * DELTA_MS)))
+            at += DELTA_MS / 1000 / self._speedup
+        rest = "".join(words[(len(audio) + step - 1) // step :])
+        if rest:
+            self._due.append(_Due(at, self._event("response.output_audio_transcript.delta", **common, delta=rest)))
+        return at
+
+    def _closing(self, common: dict[str, Any], item: dict[str, Any], transcript: str) -> list[bytes]:
+        """What follows the audio of an item, finished or interrupted."""
+        self._items[item["id"]] |= item
+        response_id, previous = common["response_id"], self._items[item["id"]]["_after"]
+        return [
+            self._event("response.output_audio.done", **common),
+            self._event("response.output_audio_transcript.done", **common, transcript=transcript),
             self._event("response.content_part.done", **common, part={"type": "audio", "transcript": transcript}),
-            self._event("conversation.item.done", previous_item_id=None, item=done_item),
-            self._event("response.output_item.done", response_id=common["response_id"], output_index=0, item=done_item),
+            self._event("conversation.item.done", previous_item_id=previous, item=item),
+            self._event("response.output_item.done", response_id=response_id, output_index=0, item=item),
         ]
-        if tool is not None:
-            call = {"id": self._id("item"), "object": "realtime.item", "type": "function_call", "status": "completed",
-                    "name": tool, "call_id": self._id("call"), "arguments": "{}"}  # fmt: skip
-            output.append(call)
-            last.append(
-                self._event("response.function_call_arguments.done", response_id=common["response_id"],
-                            item_id=call["id"], output_index=1, call_id=call["call_id"], name=tool, arguments="{}")
-            )  # fmt: skip
-        last.append(self._event("response.done", response=self._response("completed", None, output)))
-        last.append(
-            self._event("rate_limits.updated",
-                        rate_limits=[{"name": "tokens", "limit": 40000, "remaining": 39000, "reset_seconds": 1.5}])
-        )  # fmt: skip
-        return last
 
     def call_tool(self, name: str, arguments: str, now: float) -> list[Out]:
         """A response that is a tool call and no audio."""
         self.response = self._id("resp")
-        item, call_id = self._id("item"), self._id("call")
-        call = {"id": item, "object": "realtime.item", "type": "function_call", "status": "completed", "name": name,
-                "call_id": call_id, "arguments": arguments}  # fmt: skip
-        out: list[Out] = [
-            self._event("response.created", response=self._response("in_progress")),
-            self._event("response.function_call_arguments.done", response_id=self.response, item_id=item,
-                        output_index=0, call_id=call_id, name=name, arguments=arguments),
-            self._event("response.done", response=self._response("completed", None, [call])),
+        created = self._event("response.created", response=self._response("in_progress"))
+        call, events = self._function_call(name, arguments, 0)
+        return [created, *events, *self._over("completed", None, now, [call])]
+
+    def _function_call(self, name: str, arguments: str, index: int) -> tuple[dict[str, Any], list[bytes]]:
+        call = {"id": self._id("item"), "object": "realtime.item", "type": "function_call", "status": "completed",
+                "name": name, "call_id": self._id("call"), "arguments": arguments}  # fmt: skip
+        begun = {**call, "status": "in_progress", "arguments": ""}
+        place = {"response_id": self.response, "output_index": index}
+        which = {**place, "item_id": call["id"], "call_id": call["call_id"]}
+        kind = "response.function_call_arguments"
+        added = [m for m in self._added(begun, "conversation.item.added") if isinstance(m, bytes)]
+        self._items[str(call["id"])] |= call
+        done = [m for m in self._added(call, "conversation.item.done") if isinstance(m, bytes)]
+        return call, [
+            self._event("response.output_item.added", **place, item=begun), *added,
+            self._event(f"{kind}.delta", **which, delta=arguments),
+            self._event(f"{kind}.done", **which, name=name, arguments=arguments), *done,
+            self._event("response.output_item.done", **place, item=call),
         ]  # fmt: skip
-        self.response = None
-        return out
 
     def _render(self, pcmu: bytes) -> bytes:
-        if "digital-silence" in self._faults:
-            pcmu = b"\xff" * len(pcmu)
-        if self.format_out == PCMU:
+        if self._has("digital-silence"):
+            pcmu = g711.SILENCE * len(pcmu)
+        kind = self.format_out["type"]
+        if kind == "audio/pcmu":
             return pcmu
-        import numpy as np
-
-        from offhook.media import g711
-
-        return np.repeat(g711.decode(pcmu), 3).astype("<i2").tobytes()
+        samples = g711.decode(pcmu)
+        return np.repeat(samples, 3).astype("<i2").tobytes() if kind == "audio/pcm" else _to_pcma(samples)
 
     def _response(self, status: str, details: Any = None, output: list[Any] | None = None) -> dict[str, Any]:
         usage = {
             "total_tokens": 120, "input_tokens": 80, "output_tokens": 40,
-            "input_token_details": {"text_tokens": 50, "audio_tokens": 30, "cached_tokens": 0},
+            "input_token_details": {"text_tokens": 50, "audio_tokens": 30, "image_tokens": 0, "cached_tokens": 0},
             "output_token_details": {"text_tokens": 10, "audio_tokens": 30},
         }  # fmt: skip
         return {
             "id": self.response, "object": "realtime.response", "status": status, "status_details": details,
             "output": output or [], "conversation_id": "conv_1", "output_modalities": ["audio"],
-            "max_output_tokens": "inf", "metadata": None,
+            "max_output_tokens": "inf", "metadata": None, "audio": {"output": self._said_output()},
             "usage": usage if status in ("completed", "cancelled") else None,
         }  # fmt: skip
 
-    def _cancel(self, why: str) -> list[Out]:
-        details = {"type": "cancelled", "reason": why}
-        done = self._event("response.done", response=self._response("cancelled", details))
-        late = [message for message in self._queue if b".delta" in message][:3] if "late-deltas" in self._faults else []
-        self._queue.clear()
-        self.response = None
-        self._due = self._opened_at + self._expires_s
-        return [done, *late]
+    def _said_output(self) -> dict[str, Any]:
+        return {"format": self.format_out, "voice": self.session["audio"]["output"]["voice"]}
+
+    def _done(self, status: str, details: Any, output: list[Any]) -> bytes:
+        return self._event("response.done", response=self._response(status, details, output))
+
+    def _rate_limits(self) -> bytes:
+        limit = {"name": "tokens", "limit": 40000, "remaining": 39000, "reset_seconds": 1.5}
+        return self._event("rate_limits.updated", rate_limits=[limit])
+
+    def _over(self, status: str, details: Any, now: float, output: list[Any] | None = None) -> list[Out]:
+        """End the running response now."""
+        done = self._done(status, details, output or [])
+        self.response, self._speaking = None, {}
+        self._due.append(_Due(now + RATE_LIMITS_AFTER_S.value, self._rate_limits()))
+        return [done]
+
+    def _cancel(self, why: str, now: float) -> list[Out]:
+        late = [due.message for due in self._due if due.audio_ms][:3] if self._has("late-deltas") else []
+        self._due.clear()
+        out: list[Out] = []
+        output = []
+        if self._speaking:
+            item, common = self._speaking["item"], self._speaking["common"]
+            said = self._speaking["transcript"]
+            cut = {**item, "status": "incomplete", "content": [{"type": "output_audio", "transcript": said}]}
+            out += self._closing(common, cut, said)
+            output.append(cut)
+        return out + self._over("cancelled", {"type": "cancelled", "reason": why}, now, output) + list(late)
+
+    # ------------------------------------------------------------------------------------------- time
 
     def deadline(self) -> float | None:
         """When something is due: a delta, or the session's end."""
-        return self._due
+        if self._expires_at is None:
+            return None
+        return min(self._due[0].at, self._expires_at) if self._due else self._expires_at
 
     def tick(self, now: float) -> list[Out]:
         """What is due."""
         out: list[Out] = []
-        if now >= self._opened_at + self._expires_s:
+        if self._expires_at is None:
+            return out
+        if now >= self._expires_at:
             text = f"Your session hit the maximum duration of {self._expires_s / 60:.0f} minutes."
-            self._due = None
+            self._expires_at = None
             return [self._error("session_expired", text), PeerClose(1001, text)]
-        while self._queue and self._due is not None and self._due <= now:
-            message = self._queue.pop(0)
-            out.append(message)
-            if b'.delta"' in message[:60] and b"transcript" not in message[:60]:
-                self._due += DELTA_MS / 1000 / self._speedup
-                if "die-mid-call" in self._faults and len(self._queue) % 10 == 5:
-                    self._due = None
-                    return [*out, PeerClose(None)]
-        if not self._queue:
-            self.response = None
-            self._due = self._opened_at + self._expires_s
+        while self._due and self._due[0].at <= now:
+            due = self._due.popleft()
+            out.append(due.message)
+            if due.ends:
+                self.response, self._speaking = None, {}
+            if due.audio_ms:
+                self._items_ms[self._speaking["item"]["id"]] += due.audio_ms
+                self._deltas += 1
+                if self._has("die-mid-call") and self._deltas == 3:
+                    self._expires_at = None
+                    return [*out, PeerClose(self._die_code, "")]
         return out
 
     def _id(self, kind: str) -> str:
@@ -496,28 +567,57 @@ class Peer:
         return f"{kind}_{self._ids:020d}"
 
     def _event(self, kind: str, **fields: Any) -> bytes:
+        if self._has("beta-events"):
+            kind = _BETA_OF.get(kind, kind)
         return _json.encode({"type": kind, "event_id": self._id("event"), **fields})
 
-    def _error(self, code: str, text: str, param: str | None = None, message: dict[str, Any] | None = None) -> bytes:
-        event_id = message.get("event_id") if message else None
+    def _error(self, code: str, text: str, param: str | None = None, event_id: str | None = None) -> bytes:
         error = {"type": "invalid_request_error", "code": code, "message": text, "param": param, "event_id": event_id}
         return self._event("error", error=error)
 
 
-def _known(where: str, given: Mapping[str, Any], fields: set[str]) -> None:
-    for name in given:
-        if name not in fields:
-            raise _Rejected("unknown_parameter", f"Unknown parameter: '{where}.{name}'.", f"{where}.{name}")
+_BETA_OF = {ga: beta for beta, ga in to.BETA_NAMES.value.items()}
+_SHAPES = (
+    (r"Object contains unknown field `(?P<got>[^`]*)`", "unknown_parameter", "Unknown parameter: '{where}'."),
+    (r"Object missing required field `(?P<got>[^`]*)`", "missing_required_parameter",
+     "Missing required parameter: '{where}'."),
+    (r"Expected `(?P<want>[^`]*)`, got `(?P<got>[^`]*)`", "invalid_type",
+     "Invalid type for '{where}': expected {want}, got {got}."),
+    (r"Invalid (?:enum )?value (?P<got>.*?)(?: - at|$)", "invalid_value", "Invalid value: {got}."),
+)  # fmt: skip
+_JSON_NAMES = {"bool": "boolean", "int": "an integer", "str": "a string", "array": "an array", "object": "an object"}
 
 
-def _format(where: str, given: Any) -> None:
-    if given is None:
-        return
-    kind = given["type"]
-    if kind not in ("audio/pcm", "audio/pcmu", "audio/pcma"):
-        text = f"Invalid value: '{kind}'. Supported values are: 'audio/pcm', 'audio/pcmu', and 'audio/pcma'."
-        raise _Rejected("invalid_value", text, f"{where}.type")
-    if kind == "audio/pcm" and given.get("rate", 24000) != 24000:
-        raise _Rejected("invalid_value", "Invalid value for 'rate': only 24000 is supported.", f"{where}.rate")
-    if kind != "audio/pcm":
-        _known(where, given, {"type"})
+def _as_openai_says(error: str) -> _Rejected:
+    """The service's words for what a decoder found."""
+    at = re.search(r"`\$\.?([^`]*)`$", error)
+    path = at[1] if at else ""
+    for pattern, code, words in _SHAPES:
+        found = re.match(pattern, error)
+        if found is None:
+            continue
+        said = found.groupdict()
+        names_field = code in ("unknown_parameter", "missing_required_parameter")
+        where = ".".join(part for part in (path, said["got"] if names_field else "") if part)
+        want = _JSON_NAMES.get(said.get("want", ""), said.get("want"))
+        return _Rejected(code, words.format(where=where, want=want, got=said["got"]), where)
+    return _Rejected("invalid_value", f"Invalid value for '{path}'.", path or None)
+
+
+def _bytes_per_ms(given: Mapping[str, Any]) -> int:
+    return 48 if given["type"] == "audio/pcm" else 8
+
+
+def _pieces(text: str) -> list[str]:
+    """Words as a model writes them: the blank stands before."""
+    return re.findall(r"\s*\S+", text)
+
+
+def _to_pcma(samples: np.ndarray[Any, np.dtype[np.int16]]) -> bytes:
+    """A-law, G.711 table 1a."""
+    value = samples.astype(np.int32) >> 3
+    mask = np.where(value >= 0, 0xD5, 0x55)
+    value = np.where(value >= 0, value, -value - 1)
+    segment = np.searchsorted(np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF]), value)
+    code = (segment << 4) | ((value >> np.maximum(segment, 1)) & 0x0F)
+    return (code ^ mask).astype(np.uint8).tobytes()

@@ -27,6 +27,25 @@ from offhook.wires._wire import (
     near_miss,
     redact_json,
 )  # fmt: skip
+from offhook.wires.providers._openai_messages import (
+    BETA_NAMES,
+    AgentSaid,
+    AgentWords,
+    AudioDelta,
+    AudioDone,
+    CallerSaid,
+    CallerWords,
+    ErrorBody,
+    ErrorEvent,
+    FromPeer,
+    ResponseCreated,
+    ResponseDone,
+    SessionCreated,
+    SessionUpdated,
+    SpeechStarted,
+    SpeechStopped,
+    ToolArguments,
+)
 
 NAME = "openai"
 LABEL = "OpenAI Realtime"
@@ -154,68 +173,6 @@ def explain_close(code: int | None, reason: str) -> str:
 # --------------------------------------------------------------------------------------------- messages
 
 
-# fmt: off
-class AudioDelta(Struct, tag_field="type", tag="response.output_audio.delta", gc=False):
-    response_id: str
-    item_id: str
-    delta: str
-    content_index: int = 0
-class SessionCreated(Struct, tag_field="type", tag="session.created"):
-    session: dict[str, Any]
-class SessionUpdated(Struct, tag_field="type", tag="session.updated"):
-    session: dict[str, Any]
-# A barge-in counts also without its time: only another type of it is refused.
-class SpeechStarted(Struct, tag_field="type", tag="input_audio_buffer.speech_started"):
-    audio_start_ms: int | float | None = None
-    item_id: str | None = None
-class SpeechStopped(Struct, tag_field="type", tag="input_audio_buffer.speech_stopped"):
-    audio_end_ms: int | float | None = None
-class Response(Struct):
-    id: str
-    status: Literal["completed", "cancelled", "failed", "incomplete", "in_progress"] = "in_progress"
-    status_details: Any = None
-    usage: Any = None
-class ResponseCreated(Struct, tag_field="type", tag="response.created"):
-    response: Response
-class ResponseDone(Struct, tag_field="type", tag="response.done"):
-    response: Response
-class AudioDone(Struct, tag_field="type", tag="response.output_audio.done"):
-    response_id: str
-    item_id: str
-class AgentWords(Struct, tag_field="type", tag="response.output_audio_transcript.delta"):
-    response_id: str
-    item_id: str
-    delta: str
-class AgentSaid(Struct, tag_field="type", tag="response.output_audio_transcript.done"):
-    response_id: str
-    item_id: str
-    transcript: str
-class CallerWords(Struct, tag_field="type", tag="conversation.item.input_audio_transcription.delta"):
-    item_id: str
-    delta: str = ""
-class CallerSaid(Struct, tag_field="type", tag="conversation.item.input_audio_transcription.completed"):
-    item_id: str
-    transcript: str
-class ToolArguments(Struct, tag_field="type", tag="response.function_call_arguments.done"):
-    call_id: str
-    name: str
-    arguments: str
-    response_id: str | None = None
-class ErrorBody(Struct):
-    message: str | None = None
-    type: str | None = None
-    code: str | None = None
-    param: Any = None
-    event_id: str | None = None
-class ErrorEvent(Struct, tag_field="type", tag="error"):
-    error: ErrorBody
-# fmt: on
-
-
-FromPeer = (
-    AudioDelta | SessionCreated | SessionUpdated | SpeechStarted | SpeechStopped | ResponseCreated | ResponseDone
-    | AudioDone | AgentWords | AgentSaid | CallerWords | CallerSaid | ToolArguments | ErrorEvent
-)  # fmt: skip
 _KNOWN = {str(message.__struct_config__.tag): message for message in get_args(FromPeer)}
 
 # Known events that say nothing to the bridge.
@@ -233,19 +190,6 @@ _HARMLESS = frozenset(
     )
 )  # fmt: skip
 
-# Events of the retired beta shape and the GA names of the same fields; compatible servers mix them.
-BETA_NAMES = Fact(
-    {
-        "response.audio.delta": "response.output_audio.delta",
-        "response.audio.done": "response.output_audio.done",
-        "response.audio_transcript.delta": "response.output_audio_transcript.delta",
-        "response.audio_transcript.done": "response.output_audio_transcript.done",
-        "response.text.delta": "response.output_text.delta",
-        "response.text.done": "response.output_text.done",
-        "conversation.item.created": "conversation.item.added",
-    },
-    "openai-python 3.54.0, openai/types/beta/realtime", _CHECKED, until="2026-05-07",
-)  # fmt: skip
 _BETA_FIELDS = ("input_audio_format", "output_audio_format", "modalities")
 
 _json = msgspec.json.Encoder()
