@@ -24,6 +24,10 @@ _Commands = Sequence[v.Command]
 _NOTHING: tuple[v.Command, ...] = ()
 
 
+# Audio that the clock counts as played may still be on its way to the phone for about so long.
+ON_THE_WAY_S = 0.15
+
+
 class BridgeSettings(Struct, frozen=True):
     """Every deadline and bound of a call. Seconds where the name ends in ``_s``."""
 
@@ -621,7 +625,7 @@ class Bridge:
             if not self._provider.cancels_itself:
                 self._do(v.CancelResponse(response_id=response))
         self._since_mark = 0
-        if self._playback.unplayed_ms(now) == 0 or not self._stream:
+        if not self._stream or now > self._playback.idle_at() + ON_THE_WAY_S:
             return
         self._do(v.ClearPlayback())
         cuts = self._playback.clear(now)

@@ -225,7 +225,7 @@ def test_no_clear_when_everything_was_heard(server: ServerProcess):
             await until(lambda: w.fake.sessions and w.session.updates)
             await say(stream)
             await until(lambda: len(stream.audio()) >= 2400)
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.8)
             await say(stream)
             await until(lambda: w.fake.sessions[-1].turns == 2)
             assert stream.of("clear") == []
