@@ -1,0 +1,65 @@
+"""
+Medians and ratios of what ``bench/run`` measured, and the plot of docs/performance.md: python bench/summary.py
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def median(rows: list[dict], *path: str) -> float:
+    values = []
+    for row in rows:
+        value = row
+        for name in path:
+            value = value[name]
+        values.append(value)
+    return statistics.median(values)
+
+
+def main() -> None:
+    groups: dict[tuple[int, bool], dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
+    for line in (HERE / "results.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        groups[(row["calls"], bool(row["barges"]))][row["name"]].append(row)
+    for (calls, barge), names in sorted(groups.items()):
+        sys.stdout.write(f"{calls} calls{', barge-ins' if barge else ''}\n")
+        base = median(names["crelay"], "us_per_in_frame") if "crelay" in names else 0.0
+        for name, rows in names.items():
+            cpu = median(rows, "us_per_in_frame")
+            text = f"  {name:<10} {cpu:5.1f} us/frame ({cpu / base:.2f} x C)" if base else f"  {name:<10} {cpu:5.1f} us"
+            text += f"  added p50 {median(rows, 'added', 'p50_ms'):.2f} p99 {median(rows, 'added', 'p99_ms'):.2f} ms"
+            text += f"  {median(rows, 'rss_kb_per_call'):.0f} kB/call  lost {sum(row['lost'] for row in rows)}"
+            if barge:
+                text += f"  clear p99 {median(rows, 'clear', 'p99_ms'):.2f} ms, after clear {rows[0]['after_clear']}"
+            sys.stdout.write(text + "\n")
+        if not barge:
+            plot(calls, names)
+
+
+def plot(calls: int, names: dict[str, list[dict]]) -> None:
+    """A bar for each system: CPU per carrier frame, one SVG with nothing to install."""
+    bars = [(name, median(rows, "us_per_in_frame")) for name, rows in names.items()]
+    widest = max(value for _, value in bars)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{60 + 40 * len(bars)}" font-family="sans-serif">'
+    ]
+    parts.append(
+        f'<text x="10" y="24" font-size="15">CPU per carrier frame at {calls} calls, microseconds (median)</text>'
+    )
+    for n, (name, value) in enumerate(bars):
+        y = 44 + 40 * n
+        width = 400 * value / widest
+        parts.append(f'<text x="10" y="{y + 18}" font-size="14">{name}</text>')
+        parts.append(f'<rect x="110" y="{y}" width="{width:.0f}" height="26" fill="#4477aa"/>')
+        parts.append(f'<text x="{120 + width:.0f}" y="{y + 18}" font-size="14">{value:.1f}</text>')
+    parts.append("</svg>")
+    (HERE.parent / "docs" / f"cpu-per-frame-{calls}.svg").write_text("\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
