@@ -1,5 +1,7 @@
 """
 Simulated providers as WebSocket servers on a loopback address, for any client.
+
+Knows what a socket is and when; what is said stands in ``provider.py`` and in the wires' peers.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ from offhook.net.clock import Clock, Handle, LoopClock
 from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits, Listener, Socket
 from offhook.sims.provider import SimProvider
-from offhook.wires._wire import Out, PeerClose, Refusal
+from offhook.wires._wire import Out, Refusal
 
-__all__ = ["FakeProvider"]
+__all__ = ["PHASES", "FakeProvider"]
+
+PHASES = ("greeting", "updated")
 
 
 class FakeProvider:
     """
     A provider that refuses what the real one refuses: ``async with FakeProvider("openai") as fake: fake.url``.
 
-    ``make`` builds the session's script anew for each connection; ``sessions`` keeps them for who looks later.
+    Each connection gets a SimProvider of its own, made with ``knobs``; ``sessions`` keeps them for who looks later.
+    ``delays_s`` holds back the phases of PHASES, and what follows them; ``think_s`` among the knobs holds back answers.
     """
 
     def __init__(
@@ -34,6 +39,10 @@ class FakeProvider:
         port: int = 0,
         **knobs: Any,
     ) -> None:
+        unknown = set(delays_s or ()) - set(PHASES)
+        if unknown:
+            raise ValueError(f"no phase {sorted(unknown)[0]!r}; there are {', '.join(PHASES)}")
+        SimProvider(name, **knobs)  # what cannot be played is said here, not to the first client
         self.sessions: list[SimProvider] = []
         self.refused: list[Refusal] = []
         self.open = 0
@@ -96,27 +105,29 @@ class _Session:
         self._delays = delays
         self._socket: Socket | None = None
         self._timer: Handle | None = None
+        self._held: list[Out] = []
+        self._free_at = 0.0
+        self._release: Handle | None = None
 
     def opened(self, socket: Socket) -> None:
         self._socket = socket
         self._fake.open += 1
-        self._after("greeting", self._session.opened(self._clock.now()))
-        self._arm()
+        self._answer("greeting", self._session.opened(self._clock.now()))
 
     def text(self, data: bytes) -> None:
         phase = "updated" if b'"session.update"' in data[:200] else ""
-        self._after(phase, self._session.receive(data, self._clock.now()))
-        self._arm()
+        self._answer(phase, self._session.receive(data, self._clock.now()))
 
     def binary(self, data: bytes) -> None:
-        self._after("", self._session.receive(data, self._clock.now(), binary=True))
-        self._arm()
+        self._answer("", self._session.receive(data, self._clock.now(), binary=True))
 
     def closed(self, code: int | None, reason: str, by: str) -> None:
         self._socket = None
         self._fake.open -= 1
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._release):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._release = None
 
     def paused(self, n_bytes: int) -> None:
         """A simulated provider never stops speaking for its listener's sake."""
@@ -124,24 +135,33 @@ class _Session:
     def resumed(self) -> None:
         """See ``paused``."""
 
-    def _after(self, phase: str, out: list[Out]) -> None:
-        wait = self._delays.get(phase, 0.0)
-        if wait:
-            self._clock.call_at(self._clock.now() + wait, lambda: self._send(out))
-        else:
-            self._send(out)
+    def _answer(self, phase: str, out: list[Out]) -> None:
+        """Send, unless the phase is held back; nothing overtakes what is."""
+        if phase in self._delays:
+            self._free_at = max(self._free_at, self._clock.now() + self._delays[phase])
+        self._held += out
+        self._send_held()
+        self._arm()
 
-    def _send(self, out: list[Out]) -> None:
-        for message in out:
+    def _send_held(self) -> None:
+        if self._clock.now() < self._free_at:
+            if self._release is None and self._socket is not None:
+                self._release = self._clock.call_at(self._free_at, self._free)
+            return
+        held, self._held = self._held, []
+        for message in held:
             if self._socket is None:
                 return
-            if isinstance(message, PeerClose):
-                if message.code is None:
-                    self._socket.abort(1006, "")
-                else:
-                    self._socket.close(message.code, message.reason)
-                return
-            self._socket.send(message)
+            if isinstance(message, bytes):
+                self._socket.send(message)
+            elif message.code is None:
+                self._socket.abort(1006, "")
+            else:
+                self._socket.close(message.code, message.reason)
+
+    def _free(self) -> None:
+        self._release = None
+        self._send_held()
 
     def _arm(self) -> None:
         due = self._session.deadline()
@@ -153,5 +173,4 @@ class _Session:
 
     def _tick(self) -> None:
         self._timer = None
-        self._send(self._session.tick(self._clock.now()))
-        self._arm()
+        self._answer("", self._session.tick(self._clock.now()))
