@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench score clean
+.PHONY: demo test lint format docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -20,6 +20,13 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/python tools/docs.py
+
+bench: $(STAMP)
+	bench/run 300 3
+	$(BIN)/python bench/summary.py
 
 $(STAMP): pyproject.toml requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -22,7 +22,7 @@ GIVE_UP_S = 60.0
 SCRIPT: tuple[tuple[str, str, str], ...] = (
     ("agent heard", "say", "caller_hours"),
     ("agent heard", "say", "caller_services"),
-    ("agent speaks 3 s", "say", "caller_price"),
+    ("agent speaks 2 s", "say", "caller_price"),
     ("agent heard", "say", "caller_nonsense"),
     ("agent heard", "press", "2"),
     ("agent heard", "say", "caller_goodbye"),
