@@ -1,14 +1,24 @@
 """
-Finding and reading records on disk. Knows no wire and no verdict.
+Records on disk: finding one, reading one, and keeping their directory under its size. Knows no wire and no verdict.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from offhook.evidence.record import Recording, RecordingError
 
-__all__ = ["find", "read"]
+__all__ = ["call_of", "find", "read", "remove_oldest"]
+
+# What the journal names its files; nothing else in the directory is ours to remove.
+_OURS = re.compile(r"\d{8}T\d{6}Z-(?P<call>.+?)(?P<again>-\d+)?\.jsonl")
+
+
+def call_of(path: Path) -> str:
+    """The call id in a record's file name."""
+    return path.stem.partition("-")[2]
 
 
 def find(call: str, directory: Path) -> Path:
@@ -25,10 +35,10 @@ def find(call: str, directory: Path) -> Path:
         raise RecordingError(f"no records in {directory}; record.dir names where they are")
     if call == "last":
         return max(records, key=lambda record: (record.stat().st_mtime_ns, record.name))
-    named = [record for record in records if record.stem.partition("-")[2].startswith(call) or record.stem == call]
-    if not named:
+    named = [record for record in records if call_of(record).startswith(call) or record.stem == call]
+    if not named or not call:
         raise RecordingError(f"no record of {call!r} in {directory}; wanted a call id, its beginning, or last")
-    if len({record.stem.partition("-")[2] for record in named}) > 1:
+    if len({call_of(record) for record in named}) > 1:
         raise RecordingError(f"{len(named)} records begin with {call!r}: give more of the call id")
     return named[-1]
 
@@ -36,8 +46,47 @@ def find(call: str, directory: Path) -> Path:
 def read(path: Path) -> Recording:
     """Raises RecordingError."""
     try:
-        return Recording.parse(path.read_bytes().splitlines())
+        return Recording.parse(path.read_bytes().split(b"\n"))
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from None
     except RecordingError as error:
         raise RecordingError(f"{path}: {error}") from None
+
+
+def remove_oldest(directory: Path, max_bytes: int, live: Iterable[Path]) -> int:
+    """
+    Remove the oldest finished calls, each with its recording, until what is ours is under ``max_bytes``.
+
+    Files that the journal did not make are neither counted nor touched. The calls removed. Raises OSError when
+    the directory cannot be listed; a file that cannot be removed is passed over.
+    """
+    kept = {path.name for path in live}
+    busy = {match["call"] for name in kept if (match := _OURS.fullmatch(name))}
+    sizes = {path.name: path.stat().st_size for path in directory.iterdir() if path.suffix in (".jsonl", ".wav")}
+    records = sorted(name for name in sizes if _OURS.fullmatch(name))
+    groups = {name: _group(name, sizes) for name in records}
+    total = sum(sizes[name] for name in {part for group in groups.values() for part in group})
+    removed = 0
+    for name in records:
+        if total <= max_bytes:
+            break
+        match = _OURS.fullmatch(name)
+        if name in kept or match is None:
+            continue
+        for part in groups[name]:
+            if part.endswith(".wav") and match["call"] in busy:
+                continue
+            try:
+                (directory / part).unlink()
+            except OSError:
+                continue
+            total -= sizes.pop(part, 0)
+        removed += 1
+    return removed
+
+
+def _group(record: str, present: Iterable[str]) -> list[str]:
+    """A record and the recording of the same call."""
+    match = _OURS.fullmatch(record)
+    call = match["call"] if match else ""
+    return [name for name in (record, f"{call}.wav", record[:-6] + ".wav") if name in present]

@@ -8,16 +8,18 @@ second. A slow, full or broken disk is counted and named, and touches no call. K
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from offhook.evidence.files import remove_oldest
+from offhook.evidence.lines import Redactor, Scribe
+from offhook.evidence.outbox import Outbox
 from offhook.evidence.record import VERSION, Channel
 from offhook.media.levels import Meter
 from offhook.vocab import Leg
@@ -27,16 +29,20 @@ __all__ = ["Journal", "JournalDir"]
 
 FLUSH_S = 0.5
 COUNTERS_S = 0.9
+COUNTERS_KEPT_S = 60.0  # one line of counters a minute stays; between, the last one is overwritten
 BATCH = 10  # calls written in one hold of the interpreter: about 0.2 ms
 PAUSE_S = 0.001
+CAP_S = 30.0  # how often the directory's size is looked at
+STUCK_S = 5.0  # a writer that has not come round for so long hangs in the disk
 WHOLE_MEDIA = 3  # the first media messages of a channel are kept whole; then each change of length
 MAX_SHAPES = 8
-MAX_RARE = 400  # whole messages kept of a channel; those beyond are counted by type
-MAX_NOTES = 2000
-MAX_PENDING = 20_000  # lines that wait for a disk that does not take them
-_encode = msgspec.json.Encoder().encode
-
-Redactor = Callable[..., Mapping[str, Any]]
+MAX_KINDS = 128  # of notes and violations; those beyond share one count
+MAX_OF_A_NOTE = 200
+MAX_OF_A_VIOLATION = 20
+# What waits for the writer, which takes it every half second unless the disk hangs.
+MAX_PENDING = 20_000
+MAX_PENDING_BYTES = 8 * 1024 * 1024
+MAX_WAITING_BYTES = 64 * 1024 * 1024  # of all calls that wait for a failing disk
 
 
 class Journal:
@@ -48,14 +54,15 @@ class Journal:
         self.name = name
         self.path = path
         self.redactors = redactors
+        self.scribe = Scribe(t0, redactors)
         self.meters = (Meter(), Meter(), Meter(), Meter())
-        self._t0 = t0
         self._pending: list[tuple[Any, ...]] = [("begin", t0, {"version": VERSION, **begin})]
         self._lengths: tuple[set[int], ...] = (set(), set(), set(), set())
-        self._rare = [0, 0, 0, 0]
         self._marks = [0, 0, 0, 0]
-        self._skipped: dict[str, int] = {}
-        self._notes = 0
+        self._notes: dict[str, int] = {}
+        self._notes_dropped = 0
+        self._unkept = 0
+        self._pending_bytes = 0
         self._gap_max_s = 0.0
         self._last: tuple[Any, ...] = ()
         self.last_frame_at = t0
@@ -65,6 +72,11 @@ class Journal:
 
     def frame(self, channel: Channel, data: bytes, now: float, binary: bool = False) -> None:
         """A message crossed a boundary."""
+        self._pending_bytes += len(data)
+        if self._pending_bytes > MAX_PENDING_BYTES or len(self._pending) > MAX_PENDING:
+            self._last = ()  # the writer hangs in the disk: the call goes on, the message is only counted
+            self._unkept += 1
+            return
         self._last = ("msg", now, channel, data, binary)
         self._pending.append(self._last)
 
@@ -109,15 +121,23 @@ class Journal:
 
     def note(self, kind: str, now: float, /, **data: Any) -> None:
         """Something was decided, confirmed or missed."""
-        self._notes += 1
-        if self._notes <= MAX_NOTES:
+        if self._room(kind, MAX_OF_A_NOTE):
             self._pending.append(("note", now, {"note": kind, **data}))
 
     def violation(self, violation: Violation, channel: Channel, now: float) -> None:
         """A rule of a wire was broken."""
-        self._notes += 1
-        if self._notes <= MAX_NOTES:
+        if self._room(f"!{violation.message[:40]} {(violation.field or '')[:40]}", MAX_OF_A_VIOLATION):
             self._pending.append(("violation", now, {"ch": int(channel), **msgspec.to_builtins(violation)}))
+
+    def _room(self, kind: str, most: int) -> bool:
+        """Whether one more of its kind is kept: a flood of one must not push out the others."""
+        if kind not in self._notes and len(self._notes) >= MAX_KINDS:
+            kind = "?"
+        n = self._notes[kind] = self._notes.get(kind, 0) + 1
+        if n <= most and len(self._pending) <= MAX_PENDING:
+            return True
+        self._notes_dropped += 1
+        return False
 
     def close(self, now: float, summary: Mapping[str, Any]) -> None:
         """The call is over."""
@@ -131,8 +151,8 @@ class Journal:
             "channels": [meter.figures() for meter in self.meters],
             "marks": list(self._marks),
             "gap_max_ms": round(self._gap_max_s * 1000),
-            "skipped": dict(self._skipped),
-            "notes_dropped": max(0, self._notes - MAX_NOTES),
+            "notes_dropped": self._notes_dropped,
+            "messages_dropped": self._unkept,
         }
 
     # The rest runs on the writer thread.
@@ -144,46 +164,17 @@ class Journal:
     def take(self) -> list[tuple[Any, ...]]:
         """What has come since; the list is swapped, the loop goes on with a new one."""
         taken, self._pending = self._pending, []
+        self._pending_bytes = 0
         return taken
-
-    def lines(self, taken: list[tuple[Any, ...]]) -> list[bytes]:
-        """Records as lines of JSON, redacted."""
-        out = []
-        for entry in taken:
-            at = round((entry[1] - self._t0) * 1000, 2)
-            if entry[0] == "msg":
-                data = self._message(*entry[2:])
-                if data is None:
-                    continue
-                out.append(_encode({"k": "msg", "t": at, **data}))
-            else:
-                out.append(_encode({"k": entry[0], "t": at, **entry[2]}))
-        return out
-
-    def _message(self, channel: Channel, data: bytes, binary: bool) -> dict[str, Any] | None:
-        redactor = self.redactors.get(Leg.CARRIER if channel < 2 else Leg.PROVIDER)
-        if redactor is None:
-            return {"ch": int(channel), "bytes": len(data)}
-        seen: Mapping[str, Any]
-        try:
-            seen = redactor(data, binary=binary)
-        except Exception as error:  # a redactor that fails must not let the message through, nor end the writer
-            return {"ch": int(channel), "bytes": len(data), "redactor_failed": type(error).__name__}
-        self._rare[channel] += 1
-        if self._rare[channel] > MAX_RARE:
-            kind = str(seen.get("type") or seen.get("event") or "?")[:60]
-            if kind in self._skipped or len(self._skipped) < 64:
-                self._skipped[kind] = self._skipped.get(kind, 0) + 1
-            return None
-        return {"ch": int(channel), "bytes": len(data), "m": seen}
 
 
 class JournalDir:
     """
     The directory of records and its writer thread.
 
-    ``on_failure(text)`` is called once when writing begins to fail and ``on_recovery(text)`` when it works
-    again, both on the writer thread.
+    ``on_failure(text)`` is called once when writing begins to fail and ``on_recovery(text)`` when it works again,
+    on the writer thread or, where that hangs in the disk, by the next call that begins. ``clean`` is the last
+    sieve over every line.
     """
 
     def __init__(
@@ -193,44 +184,63 @@ class JournalDir:
         max_bytes: int = 512 * 1024 * 1024,
         on_failure: Callable[[str], None] = lambda text: None,
         on_recovery: Callable[[str], None] = lambda text: None,
+        clean: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self.directory = directory
         self.failures = 0
+        self.calls_lost = 0  # ended while the disk took nothing, and given up for the memory
         self.boot: Mapping[str, Any] = {}
         self._max_bytes = max_bytes
         self._on_failure = on_failure
         self._on_recovery = on_recovery
-        self._journals: list[Journal] = []
-        self._files: dict[Path, _File] = {}
+        self._clean = clean
+        self._open: dict[Journal, _Writing] = {}
+        self._recent: set[Path] = set()
+        self._jobs: deque[Callable[[], None]] = deque()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = False
         self._failing = False
         self._thread: threading.Thread | None = None
-        self._since_cap = 0
+        self._round_at = time.monotonic()
+        self._cap_at = 0.0
+        self._cap_fails = False
 
-    def open(
-        self,
-        name: str,
-        redactors: dict[Leg, Redactor],
-        t0: float,
-        facts: Mapping[str, Any],
-    ) -> Journal:
+    # The methods below run on the loop.
+
+    def open(self, name: str, redactors: dict[Leg, Redactor], t0: float, facts: Mapping[str, Any]) -> Journal:
         """Begin the record of a call; nothing is written yet."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self._look_at_writer()
+        now = time.gmtime()
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
         path = self.directory / f"{stamp}-{name}.jsonl"
         n = 1
-        while path in self._files:
+        while path in self._recent:
             n += 1
             path = self.directory / f"{stamp}-{name}-{n}.jsonl"
-        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if not any(stamp in other.name for other in self._recent):
+            self._recent.clear()
+        self._recent.add(path)
+        began = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
         journal = Journal(name, path, t0, redactors, {"began": began, **facts, "boot": dict(self.boot)})
         with self._lock:
-            self._files[path] = _File()
-            self._journals.append(journal)
+            self._open[journal] = _Writing()
         return journal
 
+    def submit(self, job: Callable[[], None]) -> None:
+        """Let the writer thread do something with the disk; the job bounds and mends itself."""
+        self._jobs.append(job)
+
+    def _look_at_writer(self) -> None:
+        """A disk that hangs raises nothing: the writer just does not come round."""
+        late = time.monotonic() - self._round_at
+        if self._thread is not None and self._thread.is_alive() and late > STUCK_S and not self._failing:
+            self._failing = True
+            self.failures += 1
+            self._on_failure(f"{self.directory}: the disk has taken nothing for {late:.0f} s")
+
     def start(self) -> None:
+        self._round_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -243,6 +253,8 @@ class JournalDir:
         else:
             self.flush()
 
+    # The rest runs on the writer thread.
+
     def _run(self) -> None:
         while not self._stop:
             self._wake.wait(FLUSH_S)
@@ -250,42 +262,53 @@ class JournalDir:
         self.flush()
 
     def flush(self) -> None:
-        """One round of the writer: every call's new lines, counters where due, the cap."""
+        """One round of the writer: every call's new lines, counters where due, recordings, the cap."""
+        self._round_at = time.monotonic()
         with self._lock:
-            journals = list(self._journals)
+            writings = list(self._open.items())
         done = 0
-        for journal in journals:
-            closed = journal.closed
-            file = self._files[journal.path]
-            due = not closed and file.counters_due(bool(journal.meters[0].frames))
-            if not (due or journal.waiting or file.waiting):
+        for journal, writing in writings:
+            closed = journal.closed  # read before its lines are taken: what is closed has all of them
+            if not self._prepare(journal, writing):
                 continue
-            taken = journal.take()
-            file.add(journal.lines(taken))
-            if due:
-                file.add(journal.lines([("counters", time_of(taken, journal), journal.counters())]))
-            self._write(journal, file)
+            self._write(journal, writing)
             done += 1
             if done % BATCH == 0 and not self._stop:
                 time.sleep(PAUSE_S)  # the loop wants the interpreter: a round is spread, never one long hold
-            if closed and not file.waiting:
-                with self._lock:
-                    self._journals.remove(journal)
-                    del self._files[journal.path]
-                file.close()
-                self._since_cap += 1
-        if self._since_cap:
-            self._since_cap = 0
+            if closed and not writing.outbox.waiting:
+                self._forget(journal, writing)
+                self._cap_at = min(self._cap_at, self._round_at)
+        if self._failing:
+            self._give_up_oldest()
+        for _ in range(len(self._jobs)):
+            self._jobs.popleft()()
+        if self._cap_at <= self._round_at:
+            self._cap_at = self._round_at + CAP_S
             self._cap()
 
-    def _write(self, journal: Journal, file: _File) -> None:
-        if not file.waiting:
+    def _prepare(self, journal: Journal, writing: _Writing) -> bool:
+        """Take what the loop left since; whether there is anything to write."""
+        due = not journal.closed and writing.due(self._round_at, sum(meter.frames for meter in journal.meters))
+        if not (due or journal.waiting or writing.outbox.waiting):
+            return False
+        taken = journal.take()
+        writing.outbox.add([self._sifted(line) for line in journal.scribe.lines(taken)])
+        if due:
+            (line,) = journal.scribe.lines([("counters", time_of(taken, journal), journal.counters())])
+            writing.count(self._round_at, self._sifted(line))
+        return True
+
+    def _sifted(self, line: bytes) -> bytes:
+        return self._clean(line) if self._clean is not None else line
+
+    def _write(self, journal: Journal, writing: _Writing) -> None:
+        if not writing.outbox.waiting:
             return
         try:
-            file.append_to(journal.path)
+            writing.outbox.write(journal.path)
         except OSError as error:
             self.failures += 1
-            file.trim()
+            writing.outbox.trim()
             if not self._failing:
                 self._failing = True
                 self._on_failure(f"{journal.path.parent}: {error.strerror or error}")
@@ -294,18 +317,36 @@ class JournalDir:
             self._failing = False
             self._on_recovery(f"{journal.path.parent}: writing again")
 
+    def _give_up_oldest(self) -> None:
+        """Calls that ended while the disk takes nothing are kept as long as there is room for them."""
+        with self._lock:
+            writings = list(self._open.items())
+        total = sum(writing.outbox.n_bytes for _, writing in writings)
+        for journal, writing in writings:
+            if total <= MAX_WAITING_BYTES:
+                break
+            if journal.closed:
+                total -= writing.outbox.n_bytes
+                self.calls_lost += 1
+                self._forget(journal, writing)
+
+    def _forget(self, journal: Journal, writing: _Writing) -> None:
+        with self._lock:
+            del self._open[journal]
+        writing.outbox.close()
+
     def _cap(self) -> None:
-        """Remove the oldest finished calls until the directory is under its size."""
-        live = {journal.path for journal in self._journals}
-        with contextlib.suppress(OSError):
-            files = sorted(path for path in self.directory.iterdir() if path.is_file() and path not in live)
-            sizes = {path: path.stat().st_size for path in files}
-            total = sum(sizes.values())
-            for path in files:
-                if total <= self._max_bytes:
-                    break
-                path.unlink()
-                total -= sizes[path]
+        with self._lock:
+            live = [journal.path for journal in self._open]
+        try:
+            remove_oldest(self.directory, self._max_bytes, live)
+            self._cap_fails = False
+        except FileNotFoundError:
+            pass  # nothing has been written yet
+        except OSError as error:
+            if not (self._cap_fails or self._failing):
+                self._cap_fails = True
+                self._on_failure(f"{self.directory}: its size cannot be kept: {error.strerror or error}")
 
 
 def time_of(taken: list[tuple[Any, ...]], journal: Journal) -> float:
@@ -313,53 +354,27 @@ def time_of(taken: list[tuple[Any, ...]], journal: Journal) -> float:
     return max(journal.last_frame_at, float(taken[-1][1]) if taken else 0.0)
 
 
-class _File:
-    """What waits to be written of one call."""
+class _Writing:
+    """One call at the writer: its file, and when its counters were written last."""
 
     def __init__(self) -> None:
-        self.waiting: list[bytes] = []
-        self._fd: int | None = None
-        self._lost = 0
-        self._counters_at = 0.0
+        self.outbox = Outbox()
+        self._counted_at = float("-inf")
+        self._kept_at = float("-inf")
+        self._frames = 0
 
-    def add(self, lines: list[bytes]) -> None:
-        self.waiting += lines
-
-    def counters_due(self, any_media: bool) -> bool:
-        now = time.monotonic()
-        if not any_media or now - self._counters_at < COUNTERS_S:
+    def due(self, now: float, frames: int) -> bool:
+        """Whether the figures have changed, and are old enough to be written again."""
+        if frames == self._frames or now - self._counted_at < COUNTERS_S:
             return False
-        self._counters_at = now
+        self._counted_at, self._frames = now, frames
         return True
 
-    def append_to(self, path: Path) -> None:
-        lines = self.waiting
-        if self._lost:
-            lines = [_encode({"k": "gap", "t": 0.0, "lines_lost": self._lost}), *lines]
-        if self._fd is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        data = b"".join(line + b"\n" for line in lines)
-        try:
-            written = os.write(self._fd, data)
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
-        except OSError:
-            # the part that was written stays; a whole new line begins behind it
-            self.waiting = [b"", *lines]
-            self._lost = 0
-            raise
-        self.waiting = []
-        self._lost = 0
-
-    def close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def trim(self) -> None:
-        """A disk that takes nothing must not fill the memory: the begin line stays, the oldest others go."""
-        excess = len(self.waiting) - MAX_PENDING
-        if excess > 0:
-            del self.waiting[1 : 1 + excess]
-            self._lost += excess
+    def count(self, now: float, line: bytes) -> None:
+        if self._kept_at == float("-inf"):
+            self._kept_at = now
+        if now - self._kept_at >= COUNTERS_KEPT_S:
+            self._kept_at = now
+            self.outbox.add([line])
+        else:
+            self.outbox.show(line)

@@ -1,0 +1,113 @@
+"""
+What of a call is written down: each thing as one line of JSON, redacted by its wire, of bounded length and number.
+
+A flood of one type must never push out the one message that says why. Knows no wire and no disk; belongs to the
+writer thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from offhook.evidence.record import Channel
+from offhook.vocab import Leg
+
+__all__ = ["Redactor", "Scribe"]
+
+# A type of message is kept whole so often, then once in SAMPLE_S: transcripts come in hundreds of pieces.
+MAX_OF_A_TYPE = 64
+SAMPLE_S = 5.0
+MAX_TYPES = 128  # a peer may invent types; those beyond share one count
+MAX_LINE = 16 * 1024
+MAX_TEXT = 1000  # characters kept of a text in a line that is longer
+MAX_MESSAGES_BYTES = 4 * 1024 * 1024  # of one call
+_encode = msgspec.json.Encoder().encode
+
+Redactor = Callable[..., Mapping[str, Any]]
+
+
+class Scribe:
+    """Makes one call's lines. ``redactors`` may grow while the call runs."""
+
+    def __init__(self, t0: float, redactors: dict[Leg, Redactor]) -> None:
+        self.redactors = redactors
+        self.skipped: dict[str, int] = {}
+        self._t0 = t0
+        self._kept: dict[tuple[int, str], tuple[int, float]] = {}  # (channel, type) -> how many, and when last
+        self._messages_bytes = 0
+
+    def lines(self, taken: list[tuple[Any, ...]]) -> list[bytes]:
+        """Records as lines of JSON, redacted."""
+        out = []
+        for entry in taken:
+            at = round((entry[1] - self._t0) * 1000, 2)
+            if entry[0] == "counters":
+                out.append(_encode({"k": "counters", "t": at, **entry[2], "skipped": self.skipped}))
+                continue
+            if entry[0] != "msg":
+                out.append(_fitting({"k": entry[0], "t": at, **entry[2]}))
+                continue
+            data = self._message(entry[1], *entry[2:])
+            if data is not None:
+                line = _fitting({"k": "msg", "t": at, **data})
+                self._messages_bytes += len(line)
+                out.append(line)
+        return out
+
+    def _message(self, at: float, channel: Channel, data: bytes, binary: bool) -> dict[str, Any] | None:
+        redactor = self.redactors.get(Leg.CARRIER if channel < 2 else Leg.PROVIDER)
+        if redactor is None:
+            return {"ch": int(channel), "bytes": len(data)}
+        seen: Mapping[str, Any]
+        try:
+            seen = redactor(data, binary=binary)
+        except Exception as error:  # a redactor that fails must not let the message through, nor end the writer
+            return {"ch": int(channel), "bytes": len(data), "redactor_failed": type(error).__name__}
+        kind = str(seen.get("type") or seen.get("event") or "?")[:60]
+        if not self._wanted(int(channel), kind, at):
+            known = kind in self.skipped or len(self.skipped) < MAX_TYPES
+            name = kind if known else "?"
+            self.skipped[name] = self.skipped.get(name, 0) + 1
+            return None
+        return {"ch": int(channel), "bytes": len(data), "m": seen}
+
+    def _wanted(self, channel: int, kind: str, at: float) -> bool:
+        """Whether one more message of a type is written: the first ones, then one every few seconds."""
+        key = (channel, kind)
+        if key not in self._kept and len(self._kept) >= MAX_TYPES:
+            key = (channel, "?")
+        n, last = self._kept.get(key, (0, 0.0))
+        if self._messages_bytes > MAX_MESSAGES_BYTES or (n >= MAX_OF_A_TYPE and at - last < SAMPLE_S):
+            return False
+        self._kept[key] = (n + 1, at)
+        return True
+
+
+def _fitting(line: dict[str, Any]) -> bytes:
+    """A line of bounded length: a peer may send a megabyte, a prompt may be a book."""
+    try:
+        data = _encode(line)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:  # must not end the writer
+        return _encode({"k": line["k"], "t": line["t"], "unwritable": type(error).__name__})
+    if len(data) <= MAX_LINE:
+        return data
+    data = _encode(_clipped(line, MAX_TEXT))
+    if len(data) <= MAX_LINE or line["k"] in ("begin", "end"):  # ours, and as long as they must be
+        return data
+    message = line.get("m", {})
+    kept = {name: _clipped(message[name], 60) for name in ("type", "event") if isinstance(message.get(name), str)}
+    head = {name: line[name] for name in ("k", "t", "ch", "bytes", "note") if name in line}
+    return _encode({**head, "m": {**kept, "clipped_from_bytes": len(data)}})
+
+
+def _clipped(node: Any, most: int) -> Any:
+    if isinstance(node, str) and len(node) > most:
+        return f"{node[:most]}… <{len(node)} characters>"
+    if isinstance(node, Mapping):
+        return {name: _clipped(part, most) for name, part in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_clipped(part, most) for part in node]
+    return node

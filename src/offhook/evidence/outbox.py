@@ -1,0 +1,110 @@
+"""
+What waits to be written of one call, and its file.
+
+The file ends in a line of counters that is overwritten by what comes next: a killed process leaves figures of the
+last second, and an hour of them costs one line. What a full disk took half of is written again at the same place,
+so no line is ever doubled. Belongs to the writer thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["Outbox"]
+
+CHUNK_BYTES = 256 * 1024  # of one write: joining more would hold the interpreter for milliseconds
+MAX_LINES = 20_000
+MAX_BYTES = 1024 * 1024  # of one call that waits for a disk
+_encode = msgspec.json.Encoder().encode
+
+
+class Outbox:
+    """Lines of one call on their way to its file."""
+
+    def __init__(self) -> None:
+        self.n_bytes = 0
+        self.lost = 0
+        self._lines: deque[bytes] = deque()
+        self._tail = b""  # the latest counters; replaced by whatever is written next
+        self._fd: int | None = None
+        self._end = 0  # where the next line begins in the file
+        self._size = 0  # where the file ends: behind the tail
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._lines) or bool(self._tail)
+
+    def add(self, lines: list[bytes]) -> None:
+        """Lines that stay."""
+        self._lines.extend(lines)
+        self.n_bytes += sum(map(len, lines))
+
+    def show(self, line: bytes) -> None:
+        """A line that stands at the file's end until the next one comes."""
+        self._tail = line + b"\n"
+
+    def write(self, path: Path) -> None:
+        """Write what waits. Raises OSError; what was not written keeps waiting."""
+        if self._fd is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+            self._end = self._size = os.lseek(self._fd, 0, os.SEEK_END)
+        if self.lost:
+            gap = _encode({"k": "gap", "t": 0.0, "lines_lost": self.lost})
+            self._put(gap + b"\n", stays=True)
+            self.lost = 0
+        while self._lines:
+            n, chunk = self._chunk()
+            self._put(chunk, stays=True)
+            for _ in range(n):
+                self.n_bytes -= len(self._lines.popleft())
+        if self._tail:
+            self._put(self._tail, stays=False)
+            self._tail = b""
+        self._cut()
+
+    def _chunk(self) -> tuple[int, bytes]:
+        taken, size = [], 0
+        for line in self._lines:
+            taken.append(line)
+            size += len(line) + 1
+            if size >= CHUNK_BYTES:
+                break
+        return len(taken), b"\n".join(taken) + b"\n"
+
+    def _put(self, data: bytes, *, stays: bool) -> None:
+        assert self._fd is not None
+        os.lseek(self._fd, self._end, os.SEEK_SET)
+        view = memoryview(data)
+        at = self._end
+        while view:
+            n = os.write(self._fd, view)
+            view = view[n:]
+            at += n
+            self._size = max(self._size, at)
+        if stays:
+            self._end = at
+
+    def _cut(self) -> None:
+        """Take away what is left of a longer tail."""
+        assert self._fd is not None
+        want = os.lseek(self._fd, 0, os.SEEK_CUR)
+        if want < self._size:
+            os.ftruncate(self._fd, want)
+            self._size = want
+
+    def trim(self) -> None:
+        """A disk that takes nothing must not fill the memory: the begin line stays, the oldest others go."""
+        while len(self._lines) > 1 and (len(self._lines) > MAX_LINES or self.n_bytes > MAX_BYTES):
+            self.n_bytes -= len(self._lines[1])
+            del self._lines[1]
+            self.lost += 1
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
