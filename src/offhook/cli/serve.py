@@ -11,6 +11,7 @@ import platform
 import secrets
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,34 @@ def data_dir(settings: Settings) -> Path:
         return chosen
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "offhook" / "calls"
+
+
+class _Line(logging.Formatter):
+    """One line a record: time, level, what happened, then its data; known secrets never pass."""
+
+    def __init__(self, sieve: Sieve) -> None:
+        super().__init__()
+        self._sieve = sieve
+        self._own = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        data = {name: value for name, value in vars(record).items() if name not in self._own}
+        words = [stamp, record.levelname.lower(), record.getMessage()]
+        words += [f"{name}={json.dumps(value, default=str)}" for name, value in data.items()]
+        text = " ".join(words)
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return self._sieve.clean(text)
+
+
+def log_to_stderr(sieve: Sieve) -> None:
+    """The service's log: a line when a call starts, one when it ends, one for what was refused."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line(sieve))
+    log.handlers[:] = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def banner(settings: Settings, session: Any, label: str, public_url: str, port: int) -> list[str]:
@@ -177,6 +206,7 @@ class Serving:
             session = structs.replace(session, url=await self._child.start())
         self.sieve = Sieve()
         self.sieve.keep_out(*settings.secrets())
+        log_to_stderr(self.sieve)
         self.metrics = Metrics()
         self.journals = JournalDir(
             data_dir(settings),
