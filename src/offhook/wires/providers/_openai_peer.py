@@ -220,7 +220,7 @@ class Peer:
         try:
             return msgspec.convert(message, to.ToPeer)
         except (msgspec.ValidationError, RecursionError) as error:
-            raise _as_openai_says(str(error)) from None
+            raise _as_openai_says(_with_index(message, str(error))) from None
 
     def _handle(self, read: Any, message: dict[str, Any], size: int, now: float) -> list[Out]:
         if type(read) is to.Append:
@@ -289,7 +289,8 @@ class Peer:
 
     def _create(self, instructions: str) -> list[Out]:
         if self.response is not None:
-            text = f"Conversation already has an active response in progress: {self.response}."
+            wait = "Wait until the response is finished before creating a new one."
+            text = f"Conversation already has an active response in progress: {self.response}. {wait}"
             raise _Rejected("conversation_already_has_active_response", text, None)
         self.asked.append(instructions)
         return []
@@ -586,6 +587,29 @@ _SHAPES = (
     (r"Invalid (?:enum )?value (?P<got>.*?)(?: - at|$)", "invalid_value", "Invalid value: {got}."),
 )  # fmt: skip
 _JSON_NAMES = {"bool": "boolean", "int": "an integer", "str": "a string", "array": "an array", "object": "an object"}
+
+
+def _with_index(message: dict[str, Any], error: str) -> str:
+    """``error`` with the number of the list element that it is about, which the decoder keeps to itself."""
+    found = re.search(r"`\$\.([\w.]+)\[\.\.\.\]", error)
+    if found is None:
+        return error
+    *above, name = found[1].split(".")
+    parent = message
+    for part in above:
+        parent = parent[part]
+    for n, element in enumerate(parent[name]):
+        trial = msgspec.json.decode(_json.encode(message))
+        node = trial
+        for part in above:
+            node = node[part]
+        node[name] = [element]
+        try:
+            msgspec.convert(trial, to.ToPeer)
+        except msgspec.ValidationError as again:
+            if str(again) == error:
+                return error.replace("[...]", f"[{n}]", 1)
+    return error
 
 
 def _as_openai_says(error: str) -> _Rejected:

@@ -96,7 +96,9 @@ BENIGN_CODES = Fact(
     "pipecat-ai/pipecat, livekit/agents error handling", _CHECKED,
 )  # fmt: skip
 BENIGN_TEXTS = Fact(
-    ("Cancellation failed: no active response found", "is already shorter than"), "pipecat-ai/pipecat#2106", _CHECKED,
+    ("Cancellation failed: no active response found", "is already shorter than",
+     "Conversation already has an active response"),
+    "pipecat-ai/pipecat#2106; openai/openai-realtime-agents#3", _CHECKED,
 )  # fmt: skip
 FATAL_CODES = Fact(
     ("invalid_api_key", "missing_model", "invalid_model", "model_not_found", "beta_api_shape_disabled",
@@ -302,7 +304,7 @@ class Leg:
         item_id = message.item_id
         n = len(payload)
         received = self._received_bytes.get(item_id)
-        if not n or n & 3 or ((escaped or received is None) and payload.rstrip(b"=").translate(None, _BASE64)):
+        if not n or n & 3 or ((escaped or received is None) and not _is_base64(payload)):
             return self._broken("response.output_audio.delta", "delta", f"{n} characters", "padded base64")
         n_bytes = n // 4 * 3
         if payload[-1] == 61:  # "="
@@ -555,6 +557,11 @@ def _short(value: Any) -> str:
 
 def _whole(value: int | float | None) -> int | None:
     return None if value is None else int(value)
+
+
+def _is_base64(payload: bytes) -> bool:
+    rest = payload.translate(None, _BASE64)
+    return rest in (b"", b"=", b"==") and payload.endswith(rest)
 
 
 def _text(value: Any) -> str | None:
