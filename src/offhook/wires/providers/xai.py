@@ -572,9 +572,10 @@ def _text(value: Any) -> str | None:
 
 
 def _path(error: str) -> str | None:
-    """The field that a msgspec error names: it ends in "- at `$.response.id`", or has the missing one in ticks."""
-    found = re.search(r"`\$\.([\w.\[\]]+)`", error) or re.search(r"field `(\w+)`", error)
-    return found[1] if found else None
+    """The field that a msgspec error names: its path stands behind "at", a missing one's own name before that."""
+    at = re.search(r"`\$\.([\w.\[\]]+)`", error)
+    missing = re.search(r"field `(\w+)`", error)
+    return ".".join(found[1] for found in (at, missing) if found) or None
 
 
 def _violation(
