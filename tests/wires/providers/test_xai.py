@@ -286,7 +286,7 @@ def test_a_misspelt_field_is_read_and_named():
     ("data", "field"),
     [
         (b"", None), (b"\xff\xfe", None), (b"[1]", "type"), (b'"x"', "type"), (b'{"type":1}', "type"),
-        (b'{"type":"response.done","response":{}}', "id"), (b'{"type":"session.updated","session":7}', "session"),
+        (b'{"type":"response.done","response":{}}', "response.id"), (b'{"type":"session.updated","session":7}', "session"),
         (b'{"type":"response.output_audio.delta","delta":', None), (b"[" * 100_000, None),
         (b'{"type":"response.done","response":{"id":"r","status":"in_progress"}}', "response.status"),
         (b'{"type":"input_audio_buffer.speech_started","audio_start_ms":"soon"}', "audio_start_ms"),
@@ -468,11 +468,10 @@ def test_the_facts_agree_with_each_other():
 
 
 def test_nothing_secret_nothing_audible_and_no_number_is_written_down():
-    leg = xai.Leg(
-        xai.SessionSettings(api_key="xai-secret-0123456789", instructions="Caller +15550100001, key xai-abcd12")
-    )
-    seen = json.dumps([leg.redact(data) for data in [*leg.send(v.ConfigureSession()), *leg.send(v.AppendAudio(b"QUJD", 3)),
-                                                     delta("QUJD"), error(message="bad key xai-abcd12")]])  # fmt: skip
+    told = "Caller +15550100001, key xai-abcd12"
+    leg = xai.Leg(xai.SessionSettings(api_key="xai-secret-0123456789", instructions=told))
+    messages = [*leg.send(v.ConfigureSession()), *leg.send(v.AppendAudio(b"QUJD", 3)), delta("QUJD")]
+    seen = json.dumps([leg.redact(data) for data in [*messages, error(message="bad key xai-abcd12")]])
     assert not [part for part in ("QUJD", "5550100001", "xai-abcd12") if part in seen]
     assert leg.redact(b"\xff\xff", binary=True) == {"binary_bytes": 2} and leg.redact(b"{") == {"not_json_bytes": 1}
 
