@@ -286,7 +286,8 @@ def test_a_misspelt_field_is_read_and_named():
     ("data", "field"),
     [
         (b"", None), (b"\xff\xfe", None), (b"[1]", "type"), (b'"x"', "type"), (b'{"type":1}', "type"),
-        (b'{"type":"response.done","response":{}}', "response.id"), (b'{"type":"session.updated","session":7}', "session"),
+        (b'{"type":"response.done","response":{}}', "response.id"),
+        (b'{"type":"session.updated","session":7}', "session"),
         (b'{"type":"response.output_audio.delta","delta":', None), (b"[" * 100_000, None),
         (b'{"type":"response.done","response":{"id":"r","status":"in_progress"}}', "response.status"),
         (b'{"type":"input_audio_buffer.speech_started","audio_start_ms":"soon"}', "audio_start_ms"),
