@@ -153,22 +153,43 @@ class McpTool(_Strict, tag_field="type", tag="mcp"):
     headers: dict[str, str] | None = None
     allowed_tools: Any = None
     require_approval: Any = None
+class ToolByName(_Strict, tag_field="type", tag="function"):
+    name: str
+class ToolByServer(_Strict, tag_field="type", tag="mcp"):
+    server_label: str
+    name: str | None = None
+class Prompt(_Strict):
+    id: str
+    variables: dict[str, str] | None = None
+    version: str | None = None
+class Reasoning(_Strict):
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+class Tracing(_Strict):
+    group_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    workflow_name: str | None = None
+class TokenLimits(_Strict):
+    post_instructions: int | None = None
+class Retention(_Strict):
+    type: Literal["retention_ratio"]
+    retention_ratio: Annotated[float, Meta(ge=0, le=1)]
+    token_limits: TokenLimits | None = None
 class Model(_Strict):  # what a session and a single response have in common
     instructions: str | None = None
     output_modalities: list[Literal["audio", "text"]] | None = None
     audio: Audio | None = None
     max_output_tokens: int | Literal["inf"] | None = None
     tools: list[FunctionTool | McpTool] = []
-    tool_choice: Any = None
+    tool_choice: Literal["none", "auto", "required"] | ToolByName | ToolByServer | None = None
     parallel_tool_calls: bool | None = None
-    prompt: dict[str, Any] | None = None
-    reasoning: dict[str, Any] | None = None
+    prompt: Prompt | None = None
+    reasoning: Reasoning | None = None
 class Session(Model):
     type: Literal["realtime"] = "realtime"
     model: str | None = None
-    include: list[str] | None = None
-    tracing: Any = None
-    truncation: Any = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    tracing: Literal["auto"] | Tracing | None = None
+    truncation: Literal["auto", "disabled"] | Retention | None = None
 class Content(_Strict):
     type: Literal["input_text", "input_audio", "input_image", "output_text", "output_audio"]
     text: str | None = None
