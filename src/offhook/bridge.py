@@ -134,6 +134,7 @@ class Bridge:
         self._goodbye_response: str | None = None
         self._ending: str | None = None  # why
         self._ending_wanted = False
+        self._ending_line: str | None = None
         self._ended = False
         self._on: dict[type[v.Event], Callable[[Any, float], _Commands | None]] = {
             v.CallerAudio: self._on_caller_audio,
