@@ -15,8 +15,7 @@ ALLOWED: dict[str, set[str]] = {
     "wires/_checks": {"wires/_wire"},
     "wires/carriers": {"wires/_wire", "vocab", "media"},
     "wires/providers": {"wires/_wire", "wires/_checks", "vocab", "media"},
-    "bridge": {"vocab", "media", "turns"},
-    "turns": {"vocab", "media"},
+    "bridge": {"vocab", "media"},
     "settings": set(),
     "loopback": {"media", "wires/_wire", "wires/providers", "vocab"},
     "agent": {"vocab", "settings"},
@@ -33,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     },
 }  # fmt: skip
 
-PURE = ("vocab", "media", "wires", "bridge", "turns", "diagnosis", "evidence/record")
+PURE = ("vocab", "media", "wires", "bridge", "diagnosis", "evidence/record")
 IMPURE_MODULES = {"asyncio", "socket", "time", "random", "os", "threading", "secrets"}
 
 FILES = sorted(path.relative_to(SRC).with_suffix("").as_posix() for path in SRC.rglob("*.py"))
@@ -44,8 +43,6 @@ def part_of(module: str) -> str:
     for part in sorted(ALLOWED, key=len, reverse=True):
         if module == part or module.startswith(part + "/"):
             return part
-    if module.startswith(("bridge", "turns")) or module in ("deadlines", "playback"):
-        return "bridge"
     return module.split("/")[0]
 
 

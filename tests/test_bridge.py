@@ -140,7 +140,7 @@ def test_without_marks_the_clock_alone_counts_and_the_record_says_so():
     call.returns_marks = False
     call.agent_says(1000)
     call.advance(6_500)
-    assert {"name": "first mark", "waited_ms": 5100} in call.notes("deadline.missed")
+    assert {"name": "first mark", "waited_ms": 5100, "step": "M15"} in call.notes("deadline.missed")
     assert call.bridge.summary()["heard_proven_by"] == "clock" and call.ended is None
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.turns import Playback
+from offhook.bridge.turns import Playback
 
 
 def test_the_clock_starts_when_audio_reaches_an_idle_buffer():

@@ -221,14 +221,16 @@ class Host:
         return call
 
     def after_stream(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
-        """What follows the stream: nothing where the end was wanted, else the spoken fallback."""
+        """What follows the stream: the spoken fallback, unless the end was wanted or the caller was told already."""
         try:
             asked = self._authentic(method, path_qs, headers, body)
         except Refused as refused:
             return refused.answer
         call = self.calls.get(asked.call_sid)
         if call is not None:
-            how: Literal["wanted", "broken"] = "wanted" if call.bridge.ending_wanted else "broken"
+            how: Literal["wanted", "broken"] = (
+                "wanted" if call.bridge.ending_wanted or call.bridge.caller_told else "broken"
+            )
         else:
             how, _ = self._outcomes.pop(asked.call_sid, ("broken", 0.0))
         return Answer(200, self.carrier.after(self.carrier_settings, how))

@@ -18,6 +18,16 @@ __all__ = ["Cut", "Item", "Playback"]
 BYTES_PER_S = 8000
 # A mark's way back jitters; a clock that is off by less than two frames is left alone.
 _DEAD_BAND_S = 0.04
+# What is kept of marks that never came back, and of marks that were cleared: at five marks a second more than ten
+# seconds of either. A carrier that returns none must not make a long call grow.
+_MARKS_KEPT = 64
+_OVERDUE_S = 5.0  # longer than any network keeps a mark
+# Items kept for the record: an hour of answers. Older ones are forgotten, their bytes stay counted.
+_ITEMS_KEPT = 500
+# Audio that the clock counts as played may still be on its way to the phone for about so long; while the last mark
+# is out, a playback that stalled may go on for longer than that.
+_ON_THE_WAY_S = 0.15
+_DOUBT_S = 1.0
 
 
 class Item(Struct):
@@ -26,22 +36,24 @@ class Item(Struct):
     item_id: str
     response_id: str
     content_index: int
-    ranges: list[tuple[int, int]]  # positions
-    cut_at_ms: int | None = None  # heard when the rest was cleared
-
-    @property
-    def n_bytes(self) -> int:
-        return sum(end - start for start, end in self.ranges)
+    ranges: list[tuple[int, int]]  # positions; after a clear only those that were played
+    sent_bytes: int
 
 
 class Cut(Struct, frozen=True):
-    """An item that a clear cut short."""
+    """
+    An item that a clear cut short.
+
+    ``heard_ms`` by clock and marks; ``proven_ms`` of it by marks alone, so the truth lies between the two
+    (plus the network's one-way delay) even where the clock should be wrong.
+    """
 
     item_id: str
     response_id: str
     content_index: int
     heard_ms: int
     sent_ms: int
+    proven_ms: int
 
 
 class Playback:
@@ -54,10 +66,12 @@ class Playback:
         self.marks_played = 0
         self.marks_flushed = 0
         self.marks_unknown = 0
+        self.marks_lost = 0
         self._idle_at = 0.0  # when everything sent will have been played, by the clock
         self._marks: dict[str, tuple[int, float]] = {}  # name -> position, when it is due
-        self._flushed: set[str] = set()
+        self._flushed: dict[str, None] = {}  # in the order of the clears
         self._floor = 0  # position proven played
+        self._cleared = 0  # position up to which the carrier's buffer was emptied
         self._lags: deque[float] = deque(maxlen=3)
         self._least_lag: float | None = None
         self._late_s = 0.0
@@ -69,27 +83,45 @@ class Playback:
         """Audio was written to the carrier."""
         start = self.sent_bytes
         self.sent_bytes = end = start + n_bytes
-        if self._idle_at < now:
+        if self._idle_at + self._late_s < now:
             self._idle_at = now
             self._late_s = 0.0
             self._lags.clear()
         self._idle_at += n_bytes / BYTES_PER_S
         item = self.items.get(item_id)
         if item is None:
-            item = self.items[item_id] = Item(item_id, response_id, content_index, [(start, end)])
+            item = self.items[item_id] = Item(item_id, response_id, content_index, [(start, end)], n_bytes)
             self._playing.append(item)
-        elif item.ranges[-1][1] == start:
-            item.ranges[-1] = (item.ranges[-1][0], end)
+            if len(self.items) > _ITEMS_KEPT:
+                self._forget()
+            return
+        item.sent_bytes += n_bytes
+        ranges = item.ranges
+        if ranges and ranges[-1][1] == start:
+            ranges[-1] = (ranges[-1][0], end)
         else:
-            item.ranges.append((start, end))
-            if item not in self._playing:
-                self._playing.append(item)
+            ranges.append((start, end))
+        if self._playing and self._playing[-1] is item:
+            return
+        if not any(playing is item for playing in self._playing):
+            self._playing.append(item)
+
+    def _forget(self) -> None:
+        playing = {item.item_id for item in self._playing}
+        for item_id in list(self.items)[: len(self.items) - _ITEMS_KEPT]:
+            if item_id not in playing:
+                del self.items[item_id]
 
     def mark(self, now: float) -> str:
         """The name of a new mark behind everything sent so far; unique in the call."""
         self.marks_sent += 1
         name = f"m{self.marks_sent}"
         self._marks[name] = (self.sent_bytes, max(self._idle_at, now))
+        if len(self._marks) > _MARKS_KEPT:
+            oldest = next(iter(self._marks))
+            if self._marks[oldest][1] + _OVERDUE_S < now:
+                del self._marks[oldest]
+                self.marks_lost += 1
         return name
 
     # ------------------------------------------------------------------------------------------- reports
@@ -97,7 +129,7 @@ class Playback:
     def mark_returned(self, name: str, now: float) -> bool:
         """Book a mark that came back; True when it proves that its audio was played."""
         if name in self._flushed:
-            self._flushed.discard(name)
+            del self._flushed[name]
             self.marks_flushed += 1
             return False
         due = self._marks.pop(name, None)
@@ -107,6 +139,15 @@ class Playback:
         self.marks_played += 1
         position, at = due
         self._floor = max(self._floor, position)
+        # Marks come back in the order of the audio: one that was skipped is lost, and what it stood for was played.
+        skipped = []
+        for other, (before, _) in self._marks.items():
+            if before >= position:
+                break
+            skipped.append(other)
+        for other in skipped:
+            del self._marks[other]
+        self.marks_lost += len(skipped)
         self._correct(now - at)
         return True
 
@@ -125,15 +166,21 @@ class Playback:
         position = self.position(now)
         cuts = []
         for item in self._playing:
-            heard = _played(item, position)
-            if heard < item.n_bytes:
-                item.cut_at_ms = heard // 8
-                cuts.append(Cut(item.item_id, item.response_id, item.content_index, heard // 8, item.n_bytes // 8))
+            if item.ranges[-1][1] <= position:
+                continue
+            proven = _played(item.ranges, self._floor) // 8
+            item.ranges = [(start, min(end, position)) for start, end in item.ranges if start < position]
+            heard = _played(item.ranges, position) // 8
+            cuts.append(
+                Cut(item.item_id, item.response_id, item.content_index, heard, item.sent_bytes // 8, min(proven, heard))
+            )
         self._playing.clear()
-        self._flushed.update(self._marks)
+        self._flushed.update(dict.fromkeys(self._marks))
+        while len(self._flushed) > _MARKS_KEPT:
+            del self._flushed[next(iter(self._flushed))]
         self._marks.clear()
-        # what follows is counted on from here; the cut items keep the ranges they were sent with
-        self._floor = self.sent_bytes
+        # What follows is counted on from here.
+        self._floor = self._cleared = self.sent_bytes
         self._idle_at = now
         self._late_s = 0.0
         return cuts
@@ -151,6 +198,13 @@ class Playback:
         """Milliseconds of audio that the caller has not heard yet."""
         return (self.sent_bytes - self.position(now)) // 8
 
+    def may_be_unplayed(self, now: float) -> bool:
+        """Whether anything that was sent may not have been heard: by the clock, and by what is on its way."""
+        if self.sent_bytes == self._cleared:
+            return False
+        stalled = bool(self._marks) and self.marks_played > 0
+        return now <= self.idle_at() + (_DOUBT_S if stalled else _ON_THE_WAY_S)
+
     def heard_ms(self, item_id: str, now: float) -> int:
         """
         Milliseconds of an item that the caller has heard, never more than was sent.
@@ -158,10 +212,7 @@ class Playback:
         Right to one 20 ms frame, beyond the one-way delay: audio and a clear travel the same way, so what was
         played when a clear takes effect is what the clock says when it is sent.
         """
-        item = self.items[item_id]
-        if item.cut_at_ms is not None:
-            return item.cut_at_ms
-        return _played(item, self.position(now)) // 8
+        return _played(self.items[item_id].ranges, self.position(now)) // 8
 
     def idle_at(self) -> float:
         """When the caller will have heard everything, by the corrected clock."""
@@ -170,6 +221,11 @@ class Playback:
     @property
     def marks_waiting(self) -> int:
         return len(self._marks)
+
+    @property
+    def round_trip_ms(self) -> int | None:
+        """The quickest a mark came back behind its audio: two ways of network and the carrier's own delay."""
+        return None if self._least_lag is None else round(self._least_lag * 1000)
 
     @property
     def proven(self) -> str:
@@ -183,5 +239,5 @@ class Playback:
             self._playing.popleft()
 
 
-def _played(item: Item, position: int) -> int:
-    return sum(max(0, min(end, position) - start) for start, end in item.ranges)
+def _played(ranges: list[tuple[int, int]], position: int) -> int:
+    return sum(max(0, min(end, position) - start) for start, end in ranges)

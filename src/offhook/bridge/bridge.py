@@ -1,0 +1,294 @@
+"""
+The call's state machine: takes events, returns commands; is told the time and never asks for it.
+
+Here stand the two hot paths and the table of who acts on which event. The rules are in the parts, one file each:
+``session`` (dial to configured), ``talk`` (greeting, speech, barge-in, keys), ``responses``
+(the agent's responses and their audio), ``tools`` (hang_up and its goodbye), ``watch`` (what
+nobody reports), ``ending`` (how a call ends). Knows no wire, no socket and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from offhook import vocab as v
+from offhook.bridge.ending import Ending
+from offhook.bridge.session import Session
+from offhook.bridge.settings import BridgeSettings
+from offhook.bridge.state import State, Stream
+from offhook.bridge.talk import Talk
+from offhook.bridge.tools import Tools
+from offhook.bridge.uplink import LOOK_EVERY, is_loud
+
+__all__ = ["Bridge", "BridgeSettings"]
+
+_Commands = Sequence[v.Command]
+_NOTHING: tuple[v.Command, ...] = ()
+_LOOK_MASK = LOOK_EVERY - 1
+
+# Once a call is ending these change nothing: a late report of speech must not clear the last line, say.
+_OVER_WITH_THE_TALK = frozenset(
+    {
+        v.KeyPressed, v.SessionGreeted, v.SessionConfigured, v.SessionRejected, v.SpeechStarted, v.SpeechStopped,
+        v.ResponseStarted, v.AgentAudioDone, v.ToolCalled, v.SessionEnding,
+    }
+)  # fmt: skip
+
+
+class Bridge:
+    """
+    One call. ``lines`` are spoken lines as PCMU bytes by name; a missing one is left unsaid and noted.
+
+    Call ``on(event, now)`` for everything that happens, and ``on_timer(now)`` once ``next_deadline`` has come.
+    """
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        provider: v.ProviderTraits,
+        carrier: v.CarrierTraits,
+        lines: Mapping[str, bytes],
+    ) -> None:
+        self._s = state = State(settings, provider, carrier, lines)
+        self._uplink = state.uplink
+        self._ending = Ending(state)
+        self._talk = Talk(state, self._ending)
+        self._responses = self._talk.responses
+        self._tools = Tools(state, self._ending, self._responses)
+        self._session = Session(state, self._ending, self._talk.maybe_ready)
+        self._agent_audio = self._responses.audio
+        self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
+            v.CallerAudio: self._on_held_audio,
+            v.MarkReturned: self._on_mark,
+            v.CallOffered: self._on_offered,
+            v.StreamOpened: self._on_stream_opened,
+            v.StreamStarted: self._on_stream_started,
+            v.StreamStopped: self._ending.stopped,
+            v.KeyPressed: self._talk.key,
+            v.ProviderOpened: self._session.opened,
+            v.DialFailed: self._session.dial_failed,
+            v.SessionGreeted: self._session.greeted,
+            v.SessionConfigured: self._session.configured,
+            v.SessionRejected: self._session.rejected,
+            v.ProviderError: self._session.error,
+            v.SessionEnding: self._session.announced_end,
+            v.SpeechStarted: self._on_speech_started,
+            v.SpeechStopped: self._on_speech_stopped,
+            v.ResponseStarted: self._on_response_started,
+            v.AgentAudioDone: self._responses.audio_done,
+            v.ResponseDone: self._on_response_done,
+            v.CallerTranscript: self._talk.transcript,
+            v.AgentTranscript: self._on_agent_transcript,
+            v.ToolCalled: self._tools.called,
+            v.LegClosed: self._on_leg_closed,
+            v.WritePaused: self._on_paused,
+            v.WriteResumed: self._on_resumed,
+            v.EndRequested: self._on_end_requested,
+            v.HangUpFinished: self._ending.hang_up_finished,
+        }
+
+    # ------------------------------------------------------------------------------------------ driving
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When ``on_timer`` has to be called."""
+        return self._s.deadlines.next_at
+
+    def on(self, event: v.Event, now: float) -> _Commands:
+        """What shall be done because of ``event``."""
+        kind = type(event)
+        if kind is v.CallerAudio:
+            up = self._uplink
+            up.frames = frames = up.frames + 1
+            if up.open:  # the path of every frame of the caller
+                up.appended_bytes += event.n_bytes  # type: ignore[attr-defined]
+                append = v.AppendAudio(event.payload, event.n_bytes)  # type: ignore[attr-defined]
+                if not frames & _LOOK_MASK and is_loud(append.payload):
+                    self._talk.watch.loud(now)
+                return (append,)
+        elif kind is v.AgentAudio:
+            return self._agent_audio(event, now)  # type: ignore[arg-type]
+        state = self._s
+        handler = self._on.get(kind)
+        if handler is None or state.ended or (state.ending is not None and kind in _OVER_WITH_THE_TALK):
+            return _NOTHING
+        state.now = now
+        handler(event, now)
+        return state.take() if state.out else _NOTHING
+
+    def on_timer(self, now: float) -> _Commands:
+        """Act upon every deadline that has come."""
+        self._s.now = now
+        self._s.deadlines.due(now)
+        return self._s.take()
+
+    # ------------------------------------------------------------------------------------- the carrier
+
+    def _begin(self, now: float) -> None:
+        if self._s.record.began is None:
+            self._s.record.began = now
+            self._talk.watch.begin(now)
+            self._session.dial(now)
+
+    def _on_offered(self, event: v.CallOffered, now: float) -> None:
+        s = self._s
+        if s.stream is not Stream.ABSENT:
+            return
+        s.stream = Stream.EXPECTED
+        self._begin(now)
+        s.milestone("M1", "webhook received", now)
+        s.expect("stream after webhook", s.settings.stream_s, now, self._ending.nobody_came)
+
+    def _on_stream_opened(self, event: v.StreamOpened, now: float) -> None:
+        s = self._s
+        if s.stream not in (Stream.ABSENT, Stream.EXPECTED):
+            return
+        s.stream = Stream.OPENING
+        self._begin(now)
+        s.deadlines.met("stream after webhook")
+        s.milestone("M5", "carrier upgrade accepted", now)
+        s.expect("start", s.settings.start_s, now, self._ending.no_start)
+
+    def _on_stream_started(self, event: v.StreamStarted, now: float) -> None:
+        s = self._s
+        if s.stream is not Stream.OPENING:
+            return
+        s.deadlines.met("start")
+        s.milestone("M6", "stream started", now)
+        s.stream = Stream.OPEN
+        if s.ending is not None:  # the provider failed while the stream was on its way
+            self._ending.finish_now(now)
+        elif event.audio != v.PCMU_8K or event.audio != s.provider.audio_out or event.audio != s.provider.audio_in:
+            s.note("format.unsupported", carrier=str(event.audio), provider=str(s.provider.audio_out))
+            s.stream = Stream.OPENING  # our lines are PCMU: in another format they would be noise
+            self._ending.fail("audio formats do not match", now)
+            self._ending.close_stream(now)
+        else:
+            s.expect("first caller frame", s.settings.first_frame_s, now, lambda at: None)  # on record, no more
+            self._talk.maybe_ready(now)
+
+    def _on_held_audio(self, event: v.CallerAudio, now: float) -> None:
+        if self._uplink.frames == 1:
+            self._talk.watch.first_frame(now)
+        if self._s.ending is None:
+            self._uplink.hold(event, now)
+
+    def _on_mark(self, event: v.MarkReturned, now: float) -> None:
+        s = self._s
+        if s.playback.mark_returned(event.name, now) and s.playback.marks_played == 1:
+            s.deadlines.met("first mark")
+            s.milestone("M17", "first mark back: the caller hears", now)
+        s.playback.settle(now)
+        if s.playback.marks_waiting == 0:
+            self._tools.marks_are_back(now)
+            self._ending.marks_are_back(now)
+
+    # ------------------------------------------------------------------- events that concern several parts
+
+    def _on_speech_started(self, event: v.SpeechStarted, now: float) -> None:
+        if self._talk.speech_started(event, now):
+            self._tools.caller_spoke(now)
+
+    def _on_speech_stopped(self, event: v.SpeechStopped, now: float) -> None:
+        self._tools.caller_stopped(self._talk.speech_stopped(event, now), now)
+
+    def _on_response_started(self, event: v.ResponseStarted, now: float) -> None:
+        self._talk.response_started(event, now)
+        self._tools.response_started(event)
+
+    def _on_response_done(self, event: v.ResponseDone, now: float) -> None:
+        self._talk.response_done(event, now)
+        if self._s.ending is None:
+            self._tools.response_done(event, now)
+            self._responses.ask_next(now)
+
+    def _on_agent_transcript(self, event: v.AgentTranscript, now: float) -> None:
+        if event.final:
+            self._s.record.text(event.item_id, event.text)
+
+    def _on_leg_closed(self, event: v.LegClosed, now: float) -> None:
+        if event.leg is v.Leg.CARRIER:
+            self._ending.carrier_closed(event, now)
+        else:
+            self._session.closed(event, now)
+
+    def _on_end_requested(self, event: v.EndRequested, now: float) -> None:
+        line = "draining" if event.why == "draining" else "time_up"
+        self._ending.finish(event.why, now, wanted=True, line=line)
+
+    # ----------------------------------------------------------------------------------- backpressure
+
+    def _on_paused(self, event: v.WritePaused, now: float) -> None:
+        s, name = self._s, event.leg.value
+        s.note("write.paused", leg=name, buffered_bytes=event.buffered_bytes)
+        if event.leg is v.Leg.PROVIDER:
+            self._uplink.pause()
+            if s.ending is None:
+                s.expect(
+                    "provider reads", s.settings.paused_s, now,
+                    lambda at: self._ending.fail("provider stopped reading", at),
+                )  # fmt: skip
+        else:
+            s.carrier_paused = True
+            s.expect(
+                "carrier reads", s.settings.paused_s, now,
+                lambda at: self._ending.carrier_dead("carrier stopped reading", at),
+            )  # fmt: skip
+
+    def _on_resumed(self, event: v.WriteResumed, now: float) -> None:
+        s = self._s
+        s.deadlines.met(f"{event.leg.value} reads")
+        s.note("write.resumed", leg=event.leg.value)
+        if event.leg is v.Leg.CARRIER:
+            s.carrier_paused = False
+        else:
+            self._uplink.resume(now)
+            if s.ending is not None:
+                self._uplink.close()
+
+    # ------------------------------------------------------------------------------------------ record
+
+    @property
+    def ending_wanted(self) -> bool:
+        """Whether the call is ending, or has ended, as somebody intended."""
+        return self._s.ending is not None and self._s.ending_wanted
+
+    @property
+    def caller_told(self) -> bool:
+        """Whether the caller was told in speech why the call ends: a second telling would be one too many."""
+        return self._ending.told
+
+    def summary(self) -> dict[str, Any]:
+        """The call in figures, for its record."""
+        s, playback, record, up = self._s, self._s.playback, self._s.record, self._uplink
+        return {
+            "end": {"why": s.ending or "", "wanted": s.ending_wanted},
+            "caller_told": self._ending.told,
+            "milestones_ms": record.milestones_ms(),
+            "missed": record.missed,
+            "frames_from_carrier": up.frames,
+            "appended_bytes": up.appended_bytes,
+            "played_bytes": playback.sent_bytes,
+            "counts": {
+                "early_bytes": up.early_bytes,
+                "early_dropped_bytes": up.early_dropped_bytes,
+                "uplink_dropped_bytes": up.dropped_bytes,
+                "downlink_dropped_bytes": record.downlink_dropped_bytes,
+                "cancelled_dropped_bytes": record.cancelled_dropped_bytes,
+                **record.totals,
+            },
+            "marks": {
+                "sent": playback.marks_sent,
+                "played": playback.marks_played,
+                "flushed": playback.marks_flushed,
+                "lost": playback.marks_lost,
+                "unknown": playback.marks_unknown,
+                "round_trip_ms": playback.round_trip_ms,
+            },
+            "heard_proven_by": playback.proven,
+            "replies_ms": record.replies_ms,
+            "barge_ins": record.barge_ins,
+            "items": record.items(playback, s.now),
+            "usage": record.usage,
+        }

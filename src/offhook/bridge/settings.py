@@ -1,0 +1,71 @@
+"""
+Every deadline and bound of a call, with its default and the reason for it.
+
+Knows nothing of how they are kept: see ``deadlines.py`` and the parts of the bridge.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+__all__ = ["BridgeSettings"]
+
+
+class BridgeSettings(Struct, frozen=True):
+    """Seconds where the name ends in ``_s``."""
+
+    greeting: str | None = None
+    on_failure: Literal["say", "fall_through"] = "say"  # fall_through: the carrier's next verb runs
+
+    # Connecting. The carrier opens the stream right after the webhook's answer; ringing time is before the webhook.
+    stream_s: float = 20.0
+    start_s: float = 5.0  # connected and start come in the first packets
+    first_frame_s: float = 5.0  # media flows from the start on, silence included
+    open_s: float = 12.0  # the dialler's own limit is 10 s; this catches a dialler that never reports
+    redial_within_s: float = 3.0  # a second dial later than this would only lengthen the caller's silence
+    greeted_s: float = 5.0  # the first message follows the upgrade within 0.2 s at every provider measured
+    configured_s: float = 5.0  # the echo follows within 0.2 s
+    unconfirmed_s: float = 1.0  # a provider without echo: time for a refusal to arrive, then the call goes on
+
+    # Talking.
+    first_audio_s: float = 8.0  # a slow model's first word takes 2.5 to 6 s and is healthy
+    answer_s: float = 20.0  # caller spoke, nothing came back: longer than any think time seen
+    response_end_s: float = 3.0  # a cancelled response reports its end within a round trip; then we ask without it
+    # Speech goes in and the provider says nothing of it: longer than a semantic end of turn takes (8 s), with
+    # at least this many loud looks (one frame in eight, 160 ms: 1.6 s of sound), so that a cough is no speech.
+    speech_heard_s: float = 12.0
+    speech_heard_looks: int = 10
+    speech_end_s: float = 15.0  # a turn that began: look so often whether the caller still makes any sound
+    first_mark_s: float = 5.0  # after the audio before it has been played
+    # Caller audio is held back while the greeting is being made (see bridge_talk), but not for ever.
+    greeting_hold_s: float = 6.0
+    # What was held reaches the provider in one burst and is reported within this time. Later reports of early
+    # speech are not believed: a provider whose clock starts anew would make every barge-in look early.
+    early_report_s: float = 3.0
+    early_audio_s: float = 15.0  # caller audio kept until the provider is ready: 160 kB as base64
+    max_unplayed_s: float = 300.0  # half of what Twilio takes before it drops (10 min)
+    silent_audio_s: float = 4.0  # so much digital silence from the provider is a fault, not a pause
+    max_failed_responses: int = 3
+    max_mute_responses: int = 3  # completed, but nothing that can be heard, and no tool called
+    # 200 ms: the playback clock carries the truth between two marks, each mark costs as much as a frame
+    mark_every_bytes: int = 1600
+
+    # Limits.
+    max_call_s: float = 3600.0
+    idle_s: float = 300.0  # neither side said a word
+    session_margin_s: float = 60.0  # the spoken ending comes so long before the provider's cut
+    # A carrier sends fifty frames a second, silence included, and ends a call itself after 60 s without any
+    # (32014). Longer than that means that the connection is dead and nobody has told us.
+    frames_stop_s: float = 75.0
+    paused_s: float = 10.0  # a peer that does not read for so long is gone
+
+    # Ending.
+    goodbye_s: float = 20.0  # a goodbye that is longer is cut
+    short_bye_s: float = 1.5  # a caller's "bye, thank you" over ours; more than that is a wish to go on
+    mark_grace_s: float = 1.0  # a last mark may come so late before the playback clock decides
+    rest_s: float = 6.0  # the REST client's own limit is 5 s
+    stop_s: float = 5.0  # stop follows a finished REST request within a second
+    close_s: float = 1.0  # after the caller left both sides are closed within this time
+    stream_close_s: float = 2.0  # the carrier's answer to our close: a round trip, and a slow proxy

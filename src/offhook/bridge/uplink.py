@@ -1,0 +1,120 @@
+"""
+Caller to agent: what the caller says is kept until the provider may hear it, then goes straight through.
+
+Also the map between the provider's clock of audio and ours, and a look at how loud the caller is. Knows no
+provider and no greeting: the bridge says when to open.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64
+from collections import deque
+from collections.abc import Iterator
+
+from offhook import vocab as v
+from offhook.bridge.turns import BYTES_PER_S
+
+__all__ = ["LOOK_EVERY", "Uplink", "is_loud"]
+
+LOOK_EVERY = 8  # one frame in eight is looked at: 160 ms, finer than any word; must be a power of two
+
+# µ-law codes below -31 dBFS (a peak of 924 of 32768): room noise on a phone line, not speech.
+_QUIET = bytes(code for code in range(256) if (~code & 0x7F) < 0x30)
+_LOUD_BYTES = 8  # a click is shorter than a millisecond
+
+
+def is_loud(payload: bytes) -> bool:
+    """Whether a frame of PCMU (base64 text) holds sound as loud as speech. False for text that is no base64."""
+    try:
+        return len(a2b_base64(payload).translate(None, _QUIET)) >= _LOUD_BYTES
+    except ValueError:
+        return False
+
+
+class Uplink:
+    """The caller's audio of one call. ``open`` means: frames go straight through."""
+
+    def __init__(self, keep_s: float) -> None:
+        self.open = False
+        self.paused = False  # the provider does not read
+        self.frames = 0
+        self.appended_bytes = 0
+        self.early_bytes = 0
+        self.early_dropped_bytes = 0
+        self.dropped_bytes = 0
+        self.released_at: float | None = None
+        self._keep_bytes = keep_s * BYTES_PER_S
+        self._held: deque[v.CallerAudio] = deque()
+        self._held_bytes = 0
+        self._held_since = 0.0
+        self._loud_since: float | None = None  # the first loud frame that was held
+        self._anchors: list[tuple[int, float]] = []  # position in appended bytes -> when it was spoken
+
+    def hold(self, frame: v.CallerAudio, now: float) -> None:
+        """Keep a frame for later; the oldest give way. A provider that does not read gets nothing at all."""
+        if self.paused:
+            # Live speech that is late is worth less than the words that follow, so the newest goes: what is
+            # already written stays in order, and the conversation is in step again once the provider reads.
+            self.dropped_bytes += frame.n_bytes
+            return
+        if not self._held:
+            self._held_since = now
+        self._held.append(frame)
+        self._held_bytes += frame.n_bytes
+        self.early_bytes += frame.n_bytes
+        if self._loud_since is None and is_loud(frame.payload):
+            self._loud_since = now
+        while self._held_bytes > self._keep_bytes:
+            # The oldest goes: of a long opening the end is what the agent should answer.
+            n_bytes = self._held.popleft().n_bytes
+            self._held_bytes -= n_bytes
+            self.early_dropped_bytes += n_bytes
+            self._held_since += n_bytes / BYTES_PER_S
+
+    def release(self, now: float) -> Iterator[v.AppendAudio]:
+        """What was held, oldest first; from here on frames go straight through."""
+        if self._held:
+            self._anchors.append((self.appended_bytes, self._held_since))
+        held, self._held = self._held, deque()
+        self._held_bytes = 0
+        self.appended_bytes += sum(frame.n_bytes for frame in held)
+        self._anchors.append((self.appended_bytes, now))
+        self.released_at = now
+        self.open = not self.paused
+        return (v.AppendAudio(frame.payload, frame.n_bytes) for frame in held)
+
+    @property
+    def held_ms(self) -> int:
+        return self._held_bytes // 8
+
+    def pause(self) -> None:
+        self.paused = True
+        self.open = False
+
+    def resume(self, now: float) -> None:
+        """The provider reads again: its clock of audio stood still meanwhile."""
+        self.paused = False
+        if self.released_at is not None:
+            self._anchors.append((self.appended_bytes, now))
+            self.open = True
+
+    def close(self) -> None:
+        self.open = False
+        self._held.clear()
+        self._held_bytes = 0
+
+    def spoken_at(self, at_ms: int | None, now: float) -> float:
+        """
+        When the audio at ``at_ms`` of the provider's clock was spoken, on ours.
+
+        Where the wire does not say: now; but in the first second after a release the provider is still hearing
+        what was held, so it is the first loud sound in that, if there was one.
+        """
+        if at_ms is None:
+            fresh = self.released_at is not None and now - self.released_at < 1.0
+            return self._loud_since if fresh and self._loud_since is not None else now
+        position = at_ms * BYTES_PER_S // 1000
+        for start, spoken in reversed(self._anchors):
+            if position >= start:
+                return min(now, spoken + (position - start) / BYTES_PER_S)
+        return now
