@@ -219,6 +219,7 @@ def test_sizes_are_bounded(server: ServerProcess):
                     await stream.send("x" * (2 * 1024 * 1024))
                     await asyncio.sleep(0.2)
             assert await stream.closed() == 1009
+            await until(lambda: w.fake.open == 0)  # and the provider is not left behind
 
     asyncio.run(run())
     leg = twilio.Leg(twilio.CarrierSettings(public_url="https://x.example"))

@@ -274,6 +274,22 @@ def test_nothing_is_written_behind_a_close_frame():
     run(main)
 
 
+@pytest.mark.parametrize("behind", [frame(TEXT, b"x" * 1001), frame(3, b"x"), frame(CLOSE, b"\x03")],
+                         ids=["too long", "opcode 3", "half a code"])  # fmt: skip
+def test_what_stands_before_a_refused_frame_in_one_read_is_heard_and_nothing_behind_it(behind):
+    async def main():
+        async with serving(limits=Limits(max_message_bytes=1000, close_grace_s=0.1)) as it:
+            raw = await it.raw_socket()
+            raw.send(frame(TEXT, b"start") + behind + frame(TEXT, b"late"))
+            assert await raw.close_code() in (1002, 1009)
+            raw.send(frame(TEXT, b"later"))
+            code, _, by = await it.ears[0].end()
+            assert by == "us" and code in (1002, 1009)
+            assert it.ears[0].texts == [b"start"]
+
+    run(main)
+
+
 # -------------------------------------------------------------------------------------------- both roles
 
 

@@ -109,7 +109,7 @@ class Socket(WSListener):
 
     __slots__ = (
         "_by", "_closing", "_code", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused",
-        "_reason", "_seen", "_silent_s", "_transport", "_watch", "fragments", "send",
+        "_reason", "_refused", "_seen", "_silent_s", "_transport", "_watch", "fragments", "send",
     )  # fmt: skip
 
     send: Callable[[bytes], None]
@@ -128,6 +128,7 @@ class Socket(WSListener):
         self._watch: Handle | None = None
         self._silent_s = 0.0
         self._seen = False
+        self._refused = False  # a frame was told after picows had refused the one behind it
         self._paused = False
         self.fragments = 0  # messages that came in pieces
         self.send = _unsendable
@@ -190,7 +191,7 @@ class Socket(WSListener):
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._refuse(1002, "reserved bits set without an extension")
-            elif transport.is_close_frame_sent and self._by is None:
+            elif transport.is_close_frame_sent and self._by is None and not self._came_before(frame):
                 pass  # picows has refused a frame, and reads on behind a close that it refused
             elif kind is _TEXT and frame.fin and self._parts is None:
                 self._ears.text(frame.get_payload_as_bytes())
@@ -202,6 +203,16 @@ class Socket(WSListener):
                 self._piece(kind, frame)
         except Exception:
             self._defect("message")
+
+    def _came_before(self, frame: WSFrame) -> bool:
+        """
+        Whether ``frame`` stood before the one that picows refused.
+
+        It parses one frame ahead, so of two that came in one read it refuses the second before it tells of the first.
+        A stream's ``start`` in front of an oversized message would otherwise never be heard.
+        """
+        first, self._refused = not self._refused, True
+        return first and bool(frame.last_in_buffer) and frame.payload_size <= self._limits.max_message_bytes
 
     def _piece(self, kind: WSMsgType, frame: WSFrame) -> None:
         """A frame that is not a whole text message."""
