@@ -154,6 +154,42 @@ def test_cumulative_transcripts_replace_each_other_and_the_first_completed_after
                            ("Hello, how are you?", True)]  # fmt: skip
 
 
+def committed(item: str = "item_1") -> bytes:
+    return wire(type="input_audio_buffer.committed", item_id=item)
+
+
+PING = wire(type="ping", timestamp=1795520000)
+
+
+def finals(leg: xai.Leg, *messages: tuple[bytes, float]) -> list[tuple[str, str, float]]:
+    """What became final, and when."""
+    heard = [(leg.receive(data, now), now) for data, now in messages]
+    return [(e.item_id, e.text, now) for e, now in heard if isinstance(e, v.CallerTranscript) and e.final]
+
+
+def test_a_transcript_that_came_only_before_the_commit_becomes_final_when_no_other_follows():
+    early = [(completed("Hello"), 9.8), (completed("Hello there."), 9.9), (committed(), 10.0)]
+    assert finals(xai.Leg(SETTINGS), *early, (PING, 10.4), (PING, 10.5), (PING, 30.0)) == [
+        ("item_1", "Hello there.", 10.5)
+    ]
+    # one that does follow in time is the better one, and the early one is not told after it
+    followed = (completed("Hello there!"), 10.3)
+    assert finals(xai.Leg(SETTINGS), *early, followed, (PING, 10.6), (committed("item_2"), 20.0)) == [
+        ("item_1", "Hello there!", 10.3)
+    ]
+    # one that follows too late does not make the turn final twice
+    late = (completed("Hello there!"), 11.0)
+    assert finals(xai.Leg(SETTINGS), *early, (PING, 10.6), late) == [("item_1", "Hello there.", 10.6)]
+
+
+def test_the_next_commit_ends_the_wait_and_words_in_progress_are_never_final():
+    leg = xai.Leg(SETTINGS)
+    unfinished = (completed("Wait, is", "item_0", status="in_progress"), 8.0)
+    told = finals(leg, unfinished, (committed("item_0"), 8.1), (PING, 9.0), (completed("One."), 9.9),
+                  (committed(), 10.0), (committed("item_2"), 10.1), (PING, 20.0))  # fmt: skip
+    assert told == [("item_1", "One.", 10.1)]
+
+
 def test_what_the_agent_said_is_whole_also_when_the_last_event_leaves_it_out():
     leg = xai.Leg(SETTINGS)
     for piece in ("Fine, ", "thank you."):
@@ -311,9 +347,10 @@ def test_memory_of_items_is_bounded():
     leg = xai.Leg(SETTINGS)
     for n in range(500):
         leg.receive(delta("AAAA", f"item_{n}"), 0.0)
+        leg.receive(completed("x", f"early_{n}"), 0.0)
         leg.receive(wire(type="input_audio_buffer.committed", item_id=f"caller_{n}"), 0.0)
         leg.receive(wire(type="response.output_audio_transcript.delta", response_id="r", item_id=f"t{n}", delta="x"), 0)
-    assert max(len(leg._received_bytes), len(leg._committed), len(leg._agent_text)) <= 64
+    assert max(len(leg._received_bytes), len(leg._committed), len(leg._agent_text), len(leg._early)) <= 64
 
 
 # ------------------------------------------------------------------------------------------- what we say

@@ -89,7 +89,11 @@ TRANSCRIPTION_MODEL = Fact("grok-transcribe", _EVENTS, _CHECKED)
 DEFAULT_FORMAT = Fact({"type": "audio/pcm", "rate": 24000}, _EVENTS, _CHECKED)
 # Documents disagree (30, 60, 120 min); the shortest that was seen to cut a call is believed.
 SESSION_LIMIT_S = Fact(1800.0, "hkjarral/AVA-AI-Voice-Agent-for-Asterisk docs/Provider-Grok-Setup.md", _CHECKED)
+# US dollars for each minute that a session is open, whoever speaks. It was 0.05 with the models before grok-voice-2.0.
 PRICE_PER_MINUTE = Fact(0.08, "docs.x.ai pricing, by way of litellm 1.109.1", _CHECKED)
+PRICE_PER_TEXT = Fact(0.004, "docs.x.ai pricing, by way of litellm 1.109.1", _CHECKED)  # each text item from us
+# ``.completed`` comes around the commit, and no capture tells how late. What was said before the commit stands then.
+TRANSCRIPT_SETTLES_S = Fact(0.5, "TheSmokeDev/hermes-talk#70 repeats it around the commit", _CHECKED, assumed=True)
 # The texts are OpenAI's, the codes are not: the text decides (pipecat-ai/pipecat#4533).
 BENIGN_TEXTS = Fact(
     ("no active response found", "already has an active response", "is already shorter than"),
@@ -233,6 +237,9 @@ class Leg:
         self._received_bytes: dict[str, int] = {}  # of the latest items
         self._agent_text: dict[str, str] = {}
         self._committed: dict[str, bool] = {}  # caller's items -> whether the final transcript came
+        self._early: dict[str, str] = {}  # transcripts that were complete before the commit
+        self._owed: tuple[str, float] | None = None  # the item that has only such a one, and when it was committed
+        self._now = 0.0  # of the message that is being read, but for audio
         self._handlers: dict[type[Struct], Callable[[Any], v.Event]] = {
             wire.SessionCreated: self._on_created,
             wire.ConversationCreated: lambda m: self._greeting("conversation.created"),
@@ -268,6 +275,7 @@ class Leg:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._unread(data, now)
         if type(message) is not _AudioDelta:
+            self._now = now
             return self._handlers[type(message)](message)
         payload = message.delta.encode()
         item_id = message.item_id
@@ -294,7 +302,7 @@ class Leg:
         if not isinstance(kind, str):
             return self._broken("frame", "type", "no event", "an object with a type")
         if kind in wire.HARMLESS:
-            return v.Harmless(leg=v.Leg.PROVIDER, tag=kind)
+            return self._settled(now) or v.Harmless(leg=v.Leg.PROVIDER, tag=kind)
         if kind not in wire.KNOWN:
             return v.Unknown(leg=v.Leg.PROVIDER, tag=kind[:80])
         return self._near(kind, message, now)
@@ -329,20 +337,48 @@ class Leg:
         return v.SessionConfigured(differences=compare(self._settings, message.session, self._model_named))
 
     def _on_committed(self, message: wire.Committed) -> v.Event:
+        settled = self._settled(None)  # no transcript of an earlier turn comes any more
         if message.item_id not in self._committed:
             _forget_oldest(self._committed)
             self._committed[message.item_id] = False
-        return v.Harmless(leg=v.Leg.PROVIDER, tag="input_audio_buffer.committed")
+            if message.item_id in self._early:
+                self._owed = (message.item_id, self._now)
+        return settled or v.Harmless(leg=v.Leg.PROVIDER, tag="input_audio_buffer.committed")
 
     def _on_caller_said(self, message: wire.CallerSaid) -> v.Event:
-        """It comes several times an item, also before the commit: the first one after the commit counts."""
-        final = self._committed.get(message.item_id)
+        """
+        It comes several times an item, also before the commit: the first one after the commit counts.
+
+        Where none comes after it, the last one before it does: see ``_settled``.
+        """
+        item_id = message.item_id
+        final = self._committed.get(item_id)
         if final:
-            return v.Harmless(leg=v.Leg.PROVIDER, tag="conversation.item.input_audio_transcription.completed")
+            tag = "conversation.item.input_audio_transcription.completed"
+            return self._settled(self._now) or v.Harmless(leg=v.Leg.PROVIDER, tag=tag)
+        if final is None and message.status != "in_progress":
+            if item_id not in self._early:
+                _forget_oldest(self._early)
+            self._early[item_id] = message.transcript
         if final is None or message.status == "in_progress":
-            return v.CallerTranscript(item_id=message.item_id, text=message.transcript, final=False)
-        self._committed[message.item_id] = True
-        return v.CallerTranscript(item_id=message.item_id, text=message.transcript, final=True)
+            return v.CallerTranscript(item_id=item_id, text=message.transcript, final=False)
+        return self._final(item_id, message.transcript)
+
+    def _final(self, item_id: str, text: str) -> v.CallerTranscript:
+        self._committed[item_id] = True
+        self._early.pop(item_id, None)
+        if self._owed is not None and self._owed[0] == item_id:
+            self._owed = None
+        return v.CallerTranscript(item_id=item_id, text=text, final=True)
+
+    def _settled(self, now: float | None) -> v.CallerTranscript | None:
+        """The turn whose transcript came only before its commit, once no better one is to be waited for."""
+        if self._owed is None:
+            return None
+        item_id, since = self._owed
+        if now is not None and now - since < TRANSCRIPT_SETTLES_S.value:
+            return None
+        return self._final(item_id, self._early[item_id])
 
     def _on_agent_words(self, message: wire.AgentWords) -> v.Event:
         if message.item_id not in self._agent_text:
