@@ -197,3 +197,22 @@ def test_check_provider_names_the_phase_that_breaks(tmp_path, fault, phase, monk
 
     result = asyncio.run(run())
     assert result.verdict == "broken" and result.phases[-1].name == phase
+
+
+@pytest.mark.parametrize(("name", "said"), [("openai", "(prices of 2026-11-22)"), ("xai", "s, price of 2026-11-22)")])
+def test_a_live_check_says_what_it_cost_and_when_the_price_was_read(tmp_path, name, said):
+    import asyncio
+
+    from offhook.checks import provider
+    from offhook.sims.provider import Answer, tone
+    from offhook.sims.run_provider import FakeProvider
+
+    async def run():
+        async with FakeProvider(name, script=(Answer(tone(1500)),)) as fake:
+            env = {"OFFHOOK_PROVIDER_NAME": name, "OFFHOOK_PROVIDER_URL": fake.url,
+                   "OPENAI_API_KEY": "sk-test-0000000000", "XAI_API_KEY": "xai-test-0000000000"}  # fmt: skip
+            return await provider.check(given(tmp_path, env={**GOOD, **env}), live=True)
+
+    result = asyncio.run(run())
+    assert result.verdict == "proven", result
+    assert "cost about $0.0" in result.sentence and said in result.sentence

@@ -94,6 +94,7 @@ class _Run:
         self._loop = asyncio.get_running_loop()
         self.phases: list[Phase] = []
         self.usage: dict[str, int] = {}
+        self._opened_at = 0.0
         self._meter = Meter()
         self._said = ""
 
@@ -101,6 +102,7 @@ class _Run:
 
     def opened(self, socket: Socket) -> None:
         self._socket = socket
+        self._opened_at = self._loop.time()
 
     def text(self, data: bytes) -> None:
         self._events.put_nowait(self._leg.receive(data, self._loop.time()))
@@ -203,8 +205,8 @@ class _Run:
                 transcript = event.text
                 self._add("transcript back", "proven", (self._loop.time() - began) * 1000, f"“{event.text}”")
             elif isinstance(event, v.AgentAudio):
-                for _ in range(5):  # the meter looks at every fifth frame
-                    self._meter.add(event.payload, event.n_bytes)
+                for at in range(0, len(event.payload), 216):  # 162 bytes: all of it counts, an answer may be short
+                    self._meter.look(event.payload[at : at + 216])
                 if self._meter.judge() not in ("silent", "not proven") and audible_ms is None:
                     audible_ms = (self._loop.time() - began) * 1000
             elif isinstance(event, v.ResponseDone):
@@ -278,9 +280,14 @@ class _Run:
         return Result("proven", sentence, tuple(self.phases), self.usage)
 
     def _cost(self) -> str:
-        prices = getattr(self._module, "PRICES", None)
-        if prices is None:
+        """What the check cost, by the wire's dated prices: by token, or by the minute that the session was open."""
+        if not self._module.KEY_ENV:
             return "it costs nothing"
+        per_minute = getattr(self._module, "PRICE_PER_MINUTE", None)
+        if per_minute is not None:
+            seconds = self._loop.time() - self._opened_at
+            return f"cost about ${per_minute.value * seconds / 60:.4f} ({seconds:.0f} s, price of {per_minute.checked})"
+        prices = self._module.PRICES
         price = prices.value.get(self._session.model)
         if price is None or "output_token_details.audio_tokens" not in self.usage:
             return f"cost unknown (usage: {self.usage or 'not reported'})"
