@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import signal
+import struct
 import time
 import wave
 
@@ -110,7 +111,7 @@ def test_records_are_found_by_path_beginning_and_last(tmp_path):
 
 
 def test_a_killed_process_loses_at_most_the_last_second(tmp_path):
-    process = ServerProcess(tmp_path)
+    process = ServerProcess(tmp_path, env={"OFFHOOK_RECORD_AUDIO": "true"})
 
     async def run():
         async with world(process) as w:
@@ -119,7 +120,7 @@ def test_a_killed_process_loses_at_most_the_last_second(tmp_path):
             await until(lambda: w.fake.sessions and w.session.updates)
             began = time.monotonic()
             while time.monotonic() - began < 2.2:
-                await stream.speak(b"\xff\x7f" * 80)
+                await stream.speak(tone(20, 1000, -6))
                 await asyncio.sleep(0.02)
             os.kill(process.process.pid, signal.SIGKILL)
             await stream.closed()
@@ -132,30 +133,132 @@ def test_a_killed_process_loses_at_most_the_last_second(tmp_path):
     assert record.end is None
     assert record.last_ms > (lasted_s - 1.1) * 1000
     assert any(note.data["id"] == "M9" for note in record.notes("milestone"))
+    (recording,) = (tmp_path / "calls").glob("*.wav")
+    caller, agent = stereo(recording)
+    assert recording.stem == find(call, tmp_path / "calls").stem
+    assert loud_from_to(caller)[1] / 8 > (lasted_s - 1.1) * 1000 and not abs(agent).max()
+
+
+def stereo(path):
+    """Both channels as samples, read by what the header says."""
+    data = path.read_bytes()
+    assert data[:4] == b"RIFF" and data[8:12] == b"WAVE" and int.from_bytes(data[4:8], "little") == len(data) - 8
+    assert struct.unpack("<HHIIHH", data[20:36]) == (7, 2, 8000, 16000, 2, 8)
+    at = data.index(b"data") + 8
+    body = data[at : at + int.from_bytes(data[at - 4 : at], "little")]
+    assert len(body) == len(data) - at and len(body) // 2 == int.from_bytes(
+        data[data.index(b"fact") + 8 :][:4], "little"
+    )
+    return g711.decode(body[::2]), g711.decode(body[1::2])
+
+
+def loud_from_to(channel):
+    (at,) = (abs(channel) > 1000).nonzero()
+    return at[0], at[-1]
+
+
+LOUD, QUIET = base64.b64encode(tone(20, 1000, -6)), base64.b64encode(b"\xff" * 160)
 
 
 def test_the_recording_is_stereo_and_aligned_to_a_frame(tmp_path):
     recorder = StereoRecorder(tmp_path / "call.wav", 0.0)
-    loud, quiet = base64.b64encode(tone(20, 1000, -6)), base64.b64encode(b"\xff" * 160)
     for n in range(100):  # two seconds; the caller makes a sound at 1.0 s
         now = (n + 1) * 0.02
-        recorder.caller(loud if n == 50 else quiet, 160, now)
+        recorder.caller(LOUD if n == 50 else QUIET, 160, now)
         if n == 25:
             recorder.agent(base64.b64encode(tone(1000, 500, -6)), 8000, now)  # plays from 0.52 s
         if n == 60:
             recorder.clear(now)  # at 1.22 s: 300 ms of it are never heard
-    recorder.close(2.0)
-    data = (tmp_path / "call.wav").read_bytes()
-    assert data[:4] == b"RIFF" and int.from_bytes(data[20:22], "little") == 7
-    body = data[data.index(b"data") + 8 :]
-    assert int.from_bytes(data[4:8], "little") == len(data) - 8
-    caller, agent = g711.decode(body[::2]), g711.decode(body[1::2])
-    (heard,) = (abs(caller) > 1000).nonzero()
-    assert abs(heard[0] - 8000) <= 160
-    (spoken,) = (abs(agent) > 1000).nonzero()
-    assert abs(spoken[0] - 0.52 * 8000) <= 160 and abs(spoken[-1] - 1.22 * 8000) <= 160
+        if n % 7 == 0:
+            assert recorder.flush()
+    assert recorder.close(2.0) == {"file": "call.wav", "failed": None, "dropped_frames": 0}
+    assert not recorder.flush()
+    caller, agent = stereo(tmp_path / "call.wav")
+    assert abs(loud_from_to(caller)[0] - 8000) <= 160
+    spoken = loud_from_to(agent)
+    assert abs(spoken[0] - 0.52 * 8000) <= 160 and abs(spoken[1] - 1.22 * 8000) <= 160
+    assert os.stat(tmp_path / "call.wav").st_mode & 0o077 == 0
     with pytest.raises(wave.Error):  # µ-law is not for the standard library
         wave.open(str(tmp_path / "call.wav"))
+
+
+def test_what_the_network_held_back_is_put_where_it_was_spoken(tmp_path):
+    recorder = StereoRecorder(tmp_path / "call.wav", 0.0)
+    for n in range(200):
+        spoken = 0.5 + n * 0.02
+        came = 2.5 if 1.0 < spoken < 2.5 else spoken  # 1.5 s arrive in one burst
+        recorder.caller(LOUD if n == 150 or n == 60 else QUIET, 160, came + 0.02)
+        if n % 20 == 0:
+            recorder.flush()
+    recorder.close(4.6)
+    recorder.flush()
+    caller, _ = stereo(tmp_path / "call.wav")
+    first, last = loud_from_to(caller)
+    assert abs(first - (0.5 + 60 * 0.02) * 8000) <= 160 and abs(last - (0.5 + 151 * 0.02) * 8000) <= 160
+
+
+def test_frames_that_never_came_are_a_hole_and_a_fast_clock_does_not_shift_the_caller(tmp_path):
+    recorder = StereoRecorder(tmp_path / "call.wav", 0.0)
+    for n in range(3000):  # a minute; the carrier's clock is one percent fast, and a second is missing
+        if not 1000 <= n < 1050:
+            recorder.caller(LOUD if n == 2900 else QUIET, 160, (n + 1) * 0.0198)
+        if n % 25 == 0:
+            recorder.flush()
+    told = recorder.close(60.0)
+    recorder.flush()
+    caller, _ = stereo(tmp_path / "call.wav")
+    assert abs(loud_from_to(caller)[0] - 2900 * 0.0198 * 8000) <= 3 * 160
+    assert 0 < told["dropped_frames"] < 40
+
+
+def test_the_loop_never_touches_the_disk_and_the_file_is_whole_after_every_round(tmp_path):
+    directory = JournalDir(tmp_path)
+    recorder = StereoRecorder(tmp_path / "x" / "call.wav", 0.0)
+    directory.each_round(recorder.flush)
+    for n in range(500):
+        recorder.caller(LOUD, 160, (n + 1) * 0.02)
+        recorder.agent(QUIET, 160, (n + 1) * 0.02)
+        if n == 48:
+            assert not (tmp_path / "x").exists()
+        if n % 50 == 49:
+            directory.flush()
+            caller, _ = stereo(tmp_path / "x" / "call.wav")
+            assert abs(len(caller) - (n + 1) * 160) <= 160
+    before = (tmp_path / "x" / "call.wav").stat().st_size
+    recorder.caller(LOUD, 160, 12.0)
+    recorder.close(12.0)
+    assert (tmp_path / "x" / "call.wav").stat().st_size == before
+    directory.flush()
+    assert len(stereo(tmp_path / "x" / "call.wav")[0]) == 12 * 8000
+
+
+def test_a_disk_that_fails_ends_no_call_is_named_and_the_recording_goes_on_when_it_is_back(tmp_path):
+    told = []
+    folder = tmp_path / "calls"
+    folder.write_text("a file stands where the directory should be")
+    recorder = StereoRecorder(folder / "call.wav", 0.0, told.append)
+    for n in range(100):
+        recorder.caller(LOUD, 160, (n + 1) * 0.02)
+        if n % 25 == 0:
+            assert recorder.flush()
+    assert len(told) == 1 and recorder.failed
+    folder.unlink()
+    recorder.close(2.0)
+    assert not recorder.flush() and recorder.failed is None
+    assert len(stereo(folder / "call.wav")[0]) == 16000
+    lost = StereoRecorder(folder / "call.wav" / "x.wav", 0.0, told.append)
+    lost.close(1.0)
+    assert [lost.flush() for _ in range(120)] == [True] * 119 + [False] and len(told) == 2
+
+
+def test_a_defect_in_the_writers_work_is_named_and_ends_no_other(tmp_path):
+    told, done = [], []
+    directory = JournalDir(tmp_path, on_failure=told.append)
+    directory.each_round(lambda: 1 / 0)
+    directory.each_round(lambda: not done.append(1))
+    directory.flush()
+    directory.flush()
+    assert len(told) == 1 and "ZeroDivisionError" in told[0] and len(done) == 2
 
 
 def _judged(audio: bytes) -> str:

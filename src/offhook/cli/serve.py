@@ -23,6 +23,7 @@ from offhook import vocab as v
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.evidence.journal import JournalDir
+from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
@@ -289,10 +290,10 @@ class Serving:
             open_s=settings["provider.dial_timeout_s"] + 2,
         )
 
-    def _recorder(self, name: str, now: float) -> Any:
-        from offhook.evidence.recording import StereoRecorder
-
-        return StereoRecorder(data_dir(self.settings) / f"{name}.wav", now)
+    def _recorder(self, record: Path, now: float) -> StereoRecorder:
+        recorder = StereoRecorder(record.with_suffix(".wav"), now, self._journal_fails)
+        self.journals.each_round(recorder.flush)
+        return recorder
 
     def _journal_fails(self, text: str) -> None:
         self.metrics.journal_failures.inc()

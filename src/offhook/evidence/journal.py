@@ -197,6 +197,7 @@ class JournalDir:
         self._open: dict[Journal, _Writing] = {}
         self._recent: set[Path] = set()
         self._jobs: deque[Callable[[], None]] = deque()
+        self._rounds: deque[Callable[[], bool]] = deque()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = False
@@ -230,6 +231,10 @@ class JournalDir:
     def submit(self, job: Callable[[], None]) -> None:
         """Let the writer thread do something with the disk; the job bounds and mends itself."""
         self._jobs.append(job)
+
+    def each_round(self, work: Callable[[], bool]) -> None:
+        """Let the writer thread do ``work`` every half second until it returns False; it mends its own OSErrors."""
+        self._rounds.append(work)
 
     def _look_at_writer(self) -> None:
         """A disk that hangs raises nothing: the writer just does not come round."""
@@ -282,9 +287,21 @@ class JournalDir:
             self._give_up_oldest()
         for _ in range(len(self._jobs)):
             self._jobs.popleft()()
+        for n in range(1, len(self._rounds) + 1):
+            self._once_more(self._rounds.popleft())
+            if n % BATCH == 0 and not self._stop:
+                time.sleep(PAUSE_S)
         if self._cap_at <= self._round_at:
             self._cap_at = self._round_at + CAP_S
             self._cap()
+
+    def _once_more(self, work: Callable[[], bool]) -> None:
+        try:
+            if work():
+                self._rounds.append(work)
+        except Exception as error:  # a defect in one call's recording is named, and must not end the writer
+            self.failures += 1
+            self._on_failure(f"{self.directory}: defect in the writer's work: {type(error).__name__}")
 
     def _prepare(self, journal: Journal, writing: _Writing) -> bool:
         """Take what the loop left since; whether there is anything to write."""

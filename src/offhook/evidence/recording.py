@@ -1,115 +1,227 @@
 """
 A stereo recording of a call: caller left, agent right, as the caller heard it; 8 kHz µ-law WAV.
 
-The caller is placed by arrival, frame after frame; the agent by the playback clock, and what a clear dropped is
-silence. Both are aligned to one 20 ms frame. Samples are written as they become final; a killed process leaves a
-file whose header says less than there is, which players read all the same. Knows no wire.
+The loop's side only appends to a list; the journal's writer thread places, mixes and writes every half second, the
+header last. So what is on the disk is a whole WAV file at any moment, and a killed process loses at most the last
+second. The caller is placed by arrival, the agent by the playback clock; what a clear dropped is silence. Both are
+aligned to one 20 ms frame. Knows no wire.
 """
 
 from __future__ import annotations
 
 import binascii
+import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 __all__ = ["StereoRecorder"]
 
 FRAME = 160
-SILENCE = 0xFF
-# Agent audio up to so far ahead of the clock is kept in memory; written when it has been played.
-CHUNK_FRAMES = 50
+SILENCE = b"\xff"
+SLACK = 2 * FRAME  # so late may a frame come and still follow the last one without a hole
+# So much of what is on the disk can still be placed anew: what the network held back comes in one burst after a
+# hole, and the hole is then found to have been none. 5 s of stereo are 80 kB.
+KEPT = 5 * 8000
+CHUNK = 8000  # samples of one write: mixing more would hold the interpreter for too long
+MAX_PENDING_BYTES = 4 * 1024 * 1024  # what waits for a writer that hangs in the disk: some three minutes
+MAX_TRIES = 120  # half a second apart: a disk that takes nothing for a minute ends the recording, never the call
 
 
 class StereoRecorder:
     """
-    One call's recording. ``now`` is the call's clock in seconds.
+    One call's recording. ``now`` is the call's clock in seconds, ``t0`` its begin.
 
-    Frames reach the disk once a second from the loop: one second is 16 kB into the page cache.
+    ``on_failure(text)`` is called once, on the writer thread, when the disk does not take it.
     """
 
-    def __init__(self, path: Path, t0: float) -> None:
+    def __init__(self, path: Path, t0: float, on_failure: Callable[[str], None] = lambda text: None) -> None:
         self.path = path
-        self.failed: str | None = None
-        self._t0 = t0
-        self._caller = bytearray()
-        self._agent = bytearray()
-        self._written = 0  # samples on disk
-        self._caller_end = 0  # samples placed
-        self._agent_end = 0
-        self._file: BinaryIO | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("wb")
-            self._file.write(_header(0))
-        except OSError as error:
-            self._fail(error)
+        self.failed: str | None = None  # the disk's last word, while it does not take it
+        self.dropped_frames = 0  # that came while the disk hung, or faster than time goes by
+        self._pending: list[tuple[str, bytes, int, float]] = []
+        self._pending_bytes = 0
+        self._closed = False
+        self._tries = 0
+        self._on_failure = on_failure
+        self._mix = _Mix(t0)
+        self._fd: int | None = None
+
+    # The methods below run on the loop.
 
     def caller(self, payload: bytes, n_bytes: int, now: float) -> None:
-        """A frame of the caller arrived; a gap of more than two frames before it is silence."""
-        begin = self._sample(now) - n_bytes  # it was spoken in the time before it came
-        begin = self._caller_end if abs(begin - self._caller_end) <= 2 * FRAME else max(begin, self._caller_end)
-        self._caller_end = self._put(self._caller, begin, payload)
-        if self._caller_end - self._written > CHUNK_FRAMES * FRAME:
-            self._flush(min(self._caller_end, self._sample(now)))
+        """A frame of the caller arrived."""
+        self._keep("caller", payload, n_bytes, now)
 
     def agent(self, payload: bytes, n_bytes: int, now: float) -> None:
         """Agent audio was sent; it plays when what was sent before has been played."""
-        begin = max(self._sample(now), self._agent_end)
-        self._agent_end = self._put(self._agent, begin, payload)
+        self._keep("agent", payload, n_bytes, now)
 
     def clear(self, now: float) -> None:
         """What has not been played by now never will be."""
-        at = max(0, self._sample(now) - self._written)
-        del self._agent[at:]
-        self._agent_end = min(self._agent_end, self._sample(now))
+        self._pending.append(("clear", b"", 0, now))
 
-    def close(self, now: float) -> None:
-        """Write what is left, and the true length into the header."""
-        self.clear(now)
-        self._flush(max(self._caller_end, self._agent_end))
-        if self._file is None:
+    def close(self, now: float) -> dict[str, Any]:
+        """The call is over. What its record says of the recording."""
+        self._pending.append(("clear", b"", 0, now))
+        self._closed = True
+        return {"file": self.path.name, "failed": self.failed, "dropped_frames": self.dropped_frames}
+
+    def _keep(self, what: str, payload: bytes, n_bytes: int, now: float) -> None:
+        self._pending_bytes += len(payload)
+        if self._pending_bytes > MAX_PENDING_BYTES:
+            self.dropped_frames += 1
             return
+        self._pending.append((what, payload, n_bytes, now))
+
+    # The rest runs on the writer thread.
+
+    def flush(self) -> bool:
+        """Write what has come since; whether it wants to be called again."""
+        closed = self._closed  # read before its frames are taken: what is closed has all of them
+        taken, self._pending = self._pending, []
+        self._pending_bytes = 0
+        mix = self._mix
+        for what, payload, n_bytes, now in taken:
+            if what == "caller":
+                self.dropped_frames += not mix.caller(payload, n_bytes, now)
+            elif what == "agent":
+                mix.agent(payload, now)
+            else:
+                mix.clear(now)
         try:
-            self._file.seek(0)
-            self._file.write(_header(self._written))
-            self._file.close()
+            self._write(mix)
+            self._tries, self.failed = 0, None
         except OSError as error:
-            self._fail(error)
+            self.failed = error.strerror or str(error)
+            self._tries += 1
+            if self._tries == 1:
+                self._on_failure(f"{self.path}: {self.failed}")
+        over = closed if self.failed is None else self._tries >= MAX_TRIES
+        if over:
+            self._shut()
+        return not over
+
+    def _write(self, mix: _Mix) -> None:
+        if self._fd is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+            self._fd = os.open(self.path, flags, 0o600)
+            self._put(0, _header(0))
+        while mix.unwritten:
+            at, stereo = mix.stereo()
+            self._put(len(_header(0)) + 2 * at, stereo)
+            mix.written(at + len(stereo) // 2)
+            self._put(0, _header(mix.length))  # last: it never says more than there is
+
+    def _put(self, at: int, data: bytes) -> None:
+        assert self._fd is not None
+        os.lseek(self._fd, at, os.SEEK_SET)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+    def _shut(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class _Mix:
+    """Both channels in samples: what may still change of them, and how much of that is not on the disk."""
+
+    def __init__(self, t0: float) -> None:
+        self.length = 0  # samples on the disk
+        self._t0 = t0
+        self._caller = bytearray()
+        self._agent = bytearray()
+        self._base = 0  # where both buffers begin
+        self._dirty = 0  # from here on the disk does not say what we know
+        self._until = 0  # as far as time has gone
+        self._caller_end = 0
+        self._agent_end = 0
+        self._holes: list[tuple[int, int]] = []  # of the caller's channel: where, how long; the latest last
+
+    def caller(self, payload: bytes, n_bytes: int, now: float) -> bool:
+        """
+        Place a frame: behind the last one, or behind a hole. Whether it was placed.
+
+        A frame cannot come before it was spoken: where the channel runs ahead of time, a hole was the network
+        holding back, and is closed. Without a hole the carrier's clock runs fast, and a frame is left out.
+        """
+        begin = self._sample(now) - n_bytes  # it was spoken in the time before it came
+        if begin > self._caller_end + (SLACK if self._caller_end else 0):
+            where = max(self._caller_end, self._base)
+            self._holes.append((where, begin - where))
+            self._caller_end = begin
+        while self._caller_end - begin > FRAME and self._holes:
+            self._close_hole(self._caller_end - begin)
+        if self._caller_end - begin > SLACK:
+            return False
+        self._caller_end = self._put(self._caller, self._caller_end, payload)
+        return True
+
+    def _close_hole(self, samples: int) -> None:
+        where, length = self._holes.pop()
+        taken = min(samples, length)
+        del self._caller[where - self._base : where - self._base + taken]
+        self._caller_end -= taken
+        self._dirty = min(self._dirty, where)
+        if taken < length:
+            self._holes.append((where, length - taken))
+
+    def agent(self, payload: bytes, now: float) -> None:
+        self._agent_end = self._put(self._agent, max(self._sample(now), self._agent_end), payload)
+
+    def clear(self, now: float) -> None:
+        at = self._sample(now)
+        del self._agent[max(0, at - self._base) :]
+        self._agent_end = min(self._agent_end, at)
 
     def _sample(self, now: float) -> int:
-        return max(0, round((now - self._t0) * 8000))
+        at = max(0, round((now - self._t0) * 8000))
+        self._until = max(self._until, at)
+        return at
 
     def _put(self, channel: bytearray, begin: int, payload: bytes) -> int:
+        """Audio into a channel. Where it ends."""
         try:
             audio = binascii.a2b_base64(payload)
         except binascii.Error:
-            return begin
-        at = max(0, begin - self._written)
+            return begin  # the wire has already recorded it
+        at = begin - self._base
         if len(channel) < at:
-            channel.extend(bytes([SILENCE]) * (at - len(channel)))
+            channel.extend(SILENCE * (at - len(channel)))
         channel[at : at + len(audio)] = audio
-        return max(begin, self._written) + len(audio)
+        self._dirty = min(self._dirty, begin)
+        return begin + len(audio)
 
-    def _flush(self, until: int) -> None:
-        n = until - self._written
-        if n <= 0 or self._file is None:
-            return
+    @property
+    def unwritten(self) -> int:
+        """Samples that the disk does not have as they are."""
+        return max(0, self._until - self._dirty)
+
+    def stereo(self) -> tuple[int, bytes]:
+        """The next piece to be written: where it begins, both channels."""
+        n = min(self.unwritten, CHUNK)
+        at = self._dirty - self._base
         stereo = bytearray(2 * n)
-        stereo[::2] = bytes(self._caller[:n]).ljust(n, bytes([SILENCE]))
-        stereo[1::2] = bytes(self._agent[:n]).ljust(n, bytes([SILENCE]))
-        del self._caller[:n]
-        del self._agent[:n]
-        self._written = until
-        try:
-            self._file.write(stereo)
-        except OSError as error:
-            self._fail(error)
+        stereo[::2] = bytes(self._caller[at : at + n]).ljust(n, SILENCE)
+        stereo[1::2] = bytes(self._agent[at : at + n]).ljust(n, SILENCE)
+        return self._dirty, bytes(stereo)
 
-    def _fail(self, error: OSError) -> None:
-        """A disk that fails ends the recording, never the call."""
-        self.failed = error.strerror or str(error)
-        self._file = None
+    def written(self, until: int) -> None:
+        """The disk has it; what lies far enough back is forgotten."""
+        self._dirty = until
+        self.length = max(self.length, until)
+        done = self.length - KEPT - self._base
+        if done > 0:
+            self._base += done
+            del self._caller[:done]
+            del self._agent[:done]
+            ends = [(max(where, self._base), where + length) for where, length in self._holes]
+            self._holes = [(where, end - where) for where, end in ends if end > where]
 
 
 def _header(samples: int) -> bytes:

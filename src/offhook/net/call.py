@@ -42,7 +42,7 @@ class Recorder(Protocol):
     def caller(self, payload: bytes, n_bytes: int, now: float) -> None: ...
     def agent(self, payload: bytes, n_bytes: int, now: float) -> None: ...
     def clear(self, now: float) -> None: ...
-    def close(self, now: float) -> None: ...
+    def close(self, now: float) -> Mapping[str, Any]: ...
 
 
 class Shell(Protocol):
@@ -372,9 +372,9 @@ class Call:
         for socket in (self._carrier_socket, self._provider_socket):
             if socket is not None:  # it did not confirm its end in time
                 socket.close(1000, "")
-        if self._recorder is not None:
-            self._recorder.close(now)
         summary = dict(self.bridge.summary())
+        if self._recorder is not None:
+            summary["recording"] = dict(self._recorder.close(now))
         if self._carrier_leg is not None:
             summary["carrier_wire"] = dict(self._carrier_leg.counters())
         summary.setdefault("end", {"wanted": command.wanted, "why": command.why})

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -88,7 +89,7 @@ class Host:
         metrics: Metrics,
         dial_options: Mapping[str, Any],
         observer: Observer | None = None,
-        recorder: Callable[[str, float], Recorder] | None = None,
+        recorder: Callable[[Path, float], Recorder] | None = None,
         rest_proxy: Callable[[str], str | None] = lambda url: None,
     ) -> None:
         self.calls: dict[str, Call] = {}
@@ -211,7 +212,7 @@ class Host:
             provider_leg=leg,
             connect_request=self._provider.connect_request(session),
             journal=journal,
-            recorder=self._recorder(asked.call_sid, now) if self._recorder else None,
+            recorder=self._recorder(journal.path, now) if self._recorder else None,
         )
         self.calls[asked.call_sid] = call
         self._facts[asked.call_sid] = facts
