@@ -12,7 +12,7 @@ from offhook.settings import SPECS, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
-    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("check", "settings"),
+    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",), ("check", "settings"),
     ("check", "provider"), ("service", "systemd"),
 )  # fmt: skip
 

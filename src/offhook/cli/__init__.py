@@ -137,6 +137,39 @@ def trace(
     raise typer.Exit(run(call, data_dir(_settings(config)), media=media, as_json=json))
 
 
+@app.command(epilog="Examples: offhook fake openai   |   offhook fake xai --fault ignore-formats --once")
+def fake(
+    provider: Annotated[str, typer.Argument(help="openai, xai or loopback.")],
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8790,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    fault: Annotated[
+        list[str] | None, typer.Option(help="NAME, NAME@3 (third response) or NAME@30s; again and again.")
+    ] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Which faults this provider plays.")] = False,
+    tls: Annotated[str, typer.Option(help="CERT,KEY: files in PEM; the URL is wss:// then.")] = "",
+    key: Annotated[str, typer.Option(help="The one key that is let in (default: any).")] = "",
+    think: Annotated[float, typer.Option(help="Seconds before each answer.")] = 0.0,
+    record: Annotated[Path | None, typer.Option(help="Directory for a record of each session.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End after one session.")] = False,
+    json: Json = False,
+) -> None:
+    """A strict provider for any client, which says what the client does wrong."""
+    from offhook.cli.fake import FakeError, fault_list, run
+
+    if list_faults:
+        typer.echo(fault_list(provider))
+        raise typer.Exit
+    files = tuple(tls.split(",")) if tls else None
+    if files is not None and len(files) != 2:
+        raise FakeError(f"--tls {tls!r}: wanted CERT,KEY")
+    raise typer.Exit(
+        run(
+            provider, host=host, port=port, faults=fault or (), tls=files, key=key, record=record, think_s=think,
+            once=once, as_json=json,
+        )
+    )  # fmt: skip
+
+
 @check_app.command("settings", epilog="Example: offhook check settings")
 def check_settings(config: Config = None, json: Json = False) -> None:
     """Everything that can be known without a call."""

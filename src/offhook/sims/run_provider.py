@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from offhook.net.clock import Clock, Handle, LoopClock
 from offhook.net.server import Server, UpgradeRequest
@@ -16,9 +16,27 @@ from offhook.net.sockets import Limits, Listener, Socket
 from offhook.sims.provider import SimProvider
 from offhook.wires._wire import Out, Refusal
 
-__all__ = ["PHASES", "FakeProvider"]
+__all__ = ["PHASES", "FakeProvider", "Watch", "Watcher"]
 
 PHASES = ("greeting", "updated")
+
+
+class Watcher(Protocol):
+    """Who looks at one session. Told before anything is sent; none of these may raise."""
+
+    def opened(self, out: list[Out], now: float) -> None: ...
+    def received(self, data: bytes, binary: bool, out: list[Out], now: float) -> None: ...
+    def sent(self, message: Out, now: float) -> None: ...
+    def closed(self, code: int | None, reason: str, by: str, now: float) -> None: ...
+
+
+class Watch(Protocol):
+    """Who looks at everything that reaches a fake provider."""
+
+    def asked(self, request: UpgradeRequest, session: SimProvider, refusal: Refusal | None) -> Watcher | None: ...
+    def strayed(self, method: str, path: str) -> None:
+        """A request that is no WebSocket's."""
+        ...
 
 
 class FakeProvider:
@@ -36,7 +54,10 @@ class FakeProvider:
         clock: Clock | None = None,
         delays_s: dict[str, float] | None = None,
         path: str = "/v1/realtime",
+        host: str = "127.0.0.1",
         port: int = 0,
+        tls: tuple[str, str] | None = None,
+        watch: Watch | None = None,
         **knobs: Any,
     ) -> None:
         unknown = set(delays_s or ()) - set(PHASES)
@@ -52,23 +73,32 @@ class FakeProvider:
         self._clock = clock
         self._delays = delays_s or {}
         self._path = path
+        self._host = host
         self._port = port
+        self._tls = tls
+        self.watch = watch
         self._server: Server | None = None
 
     @property
     def url(self) -> str:
         assert self._server is not None, "not started"
-        return f"ws://127.0.0.1:{self._server.port}{self._path}"
+        host = "127.0.0.1" if self._host in ("", "0.0.0.0") else f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'wss' if self._tls else 'ws'}://{host}:{self._server.port}{self._path}"
 
     @property
     def http_url(self) -> str:
         """For clients that turn http into ws."""
-        return self.url.replace("ws://", "http://").removesuffix("/realtime")
+        return "http" + self.url.removeprefix("ws").removesuffix("/realtime")
 
     async def __aenter__(self) -> FakeProvider:
         self._loop_clock: Clock = self._clock or LoopClock(asyncio.get_running_loop())
         self._server = Server(
-            _no_http, self._decide, port=self._port, limits=Limits(max_message_bytes=32 * 1024 * 1024)
+            self._http,
+            self._decide,
+            host=self._host,
+            port=self._port,
+            tls=self._tls,
+            limits=Limits(max_message_bytes=32 * 1024 * 1024),
         )
         await self._server.start()
         return self
@@ -81,24 +111,34 @@ class FakeProvider:
         self.requests.append(request)
         session = SimProvider(self._name, **self._knobs)
         refusal = session.upgrade(request.path_qs, dict(request.headers))
+        watcher = self.watch.asked(request, session, refusal) if self.watch is not None else None
         if refusal is not None:
             self.refused.append(refusal)
             return refusal
         self.sessions.append(session)
-        return _Session(self, session, self._loop_clock, self._delays)
+        return _Session(self, session, self._loop_clock, self._delays, watcher)
 
-
-async def _no_http(scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    """A provider's socket path answers nothing else."""
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"not found\n"})
+    async def _http(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        """A provider's socket path answers nothing else."""
+        if scope["type"] == "http":
+            if self.watch is not None:
+                self.watch.strayed(scope["method"], scope["path"])
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b"not found\n"})
 
 
 class _Session:
     """One connection."""
 
-    def __init__(self, fake: FakeProvider, session: SimProvider, clock: Clock, delays: dict[str, float]) -> None:
+    def __init__(
+        self,
+        fake: FakeProvider,
+        session: SimProvider,
+        clock: Clock,
+        delays: dict[str, float],
+        watcher: Watcher | None,
+    ) -> None:
+        self._watcher = watcher
         self._fake = fake
         self._session = session
         self._clock = clock
@@ -112,18 +152,30 @@ class _Session:
     def opened(self, socket: Socket) -> None:
         self._socket = socket
         self._fake.open += 1
-        self._answer("greeting", self._session.opened(self._clock.now()))
+        now = self._clock.now()
+        out = self._session.opened(now)
+        if self._watcher is not None:
+            self._watcher.opened(out, now)
+        self._answer("greeting", out)
 
     def text(self, data: bytes) -> None:
-        phase = "updated" if b'"session.update"' in data[:200] else ""
-        self._answer(phase, self._session.receive(data, self._clock.now()))
+        self._take(data, "updated" if b'"session.update"' in data[:200] else "", False)
 
     def binary(self, data: bytes) -> None:
-        self._answer("", self._session.receive(data, self._clock.now(), binary=True))
+        self._take(data, "", True)
+
+    def _take(self, data: bytes, phase: str, binary: bool) -> None:
+        now = self._clock.now()
+        out = self._session.receive(data, now, binary=binary)
+        if self._watcher is not None:
+            self._watcher.received(data, binary, out, now)
+        self._answer(phase, out)
 
     def closed(self, code: int | None, reason: str, by: str) -> None:
         self._socket = None
         self._fake.open -= 1
+        if self._watcher is not None:
+            self._watcher.closed(code, reason, by, self._clock.now())
         for handle in (self._timer, self._release):
             if handle is not None:
                 handle.cancel()
@@ -152,6 +204,8 @@ class _Session:
         for message in held:
             if self._socket is None:
                 return
+            if self._watcher is not None:
+                self._watcher.sent(message, self._clock.now())
             if isinstance(message, bytes):
                 self._socket.send(message)
             elif message.code is None:

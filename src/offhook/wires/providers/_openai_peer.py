@@ -24,7 +24,7 @@ from offhook.wires._wire import Fact, Out, PeerClose, Refusal
 from offhook.wires.providers import _openai_messages as to
 from offhook.wires.providers.openai import APPEND_BYTES, DEAD_MODELS, MODELS, VOICES
 
-__all__ = ["FAULTS", "Peer"]
+__all__ = ["FAULTS", "Peer", "said_of"]
 
 # What can be broken on purpose; what each does stands where it is asked for.
 FAULTS = frozenset(
@@ -203,24 +203,9 @@ class Peer:
         given_id = message.get("event_id")
         event_id = given_id if isinstance(given_id, str) else None
         try:
-            return self._handle(self._read(message), message, len(data), now)
+            return self._handle(_read(message), message, len(data), now)
         except _Rejected as rejected:
             return [self._error(rejected.code, rejected.message, rejected.param, event_id)]
-
-    def _read(self, message: dict[str, Any]) -> Any:
-        kind = message.get("type")
-        if kind is None:
-            raise _Rejected("missing_required_parameter", "Missing required parameter: 'type'.", "type")
-        if not isinstance(kind, str) or kind not in to.TAKEN:
-            raise _Rejected("invalid_value", f"Invalid value: '{kind}'. Supported values are: {to.LISTED}.", "type")
-        session = message.get("session")
-        if kind == "session.update" and isinstance(session, dict) and "type" not in session:
-            # said before any unknown field of the same update (TanStack/ai#586)
-            raise _Rejected("missing_required_parameter", "Missing required parameter: 'session.type'.", "session.type")
-        try:
-            return msgspec.convert(message, to.ToPeer)
-        except (msgspec.ValidationError, RecursionError) as error:
-            raise _as_openai_says(_with_index(message, str(error))) from None
 
     def _handle(self, read: Any, message: dict[str, Any], size: int, now: float) -> list[Out]:
         if type(read) is to.Append:
@@ -575,6 +560,32 @@ class Peer:
     def _error(self, code: str, text: str, param: str | None = None, event_id: str | None = None) -> bytes:
         error = {"type": "invalid_request_error", "code": code, "message": text, "param": param, "event_id": event_id}
         return self._event("error", error=error)
+
+
+def said_of(message: dict[str, Any]) -> dict[str, Any] | None:
+    """The error, as the service words it, that the shape of a client's message gets; None when it has the right one."""
+    try:
+        _read(message)
+    except _Rejected as rejected:
+        return {"code": rejected.code, "message": rejected.message, "param": rejected.param}
+    return None
+
+
+def _read(message: dict[str, Any]) -> Any:
+    """A client's message, typed; raises _Rejected."""
+    kind = message.get("type")
+    if kind is None:
+        raise _Rejected("missing_required_parameter", "Missing required parameter: 'type'.", "type")
+    if not isinstance(kind, str) or kind not in to.TAKEN:
+        raise _Rejected("invalid_value", f"Invalid value: '{kind}'. Supported values are: {to.LISTED}.", "type")
+    session = message.get("session")
+    if kind == "session.update" and isinstance(session, dict) and "type" not in session:
+        # said before any unknown field of the same update (TanStack/ai#586)
+        raise _Rejected("missing_required_parameter", "Missing required parameter: 'session.type'.", "session.type")
+    try:
+        return msgspec.convert(message, to.ToPeer)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _as_openai_says(_with_index(message, str(error))) from None
 
 
 _BETA_OF = {ga: beta for beta, ga in to.BETA_NAMES.value.items()}
