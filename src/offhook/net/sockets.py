@@ -150,6 +150,21 @@ class Socket(WSListener):
         if self._paused:
             self._bound_buffer()
 
+    def send_binary(self, data: bytes) -> None:
+        """Write a binary message: no wire of ours has one, simulated peers and foreign wires do."""
+        transport = self._transport
+        if transport is not None and self._by is None:
+            transport.send(_BINARY, data)
+
+    def pause_reading(self) -> None:
+        """Let what comes pile up at the peer until ``resume_reading``."""
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None:
+            self._transport.underlying_transport.resume_reading()
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """
         Begin the closing handshake; ``closed`` follows, at the latest after ``Limits.close_grace_s``.

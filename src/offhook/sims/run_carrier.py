@@ -1,8 +1,9 @@
 """
-A simulated Twilio that really calls: signed webhook, TwiML, WebSocket, audio in real time, and what follows.
+A simulated Twilio that really calls: signed webhook, TwiML executed, WebSocket, audio in real time, what follows.
 
 The caller's side is driven by whoever holds the ``PhoneCall``: ``say``, ``press``, ``hang_up``. A public address may
-be mapped to a loopback one; signatures and the Host header keep the public name.
+be mapped to a loopback one; signatures and the Host header keep the public name. What is said on a stream, and what
+goes wrong there, stands in ``line.py``; the sockets of one stream in ``run_stream.py``.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections import deque
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urljoin, urlsplit
 
-import httpx2
-
-from offhook.net.client import DialError, dial
 from offhook.net.clock import Clock, LoopClock
-from offhook.net.sockets import Limits, Socket
-from offhook.sims.carrier import Phone, TwimlError, Verb, parse_twiml
-from offhook.wires._wire import ConnectRequest, Violation
+from offhook.sims.carrier import Phone
+from offhook.sims.carrier_audio import QUIET
+from offhook.sims.carrier_faults import Fault, named
+from offhook.sims.line import SimCarrier
+from offhook.sims.run_stream import OnFrame, Stream, StreamFailed
+from offhook.sims.run_webhook import Route, Webhooks
+from offhook.sims.twiml import Document, Verb
+from offhook.sims.webhook import Answer, Signer
+from offhook.wires._wire import Violation
 from offhook.wires.carriers._twilio_peer import Peer
-from offhook.wires.carriers.twilio import sign
 
-__all__ = ["CallFailed", "PhoneCall"]
+__all__ = ["QUIET", "CallFailed", "PhoneCall"]
 
-FRAME = 160
-FRAME_S = 0.02
-# The line's own noise: what a phone line carries when nobody speaks is not digital silence.
-QUIET = bytes((0xFF, 0x7F, 0xFE, 0x7F, 0xFF, 0xFE, 0x7E, 0xFF) * 20)
+ACCOUNT = "AC" + "0" * 32
+MAX_VERBS = 100  # a document that redirects to itself must end some day
+SAY_WORDS_S = 2.5  # how fast <Say> is read aloud
 
 
 class CallFailed(Exception):
@@ -48,92 +50,124 @@ class PhoneCall:
     """
     One simulated call. ``async with PhoneCall(...) as call`` returns once the stream has started.
 
-    ``webhook_url`` is the public one; ``connect_to`` the address that is really dialled.
+    ``webhook_url`` is the public one, ``connect_to`` the address that is really dialled (or give a ``route``).
+    Without a webhook ``stream_url`` is dialled at once, with ``parameters``. ``alerts`` is the carrier's debugger.
     """
 
     def __init__(
         self,
-        webhook_url: str,
+        webhook_url: str = "",
         *,
+        stream_url: str = "",
+        parameters: Mapping[str, str] | None = None,
         auth_token: str = "",
+        shared_key: tuple[str, str] | None = None,
         connect_to: tuple[str, int] | None = None,
+        route: Route | None = None,
+        method: str = "POST",
+        fallback_url: str = "",
         caller: str = "+15550100001",
         called: str = "+15550100002",
+        call_sid: str = "",
         clock: Clock | None = None,
         on_event: Callable[[str, dict[str, Any]], None] | None = None,
-        returns_marks: bool = True,
+        on_frame: OnFrame | None = None,
         form: Mapping[str, str] | None = None,
+        faults: Sequence[Fault] = (),
+        seed: int = 0,
+        source: Callable[[int], bytes] | None = None,
+        tolerant: bool = False,
     ) -> None:
-        self.call_sid = "CA" + secrets.token_hex(16)
+        self.call_sid = call_sid or "CA" + secrets.token_hex(16)
         self.stream_sid = "MZ" + secrets.token_hex(16)
-        self.account_sid = "AC" + "0" * 32
-        self.peer = Peer(self.stream_sid, self.call_sid, self.account_sid)
-        self.phone = Phone(self.peer, returns_marks=returns_marks)
         self.verbs: list[Verb] = []  # executed, in order, the stream's first
+        self.document: Document | None = None
+        self.answer: Answer | None = None
+        self.alerts: list[tuple[str, str]] = []
         self.closed: tuple[int | None, str, str] | None = None
         self.webhook_ms = 0.0
-        self._webhook_url = webhook_url
-        self._token = auth_token
-        self._connect_to = connect_to
+        self.streams: list[Stream] = []
+        self._webhook_url, self._stream_url = webhook_url, stream_url
+        self._given_parameters = dict(parameters or {})
+        self._method = method
+        self._route = route or Route(connect=connect_to)
         self._clock: Clock = clock or LoopClock(asyncio.get_running_loop())
         self._on_event = on_event or (lambda kind, data: None)
-        self._form = {
-            "CallSid": self.call_sid,
-            "AccountSid": self.account_sid,
-            "From": caller,
-            "To": called,
-            "CallStatus": "ringing",
-            "Direction": "inbound",
-            "ApiVersion": "2010-04-01",
-            **(form or {}),
-        }
-        self._say: deque[bytes] = deque()
-        self._socket: Socket | None = None
-        self._http = httpx2.AsyncClient(timeout=15, follow_redirects=False)
-        self._began = 0.0
-        self._sent_frames = 0
-        self._first_timestamp_ms = 155  # audio begins some time after the stream, as captures show
+        self._on_frame = on_frame or (lambda to_server, data, now, binary: None)
+        self._faults, self._seed = tuple(faults), seed
+        self._tolerant = tolerant
+        hook, upgrade = self._fault("webhook-signature"), self._fault("upgrade-signature")
+        signer = Signer(auth_token, hook.value if hook else "", shared_key)
+        self._signer = Signer(auth_token, upgrade.value if upgrade else "", shared_key)
+        self._webhooks = Webhooks(
+            self._route, signer, faults=self._faults, fallback_url=fallback_url, on_answer=self._asked
+        )
+        self.form = {
+            "CallSid": self.call_sid, "AccountSid": ACCOUNT, "From": caller, "To": called, "CallStatus": "ringing",
+            "Direction": "inbound", "ApiVersion": "2010-04-01",
+            **({"AnsweredBy": "human"} if self._fault("late-stream") else {}), **(form or {}),
+        }  # fmt: skip
+        self.carrier = self._make_carrier(self.stream_sid, source=source)
+        self._stream_verb = Verb(name="Connect")
         self._pending: list[Verb] = []
         self._over = asyncio.Event()
-        self._pacer: asyncio.Task[None] | None = None
-        self._follow: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._hung_up = False
+        self._held_callback: dict[str, str] | None = None
+
+    def _fault(self, name: str) -> Fault | None:
+        return named(self._faults, name)
+
+    def _make_carrier(self, sid: str, *, source: Callable[[int], bytes] | None = None) -> SimCarrier:
+        peer = Peer(sid, self.call_sid, ACCOUNT, tolerant=self._tolerant)
+        return SimCarrier(peer, faults=self._faults, seed=self._seed, source=source)
 
     # ------------------------------------------------------------------------------------ the caller
 
-    def say(self, pcmu: bytes) -> None:
-        """Speak; what is still being said is said first."""
-        self._say.extend(pcmu[at : at + FRAME] for at in range(0, len(pcmu), FRAME))
+    @property
+    def peer(self) -> Peer:
+        return self.carrier.peer
+
+    @property
+    def phone(self) -> Phone:
+        return self.carrier.phone
 
     @property
     def speaking(self) -> bool:
-        return bool(self._say)
-
-    def press(self, digit: str) -> None:
-        self._write(self.peer.dtmf(digit))
-
-    def hang_up(self) -> None:
-        """The caller leaves: stop, then the carrier closes."""
-        if self._socket is not None and not self._hung_up:
-            self._hung_up = True
-            self._pending.clear()
-            self._write(self.peer.stop())
-            self._socket.close(1000, "")
-
-    def drop(self) -> None:
-        """The connection breaks: TCP is gone without a word."""
-        if self._socket is not None:
-            self._socket.abort(1006, "dropped")
+        return self.carrier.speaking
 
     @property
     def violations(self) -> list[Violation]:
         return self.peer.violations
 
+    @property
+    def stream(self) -> Stream | None:
+        """The stream that the caller speaks on."""
+        return next((stream for stream in reversed(self.streams) if stream.carrier is self.carrier), None)
+
+    def say(self, pcmu: bytes) -> None:
+        """Speak; what is still being said is said first."""
+        self.carrier.say(pcmu)
+
+    def press(self, digit: str) -> None:
+        if self.stream is not None:
+            self.stream.write(self.carrier.press(digit, self._clock.now()))
+
+    def hang_up(self) -> None:
+        """The caller leaves: stop, then the carrier closes."""
+        self._hung_up = True
+        self._pending.clear()
+        for stream in self.streams:
+            stream.write(stream.carrier.hang_up(self._clock.now()))
+
+    def drop(self) -> None:
+        """The connection breaks: TCP is gone without a word."""
+        if self.stream is not None:
+            self.stream.abort()
+
     async def ended(self) -> None:
         """Wait until the carrier has nothing more to execute."""
         await self._over.wait()
-        if self._follow is not None:
-            await self._follow
 
     # ----------------------------------------------------------------------------------- the carrier
 
@@ -141,171 +175,196 @@ class PhoneCall:
         try:
             await self._place()
         except BaseException:
-            await self._http.aclose()
+            await self._leave()
             raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self.hang_up()
-        if self._socket is not None:
+        if any(stream.open for stream in self.streams):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), 3)
-        for task in (self._pacer, self._follow):
-            if task is not None:
+        await self._leave()
+
+    async def _leave(self) -> None:
+        """Nothing stays: no socket, no timer, no task."""
+        for stream in self.streams:
+            await stream.gone()
+        for task in self._tasks:
+            if not task.done() and task.get_name() != "status callback":
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        await self._http.aclose()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._webhooks.close()
+
+    def _asked(self, answer: Answer, retried: bool, redirects: int) -> None:
+        self._on_event("webhook", {"answer": answer, "retried": retried, "redirects": redirects})
+        if answer.code is not None:
+            self._alert(answer.code, answer.why)
+
+    def _alert(self, code: str, why: str) -> None:
+        if (code, why) not in self.alerts:
+            self.alerts.append((code, why))
+            self._on_event("alert", {"code": code, "text": why})
 
     async def _place(self) -> None:
-        began = asyncio.get_running_loop().time()
-        verbs = await self._fetch(self._webhook_url, self._form)
-        self.webhook_ms = (asyncio.get_running_loop().time() - began) * 1000
-        self._on_event("webhook", {"ms": round(self.webhook_ms, 1)})
-        await self._execute(verbs)
-        if self._socket is None:
+        if self._webhook_url:
+            self._pending = await self._fetch(self._webhook_url, self.form, first=True)
+            if self._fault("webhook-retried"):
+                await self._webhooks.twice(self._webhook_url, self.form)
+            if self._fault("hang-up-before-upgrade"):
+                self._pending, self._hung_up = [], True
+        else:
+            self._pending = [Verb(name="Connect", stream_url=self._stream_url, parameters=self._given_parameters)]
+        await self._execute()
+        if not self.streams:
             self._over.set()
 
-    async def _fetch(self, url: str, form: Mapping[str, str]) -> list[Verb]:
-        """Ask the server for a document, as the carrier does."""
-        headers = {"User-Agent": "TwilioProxy/1.1", "Content-Type": "application/x-www-form-urlencoded"}
-        if self._token:
-            headers["X-Twilio-Signature"] = sign(self._token, url, list(form.items()))
-        parts = urlsplit(url)
-        target = url
-        if self._connect_to is not None:
-            host, port = self._connect_to
-            target = parts._replace(scheme="http", netloc=f"{host}:{port}").geturl()
-            headers["Host"] = parts.netloc
-        try:
-            answer = await self._http.post(target, content=urlencode(form), headers=headers)
-        except httpx2.TimeoutException:
-            raise CallFailed("11200", "no answer within 15 s") from None
-        except httpx2.HTTPError as error:
-            raise CallFailed("11210", f"{type(error).__name__}: {error}") from None
-        if answer.status_code != 200:
-            raise CallFailed("11200", f"HTTP {answer.status_code}: {answer.text[:200]}")
-        plain = parts.scheme == "http"
-        try:
-            return parse_twiml(answer.content, answer.headers.get("content-type", ""), url, plain_ws=plain)
-        except TwimlError as error:
-            raise CallFailed(error.code, error.why) from None
+    async def _fetch(self, url: str, form: Mapping[str, str], *, first: bool = False) -> list[Verb]:
+        """What the server tells the carrier to do."""
+        document, answer = await self._webhooks.document(url, form, first=first, method=self._method)
+        if first:
+            self.document, self.answer = document, answer
+            self.webhook_ms = answer.ms
+        self._on_event("document", {"document": document, "answer": answer})
+        if document is None or document.refused is not None:
+            raise CallFailed(answer.code or "11200", answer.why)
+        for complaint in document.complaints:
+            if complaint.code is not None:
+                self._alert(complaint.code, complaint.why)
+        return [self._with_parameters(verb) for verb in document.verbs]
 
-    async def _execute(self, verbs: list[Verb]) -> None:
+    def _with_parameters(self, verb: Verb) -> Verb:
+        if not self._given_parameters or not verb.stream_url:
+            return verb
+        import msgspec
+
+        return msgspec.structs.replace(verb, parameters={**verb.parameters, **self._given_parameters})
+
+    async def _execute(self) -> None:
         """Run verbs until one opens a stream or nothing is left."""
-        self._pending = list(verbs)
-        while self._pending:
+        while self._pending and not self._hung_up and len(self.verbs) < MAX_VERBS:
             verb = self._pending.pop(0)
             self.verbs.append(verb)
             self._on_event("verb", {"name": verb.name, "text": verb.text})
-            if verb.name == "Connect":
+            if verb.name in ("Connect", "Start"):
                 await self._open(verb)
+                if verb.name == "Connect":
+                    return
+                self._tasks.append(asyncio.create_task(self._behind_fork(), name="behind <Start>"))
                 return
             if verb.name in ("Hangup", "Reject"):
                 self._pending.clear()
             elif verb.name == "Redirect":
-                self._pending = await self._fetch(verb.text, self._form)
+                self._pending = await self._fetch(urljoin(self._webhook_url, verb.text), self.form)
+
+    async def _behind_fork(self) -> None:
+        """A <Start> stream runs beside the verbs that follow; when they are done, the call is over."""
+        while self._pending and not self._hung_up:
+            verb = self._pending.pop(0)
+            self.verbs.append(verb)
+            self._on_event("verb", {"name": verb.name, "text": verb.text})
+            if verb.name == "Hangup":
+                break
+            if verb.name in ("Pause", "Say"):
+                length = verb.attributes.get("length", "1")
+                words = len(verb.text.split()) / SAY_WORDS_S
+                await asyncio.sleep(words if verb.name == "Say" else float(length) if length.isdigit() else 1.0)
+        self.hang_up()
 
     async def _open(self, verb: Verb) -> None:
         self._stream_verb = verb
-        headers = [("User-Agent", "Twilio.TmeWs/1.0")]
-        if self._token:
-            headers.append(("X-Twilio-Signature", sign(self._token, verb.stream_url)))
-        url = verb.stream_url
-        if self._connect_to is not None:
-            parts = urlsplit(url)
-            headers.append(("Host", parts.netloc))
-            url = parts._replace(scheme="ws", netloc=parts.netloc).geturl()
-        listener = _Line(self)
+        late, one_way = self._fault("late-stream"), self._fault("one-way") or verb.name == "Start"
+        if late is not None:
+            await asyncio.sleep(late.figure / 1000)
+        if one_way:
+            self.peer.fork()
+        await self._connect(self.carrier, verb)
+        self._callback("stream-started")
+
+    async def _connect(self, carrier: SimCarrier, verb: Verb) -> None:
+        carrier.begin_with(verb.parameters)
+        path = self._fault("wrong-path")
+        url = urlsplit(verb.stream_url)._replace(path=path.value).geturl() if path else verb.stream_url
+        stream = Stream(
+            carrier, self._clock, on_frame=self._on_frame, on_closed=self._stream_closed, on_wanted=self._more_streams,
+            on_code=lambda code: self._alert(code, "the first message that the carrier refuses on this stream"),
+        )  # fmt: skip
+        headers = self._signer.headers(verb.stream_url)
+        strip = self._fault("no-upgrade-header") is not None
         try:
-            self._socket = await dial(
-                ConnectRequest(url=url, headers=tuple(headers)),
-                listener,
-                connect_to=self._connect_to,
-                limits=Limits(max_message_bytes=16 * 1024 * 1024),
-            )
-        except DialError as error:
-            raise CallFailed(_code_of(error), str(error)) from None
+            await stream.dial(url, self._route, headers, strip_upgrade=strip)
+        except StreamFailed as error:
+            self._on_event("upgrade", {"url": url, "status": error.status, "ms": stream.dial_ms, "why": error.why})
+            self._alert(error.code, error.why)
+            self._callback("stream-error", error.why)
+            raise CallFailed(error.code, error.why) from None
+        self.streams.append(stream)
+        self._on_event("upgrade", {"url": url, "status": 101, "ms": stream.dial_ms, "why": ""})
         self._on_event("stream", {})
-        self._write(self.peer.connected())
-        self._write(self.peer.start(verb.parameters))
-        self._began = self._clock.now()
-        self._pacer = asyncio.create_task(self._pace(), name="caller's audio")
 
-    async def _pace(self) -> None:
-        """A frame every 20 ms: speech where there is some, else the line's quiet."""
-        while self._socket is not None and not self._hung_up:
-            due = self._began + self._sent_frames * FRAME_S
-            wait = asyncio.Event()
-            self._clock.call_at(due, wait.set)
-            await wait.wait()
-            if self._socket is None or self._hung_up:
-                return
-            audio = self._say.popleft() if self._say else QUIET
-            self._write(self.peer.media(audio, self._first_timestamp_ms + self._sent_frames * 20))
-            self._sent_frames += 1
-            if not self._say and audio is not QUIET:
-                self._on_event("said", {})
-            for message in self.phone.tick(self._clock.now()):
-                self._write(message)
+    def _more_streams(self, at: float, why: str) -> None:
+        """The carrier opens another stream for this call: beside the first, or after it broke."""
+        self._tasks.append(asyncio.create_task(self._again(at, why), name=f"stream {why}"))
 
-    def _write(self, message: bytes) -> None:
-        if self._socket is not None:
-            self._socket.send(message)
+    async def _again(self, at: float, why: str) -> None:
+        await asyncio.sleep(max(0.0, at - self._clock.now()))
+        carrier = SimCarrier(Peer("MZ" + secrets.token_hex(16), self.call_sid, ACCOUNT), seed=self._seed)
+        if why == "again":
+            self.carrier = carrier
+        with contextlib.suppress(CallFailed):  # it is in the alerts
+            await self._connect(carrier, self._stream_verb)
+        if why == "again" and not any(stream.open for stream in self.streams):
+            self._over.set()
 
-    def _received(self, data: bytes, binary: bool) -> None:
-        for message in self.phone.receive(data, self._clock.now(), binary=binary):
-            self._write(message)
+    # -------------------------------------------------------------------------------------- the end
 
-    def _stream_closed(self, code: int | None, reason: str, by: str) -> None:
-        self.phone.tick(self._clock.now())
-        self.closed = (code, reason, by)
-        self._socket = None
-        self._on_event("closed", {"code": code, "by": by})
-        self._follow = asyncio.create_task(self._after_stream(), name="after the stream")
+    def _stream_closed(self, stream: Stream, code: int | None, reason: str, by: str) -> None:
+        if stream.carrier is self.carrier or self.closed is None:
+            self.closed = (code, reason, by)
+        if by == "them":
+            self._alert("31921", f"the server closed the stream with {code}")
+        elif by == "nobody":
+            self._alert("31903", "the connection broke")
+        self._on_event("closed", {"code": code, "reason": reason, "by": by, "age_s": stream.age_s})
+        if any(other.open for other in self.streams) or any(c.carrier.streams_wanted for c in self.streams):
+            return
+        self._callback("stream-stopped")
+        self._tasks.append(asyncio.create_task(self._after_stream(), name="after the stream"))
 
     async def _after_stream(self) -> None:
         """The action, or the next verb; a caller who has left hears neither."""
         try:
-            if self._hung_up:
+            if self._hung_up or self.carrier.hung_up:
                 return
             action = self._stream_verb.attributes.get("action")
             if action:
-                self._pending = await self._fetch(action, {**self._form, "CallStatus": "in-progress"})
-            await self._execute(self._pending)
+                url = urljoin(self._webhook_url, action)
+                self._pending = await self._fetch(url, {**self.form, "CallStatus": "in-progress"})
+            await self._execute()
+        except CallFailed as error:
+            self._alert(error.code, error.why)
         finally:
-            self._over.set()
+            if not any(stream.open for stream in self.streams):
+                self._over.set()
 
+    def _callback(self, event: str, error: str = "") -> None:
+        """Tell the document's status callback, as the carrier does; nobody waits for it."""
+        url = self._stream_verb.stream_attributes.get("statusCallback", "")
+        if not url:
+            return
+        form = {
+            "AccountSid": ACCOUNT, "CallSid": self.call_sid, "StreamSid": self.stream_sid, "StreamEvent": event,
+            "StreamName": self._stream_verb.stream_attributes.get("name", self.stream_sid),
+            "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **({"StreamError": error} if error else {}),
+        }  # fmt: skip
+        if self._fault("callbacks-reversed") and event == "stream-started":
+            self._held_callback = form
+            return
+        self._tasks.append(asyncio.create_task(self._post(url, form), name="status callback"))
 
-class _Line:
-    """The stream's callbacks."""
-
-    def __init__(self, call: PhoneCall) -> None:
-        self._call = call
-
-    def opened(self, socket: Socket) -> None:
-        """The dialler returns the socket as well."""
-
-    def text(self, data: bytes) -> None:
-        self._call._received(data, False)
-
-    def binary(self, data: bytes) -> None:
-        self._call._received(data, True)
-
-    def closed(self, code: int | None, reason: str, by: str) -> None:
-        self._call._stream_closed(code, reason, by)
-
-    def paused(self, n_bytes: int) -> None:
-        """The server reads slowly; the carrier goes on and drops in the end."""
-
-    def resumed(self) -> None:
-        """The server reads again."""
-
-
-def _code_of(error: DialError) -> str:
-    """What the carrier's debugger shows for a failed stream connection."""
-    if error.phase == "tls":
-        return "31910"
-    if error.phase == "upgrade":
-        return "31920" if error.status is not None else "31910"
-    return {"dns": "31904", "tcp": "31902"}.get(error.phase, "31901")
+    async def _post(self, url: str, form: dict[str, str]) -> None:
+        for one in (form, self._held_callback) if self._held_callback else (form,):
+            answer = await self._webhooks.post(url, one)
+            self._on_event("callback", {"event": one["StreamEvent"], "status": answer.status, "why": answer.why})
+        self._held_callback = None

@@ -24,6 +24,7 @@ __all__ = ["Cleared", "Marked", "Peer", "Played"]
 _SHAPES = "twilio.com/docs/voice/media-streams/websocket-messages"
 _ERRORS = "twilio.com/docs/api/errors"
 _MAGIC = (b"RIFF", b"fLaC", b"ID3", b"OggS", b".snd")
+MAX_VIOLATIONS = 5000  # of a stream; more only count
 _json = msgspec.json.Encoder()
 
 
@@ -56,6 +57,7 @@ class Peer:
     ) -> None:
         self.stream_sid = stream_sid
         self.violations: list[Violation] = []
+        self.refused = 0  # violations, those that are not kept included
         self.logged: list[str] = []  # codes as the customer's debugger would show them: each once a stream
         self._call_sid = call_sid
         self._account_sid = account_sid
@@ -69,6 +71,10 @@ class Peer:
 
     def connected(self) -> bytes:
         return _json.encode({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+
+    def fork(self) -> None:
+        """This is a stream made with ``<Start>``: nothing may be sent on it."""
+        self._bidirectional = False
 
     def start(self, parameters: Mapping[str, str]) -> bytes:
         self._started = True
@@ -192,13 +198,16 @@ class Peer:
 
     def _refuse(self, message: str, field: str | None, got: str, wanted: str, code: str | None) -> None:
         source = _SHAPES if code is None else f"{_ERRORS}/{code}"
+        self.refused += 1
+        if code is not None and code not in self.logged:
+            self.logged.append(code)
+        if len(self.violations) >= MAX_VIOLATIONS:
+            return
         self.violations.append(
             Violation(
                 wire=NAME, message=message, field=field, got=got, wanted=wanted, source=source, by="us", code=code
             )
         )
-        if code is not None and code not in self.logged:
-            self.logged.append(code)
 
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
