@@ -37,7 +37,10 @@ def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(tmp_path)
     for part in ("barge-in", "(not understood)", "You pressed two", "hang_up", "proven"):
         assert part in text, part
     (record,) = tmp_path.glob("*.jsonl")
-    end = json.loads(record.read_text().splitlines()[-1])
+    written = record.read_text()
+    assert "[presses 2]" in text and "+1555010" not in text + ran.stderr + written
+    assert '"digit":"2"' not in written and "pressed key 2" not in written
+    end = json.loads(written.splitlines()[-1])
     assert end["end"] == {"why": "agent hung up", "wanted": True} and end["barge_ins"]
     (wav,) = tmp_path.glob("*.wav")
     assert wav.stat().st_size > 16_000 * 20

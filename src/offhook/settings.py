@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 __all__ = ["SPECS", "Secret", "Settings", "SettingsError", "Spec", "Value", "load"]
 
@@ -131,6 +132,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("limits.max_message_bytes", int, 1024 * 1024, "one message of the carrier", least=1024),
     Spec("record.dir", str, "", "where records go; empty: the user's data directory"),
     Spec("record.audio", bool, False, "keep a stereo recording of every call"),
+    Spec("record.digits", bool, False, "keep the digits of keys that callers press; else a key is only counted"),
     Spec("record.max_mb", int, 512, "size of the records; the oldest go first", least=1),
     Spec("record.lines_dir", str, "", "WAV files that replace the spoken lines, by name"),
     Spec("failure.policy", str, "say", "say: a spoken line, then the end; fall_through: the carrier's next verb",
@@ -156,8 +158,9 @@ class Settings:
         return self.values[name].origin
 
     def secrets(self) -> list[str]:
-        """Every secret's value, for the sieve that keeps them out of logs."""
-        return [v.value.reveal() for v in self.values.values() if isinstance(v.value, Secret) and v.value]
+        """Every secret's value, proxies' passwords among them, for the sieve that keeps them out of logs."""
+        own = [v.value.reveal() for v in self.values.values() if isinstance(v.value, Secret) and v.value]
+        return own + [found for url in self.environment.values() if (found := _password(url))]
 
     def table(self) -> list[tuple[str, str, str]]:
         """Name, value as it may be shown, origin."""
@@ -167,6 +170,13 @@ class Settings:
         """A setting that names a file, made absolute; None when empty."""
         text = str(self[name])
         return (self.base / Path(text).expanduser()) if text else None
+
+
+def _password(url: str) -> str | None:
+    try:
+        return urlsplit(url).password
+    except ValueError:  # no URL: whoever uses the proxy says so
+        return None
 
 
 def shown(value: Any) -> str:

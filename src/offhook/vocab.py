@@ -126,6 +126,9 @@ class CallerAudio(Event, frozen=True, gc=False):
     n_bytes: int  # of the decoded payload
 
 
+MASKED = "•"  # stands for a pressed key that may not be written down; no phone has it
+
+
 class KeyPressed(Event, frozen=True):
     """A DTMF key of the caller."""
 

@@ -29,7 +29,7 @@ class CallRecord:
         self.usage: dict[str, int] = {}
         self.downlink_dropped_bytes = 0
         self.cancelled_dropped_bytes = 0
-        self.totals = {"replies": 0, "barge_ins": 0, "missed": 0}
+        self.totals = {"replies": 0, "barge_ins": 0, "missed": 0, "keys": 0}
 
     def miss(self, name: str, waited_s: float) -> None:
         self.totals["missed"] += 1

@@ -52,6 +52,8 @@ class BridgeSettings(Struct, frozen=True):
     # 200 ms: the playback clock carries the truth between two marks, each mark costs as much as a frame
     mark_every_bytes: int = 1600
 
+    note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes
+
     # Limits.
     max_call_s: float = 3600.0
     idle_s: float = 300.0  # neither side said a word

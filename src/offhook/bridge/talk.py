@@ -177,7 +177,8 @@ class Talk:
         """A key is a word of the caller's: it interrupts the agent and is answered."""
         s = self._s
         s.last_word_at = now
-        s.note("key", digit=event.digit)
+        s.record.totals["keys"] += 1
+        s.note("key", digit=event.digit if s.settings.note_digits else v.MASKED)
         unheard_greeting = self._greeting == "due" or (self._greeting == "asked" and self._greeting_played_at is None)
         if not s.session_ready or s.stream is not Stream.OPEN or unheard_greeting:
             self._keys.append(event.digit)  # not lost, and no reason to cut a greeting that nobody has heard

@@ -206,11 +206,12 @@ def service_systemd(
 def main() -> None:
     """Run the command line; an error is a message and an exit code, never a traceback."""
     from offhook.settings import SettingsError
+    from offhook.wires._wire import clean_text
 
     try:
         app()
     except SettingsError as error:
-        sys.stderr.write("".join(f"offhook: {problem}\n" for problem in error.problems))
+        sys.stderr.write("".join(f"offhook: {clean_text(problem)}\n" for problem in error.problems))
         sys.exit(2)
     except BrokenPipeError:  # `offhook trace | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -218,7 +219,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("OFFHOOK_DEBUG"):
             raise
-        sys.stderr.write(f"offhook: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"offhook: {type(error).__name__}: {clean_text(str(error))}\n")
         sys.stderr.write("offhook: OFFHOOK_DEBUG=1 shows where\n" if not _expected(error) else "")
         sys.exit(2 if _expected(error) else 1)
 

@@ -11,6 +11,7 @@ import platform
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,7 +62,7 @@ class _Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        data = {name: value for name, value in vars(record).items() if name not in self._own}
+        data = self._sieve.clean_data({name: value for name, value in vars(record).items() if name not in self._own})
         words = [stamp, record.levelname.lower(), record.getMessage()]
         words += [f"{name}={json.dumps(value, default=str)}" for name, value in data.items()]
         text = " ".join(words)
@@ -71,12 +72,23 @@ class _Line(logging.Formatter):
 
 
 def log_to_stderr(sieve: Sieve) -> None:
-    """The service's log: a line when a call starts, one when it ends, one for what was refused."""
+    """
+    The service's log: a line when a call starts, one when it ends, one for what was refused.
+
+    What libraries warn of, and exceptions that nobody caught, go the same way: through the sieve.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line(sieve))
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    sys.excepthook = lambda *error: log.critical("defect", exc_info=error)
+    threading.excepthook = lambda told: log.critical(
+        "defect in a thread", exc_info=(told.exc_type, told.exc_value or told.exc_type(), told.exc_traceback)
+    )
 
 
 def banner(settings: Settings, session: Any, label: str, public_url: str, port: int) -> list[str]:
@@ -119,12 +131,15 @@ def banner(settings: Settings, session: Any, label: str, public_url: str, port: 
 
 
 class Live:
-    """What happens in calls, on standard output: for people, or as JSON lines."""
+    """What happens in calls, on standard output: for people, or as JSON lines; sieved as everything is."""
 
-    def __init__(self, how: str) -> None:
+    def __init__(self, how: str, sieve: Sieve, digits: bool = False) -> None:
         self._json = how == "json"
+        self._sieve = sieve
+        self._digits = digits
 
-    def say(self, what: str, **data: Any) -> None:
+    def say(self, what: str, **given: Any) -> None:
+        data = self._sieve.clean_data(given)
         if self._json:
             sys.stdout.write(json.dumps({"event": what, **data}) + "\n")
         else:
@@ -136,9 +151,12 @@ class Live:
         if told is None:
             return
         what, data = told
+        if what == "key" and not self._digits:
+            data = {"text": v.MASKED}
         if self._json:
             self.say(what, call=call, at_s=round(at_s, 3), **data)
         else:
+            data = self._sieve.clean_data(data)
             text = data.get("text") or ", ".join(f"{key} {value}" for key, value in data.items())
             sys.stdout.write(f"{at_s:7.2f}s {what:<12} {text}\n")
             sys.stdout.flush()
@@ -190,7 +208,8 @@ class Serving:
         carrier: Callable[[twilio.CarrierSettings], twilio.CarrierSettings] = lambda given: given,
     ) -> None:
         self.settings = settings
-        self.live = Live(live) if live else None
+        self.sieve = Sieve(*settings.secrets())
+        self.live = Live(live, self.sieve, settings["record.digits"]) if live else None
         self._rate = clock_rate
         self._bridge = bridge
         self._dial_options = dict(dial_options or {})
@@ -200,20 +219,20 @@ class Serving:
     async def start(self) -> None:
         """Bring everything up; the server answers when this returns."""
         settings = self.settings
+        log_to_stderr(self.sieve)
         provider = judge.provider_module(settings["provider.name"])
         session = judge.session_settings(settings, judge.instructions(settings))
         if provider.NAME == "loopback" and not settings["provider.url"]:
             self._child = Receptionist()
             session = structs.replace(session, url=await self._child.start())
-        self.sieve = Sieve()
-        self.sieve.keep_out(*settings.secrets())
-        log_to_stderr(self.sieve)
         self.metrics = Metrics()
         self.journals = JournalDir(
             data_dir(settings),
             max_bytes=settings["record.max_mb"] * 1024 * 1024,
             on_failure=self._journal_fails,
             on_recovery=lambda text: log.warning("records are written again", extra={"where": text}),
+            clean=self.sieve.clean_bytes,
+            digits=settings["record.digits"],
         )
         self.server: Server | None = None
         loop = asyncio.get_running_loop()
@@ -284,6 +303,7 @@ class Serving:
         settings = self.settings
         return BridgeSettings(
             on_failure=settings["failure.policy"],
+            note_digits=settings["record.digits"],
             max_call_s=settings["limits.max_call_s"],
             idle_s=settings["limits.idle_s"],
             stream_s=settings["limits.stream_timeout_s"],
@@ -313,7 +333,7 @@ def run(settings: Settings, *, live: str = "") -> int:
     """Serve until SIGTERM or SIGINT. The exit code."""
     found = judge.problems(settings)
     if found:
-        sys.stderr.write(refusal(found))
+        sys.stderr.write(Sieve(*settings.secrets()).clean(refusal(found)))
         return 2
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_serve(settings, live))

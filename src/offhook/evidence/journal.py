@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,11 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024  # of all calls that wait for a failing dis
 class Journal:
     """One call's evidence, as the loop sees it."""
 
-    def __init__(
-        self, name: str, path: Path, t0: float, redactors: dict[Leg, Redactor], begin: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, name: str, path: Path, t0: float, scribe: Scribe, begin: Mapping[str, Any]) -> None:
         self.name = name
         self.path = path
-        self.redactors = redactors
-        self.scribe = Scribe(t0, redactors)
+        self.redactors = scribe.redactors
+        self.scribe = scribe
         self.meters = (Meter(), Meter(), Meter(), Meter())
         self._pending: list[tuple[Any, ...]] = [("begin", t0, {"version": VERSION, **begin})]
         self._lengths: tuple[set[int], ...] = (set(), set(), set(), set())
@@ -174,7 +172,7 @@ class JournalDir:
 
     ``on_failure(text)`` is called once when writing begins to fail and ``on_recovery(text)`` when it works again,
     on the writer thread or, where that hangs in the disk, by the next call that begins. ``clean`` is the last
-    sieve over every line.
+    sieve over every line; ``digits`` keeps the keys that callers press.
     """
 
     def __init__(
@@ -185,6 +183,7 @@ class JournalDir:
         on_failure: Callable[[str], None] = lambda text: None,
         on_recovery: Callable[[str], None] = lambda text: None,
         clean: Callable[[bytes], bytes] | None = None,
+        digits: bool = False,
     ) -> None:
         self.directory = directory
         self.failures = 0
@@ -194,6 +193,7 @@ class JournalDir:
         self._on_failure = on_failure
         self._on_recovery = on_recovery
         self._clean = clean
+        self._digits = digits
         self._open: dict[Journal, _Writing] = {}
         self._recent: set[Path] = set()
         self._jobs: deque[Callable[[], None]] = deque()
@@ -209,8 +209,15 @@ class JournalDir:
 
     # The methods below run on the loop.
 
-    def open(self, name: str, redactors: dict[Leg, Redactor], t0: float, facts: Mapping[str, Any]) -> Journal:
-        """Begin the record of a call; nothing is written yet."""
+    def open(
+        self,
+        name: str,
+        redactors: dict[Leg, Redactor],
+        t0: float,
+        facts: Mapping[str, Any],
+        numbers: Iterable[str] = (),
+    ) -> Journal:
+        """Begin the record of a call between ``numbers``, which it masks; nothing is written yet."""
         self._look_at_writer()
         now = time.gmtime()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
@@ -223,7 +230,8 @@ class JournalDir:
             self._recent.clear()
         self._recent.add(path)
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
-        journal = Journal(name, path, t0, redactors, {"began": began, **facts, "boot": dict(self.boot)})
+        scribe = Scribe(t0, redactors, numbers, self._digits)
+        journal = Journal(name, path, t0, scribe, {"began": began, **facts, "boot": dict(self.boot)})
         with self._lock:
             self._open[journal] = _Writing()
         return journal

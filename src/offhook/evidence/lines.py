@@ -7,13 +7,15 @@ writer thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from offhook.evidence.record import Channel
 from offhook.vocab import Leg
+from offhook.wires._wire import clean
 
 __all__ = ["Redactor", "Scribe"]
 
@@ -30,10 +32,19 @@ Redactor = Callable[..., Mapping[str, Any]]
 
 
 class Scribe:
-    """Makes one call's lines. ``redactors`` may grow while the call runs."""
+    """
+    Makes one call's lines. ``redactors`` may grow while the call runs.
 
-    def __init__(self, t0: float, redactors: dict[Leg, Redactor]) -> None:
+    ``numbers`` are the phone numbers of the call, which are masked wherever and however they are written;
+    ``digits`` keeps the keys that were pressed.
+    """
+
+    def __init__(
+        self, t0: float, redactors: dict[Leg, Redactor], numbers: Iterable[str] = (), digits: bool = False
+    ) -> None:
         self.redactors = redactors
+        self._given = {"digits": True} if digits else {}
+        self._numbers = _written(numbers)
         self.skipped: dict[str, int] = {}
         self._t0 = t0
         self._kept: dict[tuple[int, str], tuple[int, float]] = {}  # (channel, type) -> how many, and when last
@@ -48,11 +59,11 @@ class Scribe:
                 out.append(_encode({"k": "counters", "t": at, **entry[2], "skipped": self.skipped}))
                 continue
             if entry[0] != "msg":
-                out.append(_fitting({"k": entry[0], "t": at, **entry[2]}))
+                out.append(self._mask(_fitting({"k": entry[0], "t": at, **clean(entry[2])})))
                 continue
             data = self._message(entry[1], *entry[2:])
             if data is not None:
-                line = _fitting({"k": "msg", "t": at, **data})
+                line = self._mask(_fitting({"k": "msg", "t": at, **data}))
                 self._messages_bytes += len(line)
                 out.append(line)
         return out
@@ -63,7 +74,7 @@ class Scribe:
             return {"ch": int(channel), "bytes": len(data)}
         seen: Mapping[str, Any]
         try:
-            seen = redactor(data, binary=binary)
+            seen = redactor(data, binary=binary, **self._given)
         except Exception as error:  # a redactor that fails must not let the message through, nor end the writer
             return {"ch": int(channel), "bytes": len(data), "redactor_failed": type(error).__name__}
         kind = str(seen.get("type") or seen.get("event") or "?")[:60]
@@ -73,6 +84,9 @@ class Scribe:
             self.skipped[name] = self.skipped.get(name, 0) + 1
             return None
         return {"ch": int(channel), "bytes": len(data), "m": seen}
+
+    def _mask(self, line: bytes) -> bytes:
+        return line if self._numbers is None else self._numbers.sub(rb"***\1", line)
 
     def _wanted(self, channel: int, kind: str, at: float) -> bool:
         """Whether one more message of a type is written: the first ones, then one every few seconds."""
@@ -84,6 +98,20 @@ class Scribe:
             return False
         self._kept[key] = (n + 1, at)
         return True
+
+
+def _written(numbers: Iterable[str]) -> re.Pattern[bytes] | None:
+    """
+    What finds these numbers with or without country code, blanks or brackets: their last seven digits.
+
+    Shorter ones are services, and would be found in every identifier.
+    """
+    ends = sorted({digits[-7:] for digits in (re.sub(r"\D", "", number) for number in numbers) if len(digits) >= 7})
+    if not ends:
+        return None
+    gap = r"[\s().*-]{0,3}"
+    ways = "|".join(gap.join(end[:5]) + gap + f"(?={end[5]}{gap}{end[6]})" for end in ends)
+    return re.compile(rf"(?:{ways})(\d{gap}\d)(?!\d)".encode())
 
 
 def _fitting(line: dict[str, Any]) -> bytes:

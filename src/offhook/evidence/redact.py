@@ -5,7 +5,11 @@ Knows no wire and no setting.
 """
 
 import hashlib
+import json
 from typing import Any
+from urllib.parse import quote
+
+from offhook.wires._wire import clean, clean_text
 
 __all__ = ["Sieve", "fingerprint"]
 
@@ -26,14 +30,16 @@ def fingerprint(name: str, secret: str | None) -> dict[str, Any]:
 
 class Sieve:
     """
-    Replaces known secrets in any text that leaves the process.
+    Replaces known secrets in any text that leaves the process, however they are escaped, and masks what looks like
+    a key or a phone number.
 
     The last line of defence: nothing should depend on it, and a test plants secrets to see that nothing does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *secrets: str) -> None:
         self._secrets: list[str] = []
         self._bytes: list[bytes] = []
+        self.keep_out(*secrets)
 
     def keep_out(self, *secrets: str) -> None:
         """
@@ -41,7 +47,11 @@ class Sieve:
 
         The longest go first: one secret may be the beginning of another.
         """
-        known = {*self._secrets, *(secret.strip() for secret in secrets if len(secret.strip()) >= 6)}
+        known = {*self._secrets}
+        for secret in secrets:
+            bare = secret.strip()
+            if len(bare) >= 6:
+                known |= {bare, json.dumps(bare)[1:-1], json.dumps(bare, ensure_ascii=False)[1:-1], quote(bare, "")}
         self._secrets = sorted(known, key=lambda secret: (-len(secret), secret))
         self._bytes = [secret.encode() for secret in self._secrets]
 
@@ -49,10 +59,21 @@ class Sieve:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, "***")
-        return text
+        return clean_text(text)
+
+    def clean_data(self, node: Any) -> Any:
+        """The same for data, before it is made JSON; of what was said, numbers without a plus are masked too."""
+        if isinstance(node, str):
+            return self.clean(node)
+        cleaned = clean(node)
+        if isinstance(cleaned, dict):
+            return {name: self.clean_data(part) for name, part in cleaned.items()}
+        if isinstance(cleaned, list):
+            return [self.clean_data(part) for part in cleaned]
+        return cleaned
 
     def clean_bytes(self, line: bytes) -> bytes:
-        """The same for a line of UTF-8, as the journal writes it."""
+        """Known secrets out of a line of UTF-8, as the journal writes it."""
         for secret in self._bytes:
             if secret in line:
                 line = line.replace(secret, b"***")

@@ -198,6 +198,7 @@ class Host:
                 "carrier": self.carrier.NAME,
                 "provider": self._provider.LABEL,
             },
+            numbers=(asked.from_, asked.to, *(asked.parameters.get(name, "") for name in ("ForwardedFrom", "Caller"))),
         )
         call = Call(
             asked.call_sid,

@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-from offhook.vocab import Command, Event
+from offhook.vocab import MASKED, Command, Event
 
 T = TypeVar("T")
 
@@ -28,8 +28,10 @@ __all__ = [
     "RestRequest",
     "SettingProblem",
     "Violation",
+    "clean",
     "clean_text",
     "flat_figures",
+    "mask_keys",
     "near_miss",
     "redact_json",
 ]
@@ -145,8 +147,12 @@ class ProviderLeg(Protocol):
         """The text messages that carry out ``command``, in order (often one)."""
         ...
 
-    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]:
-        """The message as it may be written to disk: audio as sizes, no secrets, numbers masked."""
+    def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> Mapping[str, Any]:
+        """
+        The message as it may be written to disk: audio as sizes, no secrets, numbers masked.
+
+        Pressed keys are masked too, unless ``digits`` says that they may be kept.
+        """
         ...
 
 
@@ -168,19 +174,57 @@ def near_miss(wanted: str, present: Iterable[str]) -> str | None:
 
 
 _KEY = re.compile(r"\b(?:sk|xai|ek)-[\w*-]{4,}|\bek_\w{4,}")
-_NUMBER = re.compile(r"\+\d{7,15}(?!\d)")  # E.164, as a carrier gives it and as it gets into instructions
+_NUMBER = re.compile(r"(\+|%2[Bb])(\d)(\d{4,12})(\d{2})(?!\d)")  # E.164, as a carrier gives it, in URLs too
+# A number as somebody says it and a provider writes it down: seven digits or more, blanks and the like between them.
+_SAID_NUMBER = re.compile(r"(?<![\w.-])\(?\d(?:[\s().-]{0,2}\d){6,14}(?![\w])")
+_SAID = frozenset(("transcript", "text", "heard_text", "delta", "message"))  # fields that hold what was said
+_KEY_TOLD = re.compile(r"(pressed key )[0-9*#A-D]")  # how the bridge tells the agent of a key
 
 
 def clean_text(text: str) -> str:
-    """``text`` without API keys and with phone numbers masked to their first and last two characters."""
-    return _NUMBER.sub(lambda m: m[0][:2] + "*" * (len(m[0]) - 4) + m[0][-2:], _KEY.sub("***", text))
+    """``text`` without API keys and with phone numbers masked to their first and last characters."""
+    return _NUMBER.sub(lambda m: m[1] + m[2] + "*" * len(m[3]) + m[4], _KEY.sub("***", text))
 
 
-def redact_json(data: bytes, audio_in: Mapping[str, str], *, binary: bool = False) -> Mapping[str, Any]:
+def clean(node: Any) -> Any:
+    """JSON data with every text in it cleaned; of what was said, numbers without a plus are masked too."""
+    if isinstance(node, str):
+        return clean_text(node)
+    if isinstance(node, (list, tuple)):
+        return [clean(part) for part in node]
+    if isinstance(node, Mapping):
+        return {clean_text(str(name)): _clean_field(name, part) for name, part in node.items()}
+    return node
+
+
+def _clean_field(name: Any, value: Any) -> Any:
+    cleaned = clean(value)
+    return _SAID_NUMBER.sub(_all_but_two, cleaned) if name in _SAID and isinstance(cleaned, str) else cleaned
+
+
+def _all_but_two(found: re.Match[str]) -> str:
+    return "*" * (len(found[0]) - 2) + found[0][-2:]
+
+
+def mask_keys(node: Any) -> Any:
+    """JSON data without the digits of the keys that the bridge told the agent of."""
+    if isinstance(node, str):
+        return _KEY_TOLD.sub(rf"\1{MASKED}", node)
+    if isinstance(node, list):
+        return [mask_keys(part) for part in node]
+    if isinstance(node, dict):
+        return {name: mask_keys(part) for name, part in node.items()}
+    return node
+
+
+def redact_json(
+    data: bytes, audio_in: Mapping[str, str], *, binary: bool = False, digits: bool = False
+) -> Mapping[str, Any]:
     """
     A JSON message as it may be written down: audio as its size, padding left out, every text cleaned.
 
-    ``audio_in`` names the field that is audio, by event type. Never raises.
+    ``audio_in`` names the field that is audio, by event type. Pieces of a text have their digits masked: a number
+    may be cut anywhere. Never raises.
     """
     if binary:
         return {"binary_bytes": len(data)}
@@ -192,20 +236,13 @@ def redact_json(data: bytes, audio_in: Mapping[str, str], *, binary: bool = Fals
         name = audio_in.get(kind) if isinstance(kind, str) else None
         if name is not None and isinstance(message.get(name), str):
             message[name] = f"<{len(message[name])} characters>"
+        elif isinstance(message.get("delta"), str):
+            message["delta"] = re.sub(r"\d", MASKED, message["delta"])
         message.pop("obfuscation", None)
-        return {clean_text(key): _clean(value) for key, value in message.items()}
+        cleaned: dict[str, Any] = clean(message if digits else mask_keys(message))
+        return cleaned
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {"not_json_bytes": len(data)}
-
-
-def _clean(node: Any) -> Any:
-    if isinstance(node, str):
-        return clean_text(node)
-    if isinstance(node, list):
-        return [_clean(part) for part in node]
-    if isinstance(node, dict):
-        return {clean_text(name): _clean(part) for name, part in node.items()}
-    return node
 
 
 def flat_figures(given: Any) -> dict[str, int] | None:

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from offhook import vocab as v
-from offhook.wires._wire import Fact, LocalProtocolError, RestRequest, Violation, near_miss
+from offhook.wires._wire import Fact, LocalProtocolError, RestRequest, Violation, clean_text, near_miss
 
 NAME = "twilio"
 
@@ -50,6 +50,9 @@ MAX_PARAMETERS_BYTES = 64 * 1024
 _MAGIC = (b"RIFF", b"fLaC", b"ID3", b"OggS", b".snd")
 _MAGIC_B64 = tuple(base64.b64encode(magic)[: len(magic) * 8 // 6] for magic in _MAGIC)
 _SECRET_PARAMETERS = ("token", "secret", "password", "key")
+_NUMBER = re.compile(r"\+?\d{7,}")
+_FIGURES = ("chunk", "timestamp", "sequencenumber")  # texts of digits that are no phone number
+_MAX_TEXT = 500  # a custom parameter has at most so many characters, name and value together
 _B64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 _B64_BYTES = bytes(_B64)
 
@@ -598,7 +601,7 @@ class Leg:
     def _on_dtmf(self, message: Dtmf) -> v.Event:
         digit = message.dtmf.digit
         if len(digit) != 1 or digit not in "0123456789*#ABCD":
-            return self._broken("dtmf", "dtmf.digit", repr(digit[:10]), "one of 0-9 * #")
+            return self._broken("dtmf", "dtmf.digit", f"a text of {len(digit)} characters", "one of 0-9 * #")
         return v.KeyPressed(digit=digit)
 
     def _on_stop(self, message: Stop) -> v.Event:
@@ -705,9 +708,9 @@ class Leg:
 
     # ------------------------------------------------------------------------------------------ redact
 
-    def redact(self, data: bytes, *, binary: bool = False) -> dict[str, Any]:
-        """A message of either direction as it may be written down: no audio, no secrets, no numbers."""
-        return redact(data, binary=binary)
+    def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> dict[str, Any]:
+        """A message of either direction as it may be written down: no audio, no secrets, no numbers, no keys."""
+        return redact(data, binary=binary, digits=digits)
 
 
 class _MarkName(Struct):
@@ -723,8 +726,8 @@ class _ClearOut(Struct, tag_field="event", tag="clear"):
     streamSid: str
 
 
-def redact(data: bytes, *, binary: bool = False) -> dict[str, Any]:
-    """A message as it may be written down."""
+def redact(data: bytes, *, binary: bool = False, digits: bool = False) -> dict[str, Any]:
+    """A message as it may be written down; pressed keys only where ``digits`` says so."""
     if binary:
         return {"binary_bytes": len(data)}
     try:
@@ -733,24 +736,24 @@ def redact(data: bytes, *, binary: bool = False) -> dict[str, Any]:
         return {"not_json_bytes": len(data)}
     if not isinstance(message, dict):
         return {"not_an_object": type(message).__name__}
-    media = message.get("media")
-    if isinstance(media, dict) and "payload" in media:
-        message["media"] = {**media, "payload": f"<{len(str(media['payload']))} characters>"}
-    start = message.get("start")
-    if isinstance(start, dict) and isinstance(start.get("customParameters"), dict):
-        given = start["customParameters"]
-        message["start"] = {
-            **start,
-            "customParameters": {name: _mask(name, value) for name, value in given.items()},
-        }
-    return message
+    return {name: _masked(name, value, digits) for name, value in message.items()}
 
 
-def _mask(name: str, value: object) -> object:
-    if any(word in name.lower() for word in _SECRET_PARAMETERS):
+def _masked(name: str, value: object, digits: bool) -> Any:
+    """A field, however deep: a misspelt message must not let out what the right one hides."""
+    lower = name.lower()
+    if isinstance(value, dict):
+        return {inner: _masked(inner, part, digits) for inner, part in value.items()}
+    if isinstance(value, list):
+        return [_masked(name, part, digits) for part in value]
+    if lower == "payload" or (isinstance(value, str) and len(value) > _MAX_TEXT):
+        return f"<{len(str(value))} characters>"
+    if any(word in lower for word in _SECRET_PARAMETERS):
         return "***"
-    if isinstance(value, str) and re.fullmatch(r"\+?\d{7,}", value):
-        return mask_number(value)
+    if lower in ("digit", "digits") and not digits:
+        return v.MASKED
+    if isinstance(value, str):
+        return mask_number(value) if lower not in _FIGURES and _NUMBER.fullmatch(value) else clean_text(value)
     return value
 
 

@@ -26,6 +26,7 @@ from offhook.wires._wire import (
     Refusal,
     SettingProblem,
     Violation,
+    redact_json,
 )  # fmt: skip
 
 NAME = "loopback"
@@ -45,6 +46,7 @@ DEAD_MODELS: Fact[tuple[str, ...]] = Fact((), _OURS, _CHECKED)
 VOICES: Fact[tuple[str, ...]] = Fact(("slt",), _OURS, _CHECKED)
 DEFAULT_VOICE = Fact("slt", _OURS, _CHECKED)
 FORMAT = {"type": "audio/pcmu"}
+_AUDIO_IN = {"input_audio_buffer.append": "audio", "response.output_audio.delta": "delta"}
 DELTA_MS = 100
 # Models speak faster than real time, and a bridge that has only seen real time has seen nothing.
 SPEEDUP = 4
@@ -223,16 +225,9 @@ class Leg:
                 return {"type": "conversation.item.create", "item": item}
         raise TypeError(f"no message of this wire carries {type(command).__name__}")
 
-    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]:
-        """A message as it may be written down: audio as sizes."""
-        try:
-            message = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return {"not_json_bytes": len(data)}
-        for name in ("audio", "delta"):
-            if isinstance(message.get(name), str):
-                message[name] = f"<{len(message[name])} characters>"
-        return message
+    def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> Mapping[str, Any]:
+        """A message as it may be written down: audio as sizes, numbers and keys masked."""
+        return redact_json(data, _AUDIO_IN, binary=binary, digits=digits)
 
 
 def _status(value: object) -> Literal["completed", "cancelled", "failed", "incomplete"]:

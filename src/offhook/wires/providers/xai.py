@@ -500,9 +500,9 @@ class Leg:
 
     # ------------------------------------------------------------------------------------------ redact
 
-    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]:
+    def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> Mapping[str, Any]:
         """A message of either direction as it may be written down: audio as sizes, no secrets, numbers masked."""
-        return redact_json(data, _AUDIO_IN, binary=binary)
+        return redact_json(data, _AUDIO_IN, binary=binary, digits=digits)
 
 
 # What the echo is held against besides the formats, the voice and the model; left-out fields are no differences.
