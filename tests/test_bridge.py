@@ -330,7 +330,7 @@ def test_fall_through_lets_the_carriers_next_verb_run():
 
 
 def test_the_session_limit_ends_with_a_spoken_line_before_the_cut():
-    call = SimCall(idle_s=9999.0, max_call_s=9999.0).connect()
+    call = SimCall(idle_s=9999.0, max_call_s=9999.0, frames_stop_s=9999.0).connect()
     call.caller_frame()
     call.advance((3600 - 60) * 1000 + 100)
     assert call.notes("ending") == [{"why": "time limit", "wanted": True}]

@@ -155,3 +155,21 @@ def test_an_item_that_goes_on_after_a_clear_is_heard_by_what_was_played_of_it():
     playback.clear(0.4)
     playback.sent("a", "r", 0, 8000, 1.0)
     assert playback.heard_ms("a", 1.5) == 900
+
+
+def test_the_first_frame_of_a_call_that_was_ready_before_is_seen_and_sent_on():
+    call = SimCall().connect()
+    call.caller_frame(3)
+    assert len(call.of(v.AppendAudio)) == 3 and [note["id"] for note in call.notes("milestone")].count("M7") == 1
+    assert call.bridge.summary()["appended_bytes"] == 480 and call.bridge.summary()["counts"]["early_bytes"] == 0
+    call.advance(6000)
+    assert not call.notes("deadline.missed")
+    call.advance(150_000)  # the carrier's silence is noticed as ever
+    assert "frames" in [note["name"] for note in call.notes("deadline.missed")]
+    late = SimCall().connect()
+    late.feed(v.WritePaused(v.Leg.PROVIDER, 1))
+    late.caller_frame()
+    assert not late.of(v.AppendAudio)
+    late.feed(v.WriteResumed(v.Leg.PROVIDER))
+    late.caller_frame()
+    assert len(late.of(v.AppendAudio)) == 1

@@ -171,6 +171,10 @@ class Bridge:
     def _on_held_audio(self, event: v.CallerAudio, now: float) -> None:
         if self._uplink.frames == 1:
             self._talk.watch.first_frame(now)
+            if self._uplink.begun():
+                self._uplink.appended_bytes += event.n_bytes
+                self._s.do(v.AppendAudio(event.payload, event.n_bytes))
+                return
         if self._s.ending is None:
             self._uplink.hold(event, now)
 

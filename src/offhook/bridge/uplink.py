@@ -37,6 +37,7 @@ class Uplink:
     def __init__(self, keep_s: float) -> None:
         self.open = False
         self.paused = False  # the provider does not read
+        self._closed = False
         self.frames = 0
         self.appended_bytes = 0
         self.early_bytes = 0
@@ -80,8 +81,13 @@ class Uplink:
         self.appended_bytes += sum(frame.n_bytes for frame in held)
         self._anchors.append((self.appended_bytes, now))
         self.released_at = now
-        self.open = not self.paused
+        self.open = self.frames > 0 and not self.paused
         return (v.AppendAudio(frame.payload, frame.n_bytes) for frame in held)
+
+    def begun(self) -> bool:
+        """The first frame came. Whether it and the next go straight through: what was released before is open now."""
+        self.open = self.released_at is not None and not self.paused and not self._closed
+        return self.open
 
     @property
     def held_ms(self) -> int:
@@ -96,10 +102,11 @@ class Uplink:
         self.paused = False
         if self.released_at is not None:
             self._anchors.append((self.appended_bytes, now))
-            self.open = True
+            self.open = self.frames > 0
 
     def close(self) -> None:
         self.open = False
+        self._closed = True
         self._held.clear()
         self._held_bytes = 0
 
