@@ -20,7 +20,7 @@ def test_the_provider_is_dialled_when_the_webhook_comes_and_given_up_without_a_s
     call.advance(21_000)
     assert call.of(v.CloseProvider)
     call.feed(v.LegClosed(v.Leg.PROVIDER, 1000, "", "us"))
-    assert call.ended is not None and call.ended.wanted
+    assert call.ended is not None and not call.ended.wanted
 
 
 def test_the_session_is_configured_after_the_providers_greeting_or_at_once_where_we_speak_first():

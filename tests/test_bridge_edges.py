@@ -173,3 +173,19 @@ def test_the_first_frame_of_a_call_that_was_ready_before_is_seen_and_sent_on():
     late.feed(v.WriteResumed(v.Leg.PROVIDER))
     late.caller_frame()
     assert len(late.of(v.AppendAudio)) == 1
+
+
+def test_what_nobody_came_to_or_never_began_is_no_wanted_end():
+    rang = SimCall()
+    rang.feed(v.CallOffered(), v.ProviderOpened(), v.SessionGreeted(), v.SessionConfigured())
+    rang.advance(22_000)
+    assert rang.ended == v.EndCall(wanted=False, why="no stream followed the webhook")
+    for last in (v.LegClosed(v.Leg.CARRIER, 1000, "", "them"), v.StreamStopped()):
+        opened = SimCall()
+        opened.feed(v.CallOffered(), v.StreamOpened(), last)
+        opened.advance(3000)
+        assert opened.ended is not None and not opened.ended.wanted
+    begun = ring()
+    begun.feed(v.StreamStopped())
+    begun.advance(3000)
+    assert begun.ended == v.EndCall(wanted=True, why="caller hung up")

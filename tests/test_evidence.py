@@ -290,3 +290,24 @@ def test_json_of_a_report_is_for_programs(tmp_path):
     record = Recording.parse([b'{"k":"begin","t":0,"version":1}', b'{"k":"end","t":5,"end":{"wanted":true,"why":"x"}}'])
     data = json.loads(json.dumps(report(record).as_data()))
     assert data["verdict"] == "healthy" and {hop["boundary"] for hop in data["boundaries"]} >= {"webhook", "media"}
+
+
+def test_a_webhook_that_no_stream_followed_says_so_and_an_abandoned_call_why(tmp_path):
+    process = ServerProcess(tmp_path, env={"OFFHOOK_LIMITS_STREAM_TIMEOUT_S": "0.3"})
+
+    async def run():
+        async with world(process) as w:
+            alone = sid()
+            await w.webhook(alone)
+            ended = process.record(alone)
+            drained = sid()
+            await w.webhook(drained)
+            await asyncio.to_thread(process.stop)
+            return ended, process.record(drained)
+
+    alone, drained = asyncio.run(run())
+    assert alone.end["end"] == {"wanted": False, "why": "no stream followed the webhook"}
+    assert [line.data["name"] for line in alone.missed("stream after webhook")] == ["stream after webhook"]
+    assert [figures["frames"] for figures in alone.counters()["channels"]] == [0, 0, 0, 0]
+    assert report(alone).verdict != "healthy"
+    assert not drained.end["end"]["wanted"] and drained.end["end"]["why"]

@@ -139,12 +139,16 @@ class Ending:
         """The carrier ended the stream: the caller hung up, or our own hang-up has been done."""
         s = self._s
         s.milestone("M19", "stop seen", now)
-        self._caller_left("caller hung up", now, wanted=True)
+        self._caller_left("caller hung up", now, wanted=self._s.started)
         self.close_stream(now, s.settings.close_s)
 
     def carrier_closed(self, event: v.LegClosed, now: float) -> None:
-        """The carrier's socket is gone. Its close codes are not documented; ``stop`` is the sign of a clean end."""
-        clean = event.by == "them" and event.code in (1000, 1001, 1005)
+        """
+        The carrier's socket is gone. Its close codes are not documented; ``stop`` is the sign of a clean end.
+
+        A stream that never said ``start`` was no call that anybody could have wanted to end.
+        """
+        clean = self._s.started and event.by == "them" and event.code in (1000, 1001, 1005)
         self._caller_left(f"carrier connection lost: {event.code or 'no close frame'}", now, wanted=clean)
         self._s.stream = Stream.GONE
         self._maybe_over(now)
@@ -165,9 +169,9 @@ class Ending:
         self.close_provider(now)
 
     def nobody_came(self, now: float) -> None:
-        """No stream followed the webhook."""
+        """No stream followed the webhook: perhaps the caller left while it rang, but nothing here proves it."""
         self._s.stream = Stream.GONE
-        self.finish("no stream followed the webhook", now, wanted=True)
+        self.finish("no stream followed the webhook", now, wanted=False)
         self._maybe_over(now)
 
     def no_start(self, now: float) -> None:

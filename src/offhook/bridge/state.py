@@ -78,6 +78,11 @@ class State:
             self.record.milestones[mid] = now
             self.note("milestone", id=mid, what=what)
 
+    @property
+    def started(self) -> bool:
+        """Whether the stream ever said what it carries."""
+        return "M6" in self.record.milestones
+
     def expect(self, name: str, seconds: float, now: float, act: Callable[[float], None]) -> None:
         """Expect a confirmation; a missed one goes on record by name, then ``act`` runs."""
         if not self.ended:

@@ -377,7 +377,7 @@ class Call:
             summary["recording"] = dict(self._recorder.close(now))
         if self._carrier_leg is not None:
             summary["carrier_wire"] = dict(self._carrier_leg.counters())
-        summary.setdefault("end", {"wanted": command.wanted, "why": command.why})
+        summary["end"] = {"wanted": command.wanted, "why": command.why}  # an abandoned call's bridge knows none
         self.journal.close(now, summary)
         self._shell.ended(self, command)
 
