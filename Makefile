@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs bench score clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -23,6 +23,9 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python tools/docs.py
+
+score: $(STAMP)
+	$(BIN)/python tools/score.py
 
 bench: $(STAMP)
 	bench/run 300 3

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -69,7 +69,8 @@ class Host:
     All calls of one process, on one loop.
 
     ``carrier`` and ``provider`` are wire modules; ``session`` is the provider's settings of an agent,
-    whose instructions are rendered anew for every call.
+    whose instructions are rendered anew for every call. ``dialler`` and ``send_rest`` are replaced where there is no
+    network.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class Host:
         observer: Observer | None = None,
         recorder: Callable[[Path, float], Recorder] | None = None,
         rest_proxy: Callable[[str], str | None] = lambda url: None,
+        dialler: Callable[..., Awaitable[Any]] = client.dial,
+        send_rest: Callable[..., Awaitable[rest.RestResult]] = rest.send,
     ) -> None:
         self.calls: dict[str, Call] = {}
         self.draining = False
@@ -111,6 +114,8 @@ class Host:
         self._observer = observer
         self._recorder = recorder
         self._rest_proxy = rest_proxy
+        self._dialler = dialler
+        self._send_rest = send_rest
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._hang_ups: set[asyncio.Task[None]] = set()
         self._dial_times: deque[float] = deque()
@@ -319,7 +324,7 @@ class Host:
 
         request: ConnectRequest = call.connect_request
         try:
-            await client.dial(request, call.provider, on_phase=on_phase, **self._dial_options)
+            await self._dialler(request, call.provider, on_phase=on_phase, **self._dial_options)
         except client.DialError as error:
             self.metrics.dial_failed(error.phase)
             call.feed(v.DialFailed(phase=error.phase, cause=str(error), status=error.status, retryable=error.retryable))
@@ -336,7 +341,7 @@ class Host:
 
     async def _hang_up(self, call: Call) -> None:
         request = self.carrier.end_call(self.carrier_settings, call.name)
-        result = await rest.send(request, proxy=self._rest_proxy(request.url))
+        result = await self._send_rest(request, proxy=self._rest_proxy(request.url))
         call.journal.note("rest.result", self._clock.now(), done=result.done, status=result.status, code=result.code)
         call.feed(v.HangUpFinished(ok=result.done, detail=result.detail))
 

@@ -90,12 +90,12 @@ class Peer:
             },
         )
 
-    def media(self, audio: bytes, timestamp_ms: int) -> bytes:
+    def media(self, audio: bytes, timestamp_ms: int, track: str = "inbound") -> bytes:
         self._chunk += 1
         return self._message(
             "media",
             media={
-                "track": "inbound",
+                "track": track,
                 "chunk": str(self._chunk),
                 "timestamp": str(timestamp_ms),
                 "payload": base64.b64encode(audio).decode(),

@@ -1,0 +1,311 @@
+"""
+What can be counted on the two wires of a call from outside: playback ahead of the caller, underruns, marks, barge-ins,
+turns, responses, and how much audio came and went. Fixed size. Knows no wire's messages beyond the names it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from offhook.media.levels import Meter
+from offhook.wires._wire import Violation
+
+__all__ = ["CarrierOut", "ProviderAudio"]
+
+KEPT = 100
+BARGE_MIN_AHEAD_S = 0.3  # with less than that at the carrier a clear changes nothing that could be heard
+
+
+class ProviderAudio:
+    """What the provider's wire carried."""
+
+    def __init__(self, now: float) -> None:
+        self.began = now
+        self.format = "audio/pcmu"
+        self.input_format = ""
+        self.dials = 0
+        self.responses: dict[str, dict[str, Any]] = {}
+        self.active: str | None = None
+        self.cancelled: set[str] = set()
+        self.audio_ms = 0.0
+        self.types: dict[str, int] = {}
+        self.speech: list[dict[str, Any]] = []
+        self.opened_at: float | None = None
+        self.ready_at: float | None = None
+        self.update_sent_at: float | None = None
+        self.appends = 0
+        self.appends_before_ready = 0
+        self.first_append_at: float | None = None
+        self.last_rx = now
+        self.first: str | None = None
+        self.first_sent: str | None = None
+        self.creates = self.commits = self.cancels = 0
+        self.caller_text_chars = self.agent_text_chars = 0
+
+    def dialled(self) -> int:
+        self.dials += 1
+        return self.dials
+
+    def opened(self, now: float) -> None:
+        self.opened_at, self.ready_at, self.update_sent_at = now, None, None
+
+    def session(self, session: Any) -> None:
+        """The formats that the provider says it uses."""
+        if not isinstance(session, dict):
+            return
+        audio = session.get("audio") if isinstance(session.get("audio"), dict) else {}
+        for side in ("input", "output"):
+            given = ((audio or {}).get(side) or {}).get("format") or session.get(f"{side}_audio_format")
+            kind = given.get("type") if isinstance(given, dict) else given
+            name = {"g711_ulaw": "audio/pcmu", "pcm16": "audio/pcm"}.get(str(kind), str(kind))
+            if given is not None and side == "output":
+                self.format = name
+            elif given is not None:
+                self.input_format = name
+
+    @property
+    def bytes_per_ms(self) -> int:
+        return 48 if self.format == "audio/pcm" else 8
+
+    def message(self, kind: str, message: Mapping[str, Any], now: float) -> None:
+        self.last_rx = now
+        self.first = self.first or kind
+        if kind in self.types or len(self.types) < KEPT:
+            self.types[kind] = self.types.get(kind, 0) + 1
+        if kind == "session.updated":
+            self.ready_at = self.ready_at or now
+        elif kind == "response.created":
+            self.active = str((message.get("response") or {}).get("id"))
+            self._response(self.active, now)
+        elif kind == "response.done":
+            self._done(message.get("response") or {}, now)
+        elif kind == "input_audio_buffer.speech_started":
+            if len(self.speech) < KEPT:
+                self.speech.append({"at_ms": self._ms(now), "stopped_ms": None})
+        elif kind == "input_audio_buffer.speech_stopped" and self.speech:
+            self.speech[-1]["stopped_ms"] = self._ms(now)
+        elif kind.endswith("audio_transcript.delta"):
+            self._text(message, len(str(message.get("delta", ""))))
+        elif kind.endswith("output_text.delta") or kind == "response.text.delta":
+            response = self._response(str(message.get("response_id")), now)
+            response["text_only_chars"] += len(str(message.get("delta", "")))
+        elif kind.endswith("input_audio_transcription.completed"):
+            self.caller_text_chars += len(str(message.get("transcript", "")))
+
+    def _text(self, message: Mapping[str, Any], chars: int) -> None:
+        self.agent_text_chars += chars
+        response = self.responses.get(str(message.get("response_id")))
+        if response is not None:
+            response["chars"] += chars
+
+    def _response(self, name: str, now: float) -> dict[str, Any]:
+        if name not in self.responses and len(self.responses) < KEPT:
+            self.responses[name] = {"id": name, "at_ms": self._ms(now), "first_audio_ms": None, "bytes": 0, "chars": 0,
+                                    "text_only_chars": 0, "status": None, "reason": None, "meter": Meter(),
+                                    "done_ms": None}  # fmt: skip
+        return self.responses.get(name) or {"bytes": 0, "chars": 0, "text_only_chars": 0, "first_audio_ms": 0,
+                                             "meter": Meter(), "status": None, "reason": None}  # fmt: skip
+
+    def _done(self, response: Mapping[str, Any], now: float) -> None:
+        name = str(response.get("id"))
+        entry = self._response(name, now)
+        details = response.get("status_details")
+        entry["status"] = response.get("status")
+        entry["done_ms"] = self._ms(now)
+        if isinstance(details, dict):
+            error = details.get("error") if isinstance(details.get("error"), dict) else {}
+            entry["reason"] = details.get("reason") or (error or {}).get("code") or (error or {}).get("type")
+        if entry["status"] == "cancelled":
+            self.cancelled.add(name)
+        if self.active == name:
+            self.active = None
+
+    def audio(self, message: Mapping[str, Any], audio: bytes, now: float) -> None:
+        entry = self._response(str(message.get("response_id")), now)
+        entry["bytes"] += len(audio)
+        if entry["first_audio_ms"] is None:
+            entry["first_audio_ms"] = self._ms(now)
+        meter: Meter = entry["meter"]
+        meter.frames += 1
+        meter.n_bytes += len(audio)
+        if self.format != "audio/pcm" or meter.frames % 3 == 0:
+            meter.look(_b64(audio))
+        self.audio_ms += len(audio) / self.bytes_per_ms
+
+    def appended(self, now: float) -> None:
+        self.appends += 1
+        self.first_append_at = self.first_append_at or now
+        if self.ready_at is None:
+            self.appends_before_ready += 1
+
+    def sent(self, kind: str, message: Mapping[str, Any], now: float) -> None:
+        self.first_sent = self.first_sent or kind
+        if kind == "session.update":
+            self.update_sent_at = now
+        self.creates += kind == "response.create"
+        self.commits += kind == "input_audio_buffer.commit"
+        self.cancels += kind == "response.cancel"
+
+    def _ms(self, at: float) -> int:
+        return round((at - self.began) * 1000)
+
+    def figures(self) -> dict[str, Any]:
+        rows = [{**entry, "meter": entry["meter"].snapshot()} for entry in self.responses.values()]
+        for row in rows:
+            row["meter"].pop("levels")
+        stamps = {"open_ms": self.opened_at, "ready_ms": self.ready_at, "first_append_ms": self.first_append_at}
+        return {
+            "dials": self.dials, "first": self.first, "first_sent": self.first_sent, "types": self.types,
+            "output_format": self.format, "input_format": self.input_format, "appends": self.appends,
+            "appends_before_ready": self.appends_before_ready, "speech": self.speech, "responses": rows,
+            "creates": self.creates, "commits": self.commits, "cancels": self.cancels,
+            "last_rx_ms": self._ms(self.last_rx), "caller_text_chars": self.caller_text_chars,
+            "agent_text_chars": self.agent_text_chars, "audio_ms": round(self.audio_ms),
+            **{name: None if value is None else self._ms(value) for name, value in stamps.items()},
+        }  # fmt: skip
+
+
+class CarrierOut:
+    """What the server sent to the carrier, and how it stands to what the caller can have heard."""
+
+    def __init__(self, now: float) -> None:
+        self.began = now
+        self.frames = self.n_bytes = self.not_whole = self.small = 0
+        self.first_at: float | None = None
+        self.last_at = now
+        self.ahead_max_s = 0.0
+        self.underruns = 0
+        self.behind_s = 0.0
+        self.marks_sent = self.marks_back = self.clears = 0
+        self.bad: dict[str, int] = {}
+        self.barge_ins: list[dict[str, Any]] = []
+        self.sent_ms = 0.0
+        self.after_clear = 0  # audio of a response that was cut off, sent behind the clear
+        self.tracks: dict[str, int] = {}
+        self.lost = self.reordered = 0
+        self.float_like = 0  # frames whose bytes repeat in fours, as float32 has them
+        self.loud = self.looked = 0
+        self._plays_until = now
+        self._cut: str | None = None
+        self._next = 0
+        self._late_max_s = 0.0
+        self._in_began: float | None = None
+        self._in = 0
+
+    def frame_in(self, message: Mapping[str, Any], media: Mapping[str, Any], now: float) -> None:
+        """A frame of the caller: which track, in which order, how late."""
+        track = str(media.get("track"))
+        self.tracks[track] = self.tracks.get(track, 0) + 1
+        try:
+            n = int(media.get("chunk", 0))
+        except (TypeError, ValueError):
+            n = 0
+        if self._next and n > self._next:
+            self.lost += n - self._next
+        if self._next and n < self._next:
+            self.reordered += 1
+        else:
+            self._next = n + 1
+        if self._in_began is None:
+            self._in_began = now
+        self._late_max_s = max(self._late_max_s, now - self._in_began - self._in * 0.02)
+        self._in += 1
+
+    def media(self, audio: bytes, now: float, provider: ProviderAudio) -> None:
+        n = len(audio)
+        self.frames += 1
+        self.n_bytes += n
+        self.not_whole += bool(n % 160)
+        self.small += n < 160
+        self.first_at = self.first_at or now
+        waiting_ms = provider.audio_ms - self.sent_ms  # of what the provider gave and the server kept
+        gap = now - self._plays_until
+        if 0.001 < gap < 1.0 and self.frames > 1 and waiting_ms > 60:
+            self.underruns += 1
+            self.behind_s += gap
+        self._plays_until = max(self._plays_until, now) + n / 8000
+        self.ahead_max_s = max(self.ahead_max_s, self._plays_until - now)
+        self.sent_ms += n / 8
+        self.last_at = now
+        if not self.frames % 5 and n >= 80:
+            self.looked += 1
+            self.float_like += _float_like(audio)
+            self.loud += sum(1 for code in audio[::8] if code & 0x70 == 0) * 8 > n * 0.05
+        if self._cut is not None:
+            if provider.active in (None, self._cut):
+                self.after_clear += 1
+                self.barge_ins[-1]["late_frames"] += 1
+            else:
+                self._cut = None
+
+    def ahead_s(self, now: float) -> float:
+        return max(0.0, self._plays_until - now)
+
+    def refused(self, judged: list[Violation]) -> None:
+        for violation in judged:
+            name = f"{violation.message}:{violation.field or violation.got}"[:60]
+            if name in self.bad or len(self.bad) < 16:
+                self.bad[name] = self.bad.get(name, 0) + 1
+
+    def mark_sent(self, now: float) -> None:
+        self.marks_sent += 1
+
+    def mark_back(self, name: str, now: float) -> None:
+        self.marks_back += 1
+
+    def speech_started(self, now: float, provider: ProviderAudio) -> None:
+        """The provider heard the caller: if the agent can still be heard, this is a barge-in."""
+        ahead = self.ahead_s(now)
+        if ahead < BARGE_MIN_AHEAD_S or len(self.barge_ins) >= KEPT:
+            return
+        self.barge_ins.append({
+            "at_ms": round((now - self.began) * 1000), "ahead_ms": round(ahead * 1000), "clear_after_ms": None,
+            "late_frames": 0, "response": provider.active or next(reversed(provider.responses), None),
+        })  # fmt: skip
+
+    def clear(self, now: float, provider: ProviderAudio) -> None:
+        self.clears += 1
+        self._plays_until = now
+        barge = self.barge_ins[-1] if self.barge_ins else None
+        if barge is not None and barge["clear_after_ms"] is None:
+            barge["clear_after_ms"] = round((now - self.began) * 1000) - barge["at_ms"]
+            self._cut = barge["response"]
+        self.sent_ms = provider.audio_ms
+
+    def truncated(self, message: Mapping[str, Any], now: float, provider: ProviderAudio) -> None:
+        if self.barge_ins and len(self.barge_ins) < KEPT:
+            self.barge_ins[-1]["truncated_ms"] = message.get("audio_end_ms")
+            entry = provider.responses.get(str(self.barge_ins[-1]["response"]))
+            if entry is not None:
+                self.barge_ins[-1]["item_ms"] = entry["bytes"] // provider.bytes_per_ms
+
+    def figures_in(self) -> dict[str, Any]:
+        wall = self._in * 20
+        return {"frames": self._in, "lost": self.lost, "reordered": self.reordered, "tracks": self.tracks,
+                "late_max_ms": round(self._late_max_s * 1000), "audio_ms": wall}  # fmt: skip
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "frames": self.frames, "bytes": self.n_bytes, "not_whole": self.not_whole, "small": self.small,
+            "first_ms": None if self.first_at is None else round((self.first_at - self.began) * 1000),
+            "last_ms": round((self.last_at - self.began) * 1000), "ahead_max_ms": round(self.ahead_max_s * 1000),
+            "ahead_at_end_ms": 0, "underruns": self.underruns, "behind_ms": round(self.behind_s * 1000),
+            "bad": self.bad, "marks": {"sent": self.marks_sent, "returned": self.marks_back}, "clears": self.clears,
+            "after_clear": self.after_clear, "barge_ins": self.barge_ins,
+            "looked": self.looked, "float_like": self.float_like, "loud": self.loud,
+        }  # fmt: skip
+
+
+def _float_like(audio: bytes) -> bool:
+    """Little-endian float32: the last byte of each four is an exponent, one of few, and the first ones are noise."""
+    high = audio[3:160:4]
+    return len(high) >= 20 and sum(1 for byte in high if byte & 0x7F in (0x3B, 0x3C, 0x3D, 0x3E, 0x3F)) > 0.7 * len(
+        high
+    )
+
+
+def _b64(audio: bytes) -> bytes:
+    import base64
+
+    return base64.b64encode(audio[:160])
