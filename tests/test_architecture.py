@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
-        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks",
+        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence",
     },
     "net": {
         "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",

@@ -161,8 +161,9 @@ def test_check_provider_proves_the_loopback_provider_without_a_phone(tmp_path):
     env = {"OFFHOOK_PROVIDER_NAME": "loopback"}
     ran = offhook("check", "provider", "--live", "--json", cwd=tmp_path, env=env)
     data = json.loads(ran.stdout)
-    assert ran.returncode == 0 and data["verdict"] == "proven", ran.stdout + ran.stderr
-    names = [phase["name"] for phase in data["phases"]]
+    (found,) = data["checks"]
+    assert ran.returncode == 0 and found["verdict"] == "proven", ran.stdout + ran.stderr
+    names = [phase["name"] for phase in found["steps"]]
     assert names == [
         "dns",
         "tcp",
@@ -173,7 +174,7 @@ def test_check_provider_proves_the_loopback_provider_without_a_phone(tmp_path):
         "transcript back",
         "audio out",
     ]
-    transcript = next(phase["detail"] for phase in data["phases"] if phase["name"] == "transcript back")
+    transcript = next(phase["detail"] for phase in found["steps"] if phase["name"] == "transcript back")
     assert "what are your opening hours" in transcript
 
 

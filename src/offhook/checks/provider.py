@@ -16,15 +16,15 @@ from msgspec import Struct, to_builtins
 
 from offhook import vocab as v
 from offhook.checks import settings as judge
+from offhook.checks._check import Ask, Check, State, Trail
 from offhook.loopback.lines import CALLER, audio
 from offhook.media.levels import Meter
 from offhook.net.client import DialError, choose_proxy, dial
 from offhook.net.sockets import Socket
 from offhook.settings import Settings
 
-__all__ = ["Phase", "Result", "check"]
+__all__ = ["CHECK", "Phase", "Result", "check"]
 
-State = Literal["proven", "broken", "not proven"]
 OnPhase = Callable[[str, str, float | None, str], None]
 QUESTION = "caller_hours"
 TRAIL = b"\xff\x7f" * 80
@@ -294,3 +294,61 @@ class _Run:
         kinds = [f"{way}_token_details.{what}_tokens" for what in ("text", "audio") for way in ("input", "output")]
         dollars = sum(self.usage.get(kind, 0) * each for kind, each in zip(kinds, price, strict=True)) / 1e6
         return f"cost about ${dollars:.4f} (prices of {prices.checked})"
+
+
+_FIX: dict[str, tuple[str, str]] = {
+    "dns": ("let this machine resolve the provider's name, or correct provider.url", "F-016"),
+    "tcp": ("let this machine reach the provider on port 443", "F-016"),
+    "proxy": ("correct or unset the proxy variable that was used, or add the provider to NO_PROXY", "F-015"),
+    "tls": ("look for what intercepts TLS between here and the provider", "F-016"),
+    "upgrade": ("what the provider answered says which: key, model or URL", "F-005 F-091 F-092 F-094"),
+    "first message": ("the provider accepted the connection and said nothing: see its status page", "F-118 F-120"),
+    "session applied": ("correct the setting that is named", "F-092 F-093 F-098 F-099 F-127"),
+    "audio in": ("the format of what is sent, or the provider's turn detection", "F-103 F-126"),
+    "audio out": ("see what the provider said of the response", "F-101 F-105 F-116 F-127"),
+}
+
+
+async def _run_check(ask: Ask, trail: Trail) -> str:
+    blocking = [p for p in judge.problems(ask.settings) if p.setting.startswith(("provider.", "agent."))]
+    for problem in blocking:
+        trail.broken(problem.setting, f"got {problem.got}, wanted {problem.wanted}", fix=problem.fix)
+    if blocking:
+        return ""
+
+    def tell(name: str, state: str, ms: float | None, detail: str) -> None:
+        if state == "proven":
+            trail.proven(name, detail, ms=ms)
+        elif state == "broken":
+            fix, decides = _FIX.get(name, ("see what was said", ""))
+            trail.broken(name, detail, ms=ms, fix=fix, decides=decides)
+        else:
+            trail.unproven(name, detail, ms=ms, fix="offhook check provider --live")
+
+    result = await check(ask.settings, live=ask.live, on_phase=tell)
+    return result.sentence
+
+
+def _costs(settings: Settings) -> str:
+    """What --live will cost, by the wire's dated prices; said before it is spent."""
+    if settings["provider.name"] not in judge.PROVIDERS:
+        return ""
+    module = judge.provider_module(settings["provider.name"])
+    if not module.KEY_ENV:
+        return ""
+    per_minute = getattr(module, "PRICE_PER_MINUTE", None)
+    if per_minute is not None:
+        dollars = per_minute.value / 4
+        return f"about ${dollars:.3f}: some 15 s of session at {module.LABEL} (price of {per_minute.checked})"
+    return f"a few cents: some 10 s of audio each way at {module.LABEL} (prices of {module.PRICES.checked})"
+
+
+CHECK = Check(
+    name="provider",
+    boundary="provider-session",
+    proves="the provider without the phone, phase by phase; with --live a question and its audible answer",
+    cannot="phone audio, the carrier, what happens after ten minutes",
+    run=_run_check,
+    costs=_costs,
+    timeout_s=75,
+)

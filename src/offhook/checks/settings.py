@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from offhook.agent.prompt import NAMES, unknown_placeholders
+from offhook.checks._check import Ask, Check, Trail
 from offhook.media.lines import LineError, spoken_lines
 from offhook.settings import Settings
 from offhook.vocab import ToolSpec
@@ -20,7 +21,16 @@ from offhook.wires._checks import is_loopback
 from offhook.wires._wire import SettingProblem
 from offhook.wires.carriers.twilio import CarrierSettings
 
-__all__ = ["PROVIDERS", "carrier_settings", "instructions", "problems", "provider_module", "session_settings"]
+__all__ = [
+    "CHECK",
+    "PROVIDERS",
+    "carrier_settings",
+    "instructions",
+    "problems",
+    "provider_module",
+    "public_url_problems",
+    "session_settings",
+]
 
 PROVIDERS = ("openai", "xai", "loopback")
 
@@ -42,7 +52,7 @@ def provider_module(name: str) -> ModuleType:
 def problems(settings: Settings) -> list[SettingProblem]:
     """Everything that cannot work; empty when ``serve`` may start."""
     found = _provider(settings) or _wire(settings)
-    return [*found, *_agent(settings), *_public_url(settings), *_carrier(settings), *_lines(settings)]
+    return [*found, *_agent(settings), *public_url_problems(settings), *_carrier(settings), *_lines(settings)]
 
 
 def _problem(settings: Settings, name: str, got: str, wanted: str, fix: str) -> SettingProblem:
@@ -134,7 +144,7 @@ def _agent(settings: Settings) -> list[SettingProblem]:
     ]
 
 
-def _public_url(settings: Settings) -> list[SettingProblem]:
+def public_url_problems(settings: Settings) -> list[SettingProblem]:
     url = settings["server.public_url"]
     name = "server.public_url"
     wanted = "https:// and a public host name, as the carrier shall dial it"
@@ -213,3 +223,27 @@ def _lines(settings: Settings) -> list[SettingProblem]:
     except LineError as error:
         return [_problem(settings, "record.lines_dir", str(error), "WAV files", "correct the file")]
     return []
+
+
+async def _run(ask: Ask, trail: Trail) -> str:
+    settings = ask.settings
+    found = problems(settings)
+    for problem in found:
+        trail.broken(problem.setting, f"got {problem.got}, wanted {problem.wanted}", fix=problem.fix)
+    for name in sorted(settings.environment):
+        if name.lower() != "no_proxy" and settings.environment[name]:
+            trail.proven(name, "is set: the provider is dialled through it")
+    if found:
+        return ""
+    name = settings["provider.name"]
+    trail.proven("provider", f"{name} [{settings.origin('provider.name')}]")
+    return f"{name} [{settings.origin('provider.name')}], nothing in the way of `offhook serve`"
+
+
+CHECK = Check(
+    name="settings",
+    boundary="settings",
+    proves="provider, model, voice, URL, formats and keys against the dated facts of the wire",
+    cannot="that those facts are still true",
+    run=_run,
+)

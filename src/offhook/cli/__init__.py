@@ -25,9 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-check_app = typer.Typer(help="Prove one boundary in isolation.", no_args_is_help=True, rich_markup_mode=None)
 service_app = typer.Typer(help="Files for running Offhook as a service.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(check_app, name="check")
 app.add_typer(service_app, name="service")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (default ./offhook.toml).")]
@@ -170,25 +168,34 @@ def fake(
     )  # fmt: skip
 
 
-@check_app.command("settings", epilog="Example: offhook check settings")
-def check_settings(config: Config = None, json: Json = False) -> None:
-    """Everything that can be known without a call."""
-    from offhook.cli.check import settings as run
-
-    raise typer.Exit(run(_settings(config), as_json=json))
-
-
-@check_app.command("provider", epilog="Examples: offhook check provider   |   offhook check provider --live")
-def check_provider(
+@app.command(
+    epilog="Examples: offhook check   |   offhook check settings provider --live   |   offhook check --watch 600"
+)
+def check(
+    boundaries: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CHECK]...",
+            help="settings audio store tools credentials public webhook proxy stream provider account; all by default.",
+        ),
+    ] = None,
     config: Config = None,
     provider: Annotated[str | None, typer.Option(help="openai, xai (grok) or loopback.")] = None,
-    live: Annotated[bool, typer.Option("--live", help="Speak to it: costs a few cents at a real provider.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Also what costs money; says the price first.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also what takes a minute: idle time at the proxy.")] = False,
+    watch: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=5, help="Again and again; tells what changed.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """The provider, proven without the phone, phase by phase."""
-    from offhook.cli.check import provider as run
+    """Prove each boundary in isolation. 0 proven, 1 broken, 3 not proven."""
+    from offhook.cli.check import run
+    from offhook.cli.serve import data_dir
 
-    raise typer.Exit(run(_settings(config, provider__name=provider), live=live, as_json=json))
+    settings = _settings(config, provider__name=provider)
+    raise typer.Exit(
+        run(settings, boundaries or [], data_dir(settings), live=live, full=full, as_json=json, watch_s=watch)
+    )
 
 
 @service_app.command("systemd", epilog="Example: offhook service systemd > /etc/systemd/system/offhook.service")

@@ -1,60 +1,136 @@
-"""``offhook check``: the isolated checks."""
+"""``offhook check``: the isolated checks, side by side; all of them report, whatever the others find."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from offhook.checks import settings as judge
-from offhook.evidence.redact import Sieve
+from offhook.checks._check import Ask, Check, Outcome, Step
+from offhook.checks.registry import NAMES, checks, run_all
 from offhook.settings import Settings
 
-__all__ = ["provider", "settings"]
+__all__ = ["run"]
+
+MARKS = {"proven": "+", "broken": "x", "not proven": "?"}
+COLORS = {"proven": "32", "broken": "31", "not proven": "33"}
+EXIT = {"proven": 0, "broken": 1, "not proven": 3}
 
 
-def settings(given: Settings, *, as_json: bool) -> int:
-    """Print what cannot work. 0 when all can, 2 otherwise."""
-    from msgspec import to_builtins
-
-    sieve = Sieve(*given.secrets())
-    found = judge.problems(given)
-    if as_json:
-        sys.stdout.write(json.dumps({"problems": sieve.clean_data(to_builtins(found))}, indent=1) + "\n")
-    elif found:
-        for problem in found:
-            text = f"x {problem.setting}: got {problem.got}\n    wanted {problem.wanted}\n    fix: {problem.fix}\n"
-            sys.stdout.write(sieve.clean(text))
-    else:
-        name = given["provider.name"]
-        sys.stdout.write(
-            f"+ settings: {name} [{given.origin('provider.name')}], nothing in the way of `offhook serve`\n"
-        )
-    return 2 if found else 0
-
-
-def provider(given: Settings, *, live: bool, as_json: bool) -> int:
-    """Prove the provider phase by phase. 0 proven, 1 broken, 2 settings, 3 not proven."""
-    from offhook.checks.provider import check
-
-    sieve = Sieve(*given.secrets())
-    blocking = [problem for problem in judge.problems(given) if problem.setting.startswith(("provider.", "agent."))]
-    if blocking:
-        for problem in blocking:
-            text = f"x {problem.setting}: got {problem.got}, wanted {problem.wanted}; {problem.fix}\n"
-            sys.stderr.write(sieve.clean(text))
+def run(
+    settings: Settings,
+    names: Sequence[str],
+    records: Path,
+    *,
+    live: bool = False,
+    full: bool = False,
+    as_json: bool = False,
+    watch_s: float | None = None,
+) -> int:
+    """Run the checks of these names, all where none is given. 0 proven, 1 broken, 2 usage, 3 not proven."""
+    strange = [name for name in names if name not in NAMES]
+    if strange:
+        sys.stderr.write(f"offhook: there is no check {strange[0]!r}; there are: {', '.join(NAMES)}\n")
         return 2
+    chosen = checks(list(dict.fromkeys(names)) or NAMES)
+    screen = _Screen(as_json)
+    if live:
+        for check in chosen:
+            cost = check.costs(settings)
+            if cost:
+                screen.say(f"{check.name} costs {cost}")
+    ask = Ask(settings, records, live=live, full=full, on_step=screen.step)
+    try:
+        if watch_s is None:
+            return _verdict(asyncio.run(run_all(chosen, ask, screen.outcome)), screen)
+        return _watch(ask, chosen, screen, watch_s)
+    except KeyboardInterrupt:
+        return 130
 
-    def show(name: str, state: str, ms: float | None, detail: str) -> None:
-        if not as_json:
-            took = f"{ms:7.0f} ms" if ms is not None else " " * 10
-            mark = {"proven": "+", "broken": "x", "not proven": "?"}[state]
-            sys.stdout.write(sieve.clean(f"{mark} {name:<18} {took}  {detail}\n"))
+
+def _verdict(outcomes: list[Outcome], screen: _Screen) -> int:
+    screen.report(outcomes)
+    return max((EXIT[outcome.verdict] for outcome in outcomes), key=lambda code: (code == 1, code), default=0)
+
+
+class _Screen:
+    """What people see: a block a check as soon as it is over, and what is still running."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json = as_json
+        self._tty = sys.stdout.isatty() and not as_json
+        self._color = self._tty and not os.environ.get("NO_COLOR")
+
+    def say(self, text: str) -> None:
+        (sys.stderr if self._json else sys.stdout).write(text + "\n")
+
+    def step(self, check: str, step: Step) -> None:
+        """Progress: the step that was made last, on one line that is overwritten."""
+        if self._tty:
+            sys.stdout.write(f"\r\x1b[K  {check}: {step.name}"[:100])
             sys.stdout.flush()
 
-    result = asyncio.run(check(given, live=live, on_phase=show))
-    if as_json:
-        sys.stdout.write(json.dumps(sieve.clean_data(result.as_data()), indent=1) + "\n")
-    else:
-        sys.stdout.write(sieve.clean(f"{result.verdict}: {result.sentence}\n"))
-    return {"proven": 0, "broken": 1, "not proven": 3}[result.verdict]
+    def outcome(self, outcome: Outcome) -> None:
+        if self._json:
+            return
+        head = "\r\x1b[K" if self._tty else ""
+        sys.stdout.write(f"{head}{self._mark(outcome.verdict)} {outcome.check:<12} {outcome.sentence}\n")
+        for step in outcome.steps:
+            took = f"{step.ms:7.0f} ms" if step.ms is not None else " " * 10
+            sys.stdout.write(f"    {self._mark(step.state)} {step.name:<16} {took}  {step.detail}\n")
+            if step.fix and step.state != "proven":
+                sys.stdout.write(f"{'':35}fix: {step.fix}\n")
+        sys.stdout.flush()
+
+    def _mark(self, state: str) -> str:
+        mark = MARKS[state]
+        return f"\x1b[{COLORS[state]}m{mark}\x1b[0m" if self._color else mark
+
+    def report(self, outcomes: list[Outcome]) -> None:
+        if self._json:
+            sys.stdout.write(json.dumps({"checks": [outcome.as_data() for outcome in outcomes]}, indent=1) + "\n")
+            return
+        if len(outcomes) < 2:
+            return
+        counts = {state: [o.check for o in outcomes if o.verdict == state] for state in MARKS}
+        said = [f"{len(names)} {state}" + (f" ({', '.join(names)})" if state != "proven" else "")
+                for state, names in counts.items() if names]  # fmt: skip
+        sys.stdout.write("\n" + "; ".join(said) + "\n")
+
+    def drift(self, at: str, check: str, before: str, now: str) -> None:
+        if self._json:
+            sys.stdout.write(json.dumps({"at": at, "check": check, "before": before, "now": now}) + "\n")
+        else:
+            sys.stdout.write(f"{at}  {check}: was {before}\n{'':22}now {now}\n")
+        sys.stdout.flush()
+
+
+def _watch(ask: Ask, chosen: Sequence[Check], screen: _Screen, every_s: float) -> int:
+    """Again and again, telling only what has changed: a peer that takes or refuses something else than before."""
+    seen: dict[str, str] = {}
+    quiet = Ask(ask.settings, ask.records, live=ask.live, full=ask.full)
+    while True:
+        began = time.monotonic()
+        outcomes = asyncio.run(run_all(chosen, quiet))
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        for outcome in outcomes:
+            for name, now in _observed(outcome):
+                before = seen.get(name)
+                if before is not None and before != now:
+                    screen.drift(at, name, before, now)
+                seen[name] = now
+        broken = [outcome.check for outcome in outcomes if outcome.verdict == "broken"]
+        screen.say(f"{at}  {len(outcomes)} checks, " + (f"broken: {', '.join(broken)}" if broken else "nothing broken"))
+        time.sleep(max(0.0, every_s - (time.monotonic() - began)))
+
+
+def _observed(outcome: Outcome) -> list[tuple[str, str]]:
+    """What is compared from round to round: each step's state, and its words where it is not proven."""
+    return [
+        (f"{outcome.check}/{step.name}", step.state + (f": {step.detail}" if step.state != "proven" else ""))
+        for step in outcome.steps
+    ]

@@ -5,6 +5,7 @@ Bodies are read raw and whole (a signature covers them) up to the carrier's own 
 redirects: a carrier that is redirected signs another address. Knows no wire.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
@@ -33,6 +34,7 @@ class Paths:
 
 def make_app(host: Host, paths: Paths) -> Starlette:
     """The ASGI application of ``host``."""
+    process = secrets.token_hex(4)  # tells `offhook check public` which process it reached; no secret
 
     def carrier(handler: Handler) -> Callable[[Request], object]:
         async def endpoint(request: Request) -> Response:
@@ -53,7 +55,7 @@ def make_app(host: Host, paths: Paths) -> Starlette:
         return PlainTextResponse(text, 426, {"Upgrade": "websocket", "Connection": "Upgrade"})
 
     async def healthz(request: Request) -> Response:
-        return JSONResponse({"ok": True, "calls": len(host.calls)})
+        return JSONResponse({"ok": True, "process": process, "calls": len(host.calls)})
 
     async def readyz(request: Request) -> Response:
         return JSONResponse({"ready": not host.draining, "calls": len(host.calls)}, 503 if host.draining else 200)

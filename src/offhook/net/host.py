@@ -25,6 +25,7 @@ from offhook.evidence.journal import JournalDir
 from offhook.net import client, rest
 from offhook.net.call import Call, CarrierLeg, CarrierListener, Recorder
 from offhook.net.clock import Clock, Handle
+from offhook.net.echo import EchoStream
 from offhook.net.metrics import Metrics
 from offhook.net.server import UpgradeRequest
 from offhook.net.sockets import Listener, Socket
@@ -44,6 +45,9 @@ TOKEN_TTL_S = 60.0
 OUTCOME_TTL_S = 120.0
 LAG_PROBE_S = 0.1
 LAG_NOTED_S = 0.05
+# A signed webhook with this field is a check: it gets a document and an echo, but no call and no provider.
+CHECK_FIELD = "OffhookCheck"
+MAX_CHECKS = 8
 
 
 class Limits(Struct, frozen=True):
@@ -116,6 +120,7 @@ class Host:
         self._rest_proxy = rest_proxy
         self._dialler = dialler
         self._send_rest = send_rest
+        self._checks: dict[str, float] = {}  # call sid of a check -> until when its stream may come
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._hang_ups: set[asyncio.Task[None]] = set()
         self._dial_times: deque[float] = deque()
@@ -134,6 +139,8 @@ class Host:
             asked = self._authentic(method, path_qs, headers, body)
         except Refused as refused:
             return refused.answer
+        if CHECK_FIELD in asked.parameters:
+            return self._check(asked)
         full = self._full()
         if full is not None:
             self.metrics.refused(full)
@@ -147,6 +154,18 @@ class Host:
         else:  # the carrier repeats a webhook whose answer it did not get: same call, same answer
             call.journal.note("webhook.repeated", self._clock.now())
         token = mint(self._token_secret, asked.call_sid, self._clock.now(), TOKEN_TTL_S)
+        return Answer(200, self.carrier.answer(self.carrier_settings, asked, token))
+
+    def _check(self, asked: Any) -> Answer:
+        """Answer a check as a call would be answered; the stream that follows is an echo."""
+        now = self._clock.now()
+        for old in [sid for sid, until in self._checks.items() if until < now]:
+            del self._checks[old]
+        if len(self._checks) >= MAX_CHECKS or self.draining:
+            return Answer(200, self.carrier.refuse(self.carrier_settings, "draining" if self.draining else "busy"))
+        self._checks[asked.call_sid] = now + TOKEN_TTL_S
+        log.info("check answered", extra={"what": asked.parameters[CHECK_FIELD][:40]})
+        token = mint(self._token_secret, asked.call_sid, now, TOKEN_TTL_S)
         return Answer(200, self.carrier.answer(self.carrier_settings, asked, token))
 
     def _authentic(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes) -> Any:
@@ -278,19 +297,25 @@ class Host:
         self._waiting.add(stream)
         return stream
 
-    def start_stream(self, stream: _NewStream, event: v.StreamStarted) -> CarrierListener | str:
+    def start_stream(self, stream: _NewStream, event: v.StreamStarted) -> CarrierListener | EchoStream | str:
         """The call that a started stream belongs to takes it over; or the reason why none does."""
         token = event.parameters.get("token", "")
         why = self._tokens.spend(token, event.call_id, event.stream_id, self._clock.now())
         if why is not None:
             return why
+        assert stream.socket is not None
+        if event.call_id in self._checks:
+            sid = event.call_id
+            return EchoStream(stream.leg, stream.socket, self._clock, lambda: self._forget_check(sid))
         call = self.calls.get(event.call_id)
         if call is None:
             return "the call is already over"
         if call.stream_id is not None:
             return "the call already has a stream"
-        assert stream.socket is not None
         return call.adopt_stream(stream.leg, stream.socket, stream.backlog)
+
+    def _forget_check(self, call_sid: str) -> None:
+        self._checks.pop(call_sid, None)
 
     def forget_stream(self, stream: _NewStream) -> None:
         self._waiting.discard(stream)
@@ -435,7 +460,7 @@ class _NewStream:
         self.backlog: list[tuple[bytes, float, v.Event]] = []
         self._host = host
         self._timer: Handle | None = None
-        self._adopted: CarrierListener | None = None
+        self._adopted: CarrierListener | EchoStream | None = None
 
     def opened(self, socket: Socket) -> None:
         self.socket = socket
