@@ -5,15 +5,17 @@ turns, responses, and how much audio came and went. Fixed size. Knows no wire's 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
-from offhook.media.levels import Meter
+from offhook.media.levels import Meter, loudness
 from offhook.wires._wire import Violation
 
 __all__ = ["CarrierOut", "ProviderAudio"]
 
 KEPT = 100
+ECHO_FRAMES = 3000  # of the first minute
 BARGE_MIN_AHEAD_S = 0.3  # with less than that at the carrier a clear changes nothing that could be heard
 
 
@@ -129,8 +131,7 @@ class ProviderAudio:
         meter: Meter = entry["meter"]
         meter.frames += 1
         meter.n_bytes += len(audio)
-        if self.format != "audio/pcm" or meter.frames % 3 == 0:
-            meter.look(_b64(audio))
+        meter.look(base64.b64encode(audio[:160]))
         self.audio_ms += len(audio) / self.bytes_per_ms
 
     def appended(self, now: float) -> None:
@@ -186,12 +187,18 @@ class CarrierOut:
         self.lost = self.reordered = 0
         self.float_like = 0  # frames whose bytes repeat in fours, as float32 has them
         self.loud = self.looked = 0
+        self._inbound: list[int] = []  # loudness classes of the caller's frames
+        self._played: dict[int, int] = {}  # loudness classes of what plays, by 20 ms since the first caller frame
         self._plays_until = now
         self._cut: str | None = None
         self._next = 0
         self._late_max_s = 0.0
         self._in_began: float | None = None
         self._in = 0
+
+    def new_stream(self) -> None:
+        """Chunks are counted from one again."""
+        self._next = 0
 
     def frame_in(self, message: Mapping[str, Any], media: Mapping[str, Any], now: float) -> None:
         """A frame of the caller: which track, in which order, how late."""
@@ -211,6 +218,8 @@ class CarrierOut:
             self._in_began = now
         self._late_max_s = max(self._late_max_s, now - self._in_began - self._in * 0.02)
         self._in += 1
+        if len(self._inbound) < ECHO_FRAMES:
+            self._inbound.append(_class(str(media.get("payload", ""))))
 
     def media(self, audio: bytes, now: float, provider: ProviderAudio) -> None:
         n = len(audio)
@@ -224,6 +233,7 @@ class CarrierOut:
         if 0.001 < gap < 1.0 and self.frames > 1 and waiting_ms > 60:
             self.underruns += 1
             self.behind_s += gap
+        self._remember(audio, max(self._plays_until, now))
         self._plays_until = max(self._plays_until, now) + n / 8000
         self.ahead_max_s = max(self.ahead_max_s, self._plays_until - now)
         self.sent_ms += n / 8
@@ -238,6 +248,24 @@ class CarrierOut:
                 self.barge_ins[-1]["late_frames"] += 1
             else:
                 self._cut = None
+
+    def _remember(self, audio: bytes, plays_at: float) -> None:
+        """How loud what is sent will be heard, and when."""
+        if self._in_began is None:
+            return
+        at = round((plays_at - self._in_began) * 50)
+        for n in range(0, len(audio), 160):
+            if at + n // 160 < ECHO_FRAMES:
+                self._played[at + n // 160] = loudness(audio[n : n + 160])
+
+    def echo(self) -> dict[str, Any]:
+        """How much of what the agent said comes back from the caller's side, and how late: Pearson's correlation."""
+        best: tuple[float, int] = (0.0, 0)
+        for lag in range(3, 35):
+            end = len(self._inbound) - lag
+            pairs = [(level, self._inbound[at + lag]) for at, level in self._played.items() if at < end]
+            best = max(best, (_correlation(pairs), lag))
+        return {"correlation": round(best[0], 2), "lag_ms": best[1] * 20}
 
     def ahead_s(self, now: float) -> float:
         return max(0.0, self._plays_until - now)
@@ -266,6 +294,9 @@ class CarrierOut:
 
     def clear(self, now: float, provider: ProviderAudio) -> None:
         self.clears += 1
+        if self._in_began is not None:
+            at = round((now - self._in_began) * 50)
+            self._played = {when: level for when, level in self._played.items() if when < at}
         self._plays_until = now
         barge = self.barge_ins[-1] if self.barge_ins else None
         if barge is not None and barge["clear_after_ms"] is None:
@@ -283,7 +314,7 @@ class CarrierOut:
     def figures_in(self) -> dict[str, Any]:
         wall = self._in * 20
         return {"frames": self._in, "lost": self.lost, "reordered": self.reordered, "tracks": self.tracks,
-                "late_max_ms": round(self._late_max_s * 1000), "audio_ms": wall}  # fmt: skip
+                "late_max_ms": round(self._late_max_s * 1000), "audio_ms": wall, "echo": self.echo()}  # fmt: skip
 
     def figures(self) -> dict[str, Any]:
         return {
@@ -297,15 +328,28 @@ class CarrierOut:
         }  # fmt: skip
 
 
+def _class(payload: str) -> int:
+    try:
+        return loudness(base64.b64decode(payload[:216]))
+    except ValueError:
+        return 0
+
+
+def _correlation(pairs: list[tuple[int, int]]) -> float:
+    """Of two rows of loudness; 0 where there is not enough of both."""
+    n = len(pairs)
+    if n < 100:
+        return 0.0
+    mean_x, mean_y = sum(x for x, _ in pairs) / n, sum(y for _, y in pairs) / n
+    xx = sum((x - mean_x) ** 2 for x, _ in pairs)
+    yy = sum((y - mean_y) ** 2 for _, y in pairs)
+    xy = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
+    return float(xy / (xx * yy) ** 0.5) if xx and yy else 0.0
+
+
 def _float_like(audio: bytes) -> bool:
     """Little-endian float32: the last byte of each four is an exponent, one of few, and the first ones are noise."""
     high = audio[3:160:4]
     return len(high) >= 20 and sum(1 for byte in high if byte & 0x7F in (0x3B, 0x3C, 0x3D, 0x3E, 0x3F)) > 0.7 * len(
         high
     )
-
-
-def _b64(audio: bytes) -> bytes:
-    import base64
-
-    return base64.b64encode(audio[:160])

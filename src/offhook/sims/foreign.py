@@ -7,6 +7,7 @@ does is written down from outside by an Observer. Runs in the virtual world only
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -49,7 +50,12 @@ class Foreign:
     def http(self, request: Request, reply: Callable[[Reply], None]) -> None:
         k = self.knobs
         path = urlsplit(request.url).path
-        form = dict(parse_qsl(request.body.decode() or urlsplit(request.url).query))
+        json_body = request.body[:1] == b"{"
+        form = (
+            json.loads(request.body)
+            if json_body
+            else dict(parse_qsl(request.body.decode() or urlsplit(request.url).query))
+        )
         if path != k.hook_path or request.method not in k.methods:
             status = 404 if path != k.hook_path else 405
             self._note(form.get("CallSid", ""), "webhook.missed", method=request.method, path=path, status=status)
@@ -84,6 +90,8 @@ class Foreign:
             "http://" + host + request.path_qs if k.checks_signature == "http" else "https://" + host + request.path_qs
         )
         pairs = list(form.items()) if request.method == "POST" else []
+        if k.checks_signature == "form-only" and request.body[:1] == b"{":
+            pairs = list(json.loads(request.body).items())
         if given == twilio.sign(k.auth_token, url, pairs):
             return {}
         return {"signature": {"present": bool(given), "ok": False, **self._oracle(request, form, given, host)}}
@@ -125,22 +133,28 @@ class Foreign:
         parts = urlsplit(request.url)
         headers = {name.lower() for name, _ in request.headers}
         if not k.has_ws or "upgrade" not in headers:
-            self._note("", "upgrade.seen", path=parts.path, headers={"upgrade": "upgrade" in headers}, status=404)
+            self._note(
+                request.call, "upgrade.seen", path=parts.path, headers={"upgrade": "upgrade" in headers}, status=404
+            )
             refuse(404, "")
             return
         if parts.path != k.media_path:
-            self._note("", "webhook.missed", method="GET", path=parts.path, status=k.unknown_status, upgrade=True)
+            self._note(
+                request.call, "webhook.missed", method="GET", path=parts.path, status=k.unknown_status, upgrade=True
+            )
             refuse(k.unknown_status, "")
             return
         if k.wants_token == "query" and "token" not in parts.query:
-            self._note("", "upgrade.refused", status=403, why="auth: token missing", query_keys=[])
+            self._note(request.call, "upgrade.refused", status=403, why="auth: token missing", query_keys=[])
             refuse(403, "")
             return
         if k.checks_signature == "https-upgrade" and self._upgrade_forged(request):
             refuse(403, "")
             return
         if self.active() >= k.max_calls:
-            self._note("", "upgrade.refused", status=503, why=f"limit: {k.max_calls} calls", active=self.active())
+            self._note(
+                request.call, "upgrade.refused", status=503, why=f"limit: {k.max_calls} calls", active=self.active()
+            )
             refuse(503, "")
             return
         call = next((one for one in self.calls if one.end is None and not one.over), None)
@@ -162,7 +176,7 @@ class Foreign:
             wss = given == twilio.sign(k.auth_token, request.url)
             variant = "scheme" if wss else "secret"
             signature = {"present": bool(given), "ok": False, "alg": "HMAC_SHA1", "variant": variant}
-            self._note("", "upgrade.refused", status=403, why="signature", signature=signature)
+            self._note(request.call, "upgrade.refused", status=403, why="signature", signature=signature)
         return not ok
 
     def _note(self, call_sid: str, kind: str, **data: Any) -> None:

@@ -8,6 +8,7 @@ import base64
 import json
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -151,10 +152,13 @@ class ForeignCall:
     def _killed(self) -> None:
         """A deploy ends the process without letting its calls finish."""
         if not self.bridge.process.dead:
-            for observer in self.bridge.observers.values():
+            for observer in set(self.bridge.observers.values()):
                 observer.note("process", self.now(), event="signal", signal="SIGTERM", calls=self.bridge.active())
-                observer.note("process", self.now() + 1.2, event="start")
+                self.bridge.world.after(1.2, partial(self._started_again, observer))
             self.bridge.process.kill()
+
+    def _started_again(self, observer: Observer) -> None:
+        observer.note("process", self.now(), event="start")
 
     def _media(self, media: dict[str, Any]) -> None:
         k = self.knobs
@@ -244,12 +248,12 @@ class ForeignCall:
             self.over = True
             self.close_provider()
 
-    def hang_up(self, code: int | None = 1000) -> None:
+    def hang_up(self, code: int | None = 1000, why: str = "hang up") -> None:
         """End the call by closing the stream."""
         self._ending = True
         if self.observer is not None:
             unplayed = round(self.writer.ahead_s() * 1000)
-            self.note("ending", who="us", why="hang up", wanted=True, unplayed_ms=unplayed,
+            self.note("ending", who="us", why=why, wanted=code in (1000, None), unplayed_ms=unplayed,
                       marks_open=self.writer.marks_open)  # fmt: skip
         if self.end is not None:
             if code is None:
@@ -265,7 +269,8 @@ class ForeignCall:
         k = self.knobs
         wire = _WIRES[k.provider]
         key = {"openai": "sk-foreign-1", "xai": "xai-foreign-1"}[k.provider] if k.key == "right" else (k.key or "")
-        given: dict[str, Any] = {"api_key": key, "instructions": "You answer the phone."}
+        told = "" if k.identity_from_query else "".join(f" {n}: {v}." for n, v in self.heard_at_start.items())
+        given: dict[str, Any] = {"api_key": key, "instructions": "You answer the phone." + told}
         given["tools"] = tuple(
             ToolSpec(name=name, description=name, parameters={"type": "object", "properties": {}})
             for name, tool in k.tools.items()
@@ -349,7 +354,7 @@ class ForeignCall:
         if k.on_provider_close == "reconnect" and self._dials <= k.max_reconnects:
             self.bridge.process.after(0.5, self.dial)
         elif k.on_provider_close != "leave open":
-            self.hang_up(1011)
+            self.hang_up(1011, "dial failed")
 
     def opened(self, socket: End) -> None:
         if self.over:
@@ -379,6 +384,8 @@ class ForeignCall:
     def _second_update(self) -> None:
         assert self.knobs.second_update is not None
         self.to_provider({"type": "session.update", "session": self.knobs.second_update(self.session())})
+        if self.knobs.creates_after_update:
+            self.bridge.process.after(0.3, self.create)
 
     def _ping(self) -> None:
         """The library's keepalive: a ping every so often, the end when its pong is late."""
@@ -506,7 +513,7 @@ class ForeignCall:
         if self.over or self._ending or self._deaf:
             return
         if k.on_provider_close == "end":
-            self.hang_up(1011 if by != "us" else 1000)
+            self.hang_up(1011, "provider closed")
         elif k.on_provider_close == "reconnect" and self._dials <= k.max_reconnects:
             self._configured = False
             self._open = k.gate is None

@@ -124,6 +124,7 @@ class Knobs(Struct, frozen=True, kw_only=True):
     max_message: int = 16 * 1024 * 1024
     second_update: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     second_update_s: float = 5.0
+    creates_after_update: bool = False
     dial_timeout_s: float = 10.0
     rotates_at_s: float | None = None  # another session takes over, as planned
 

@@ -23,7 +23,7 @@ class Tools:
         self._k = call.knobs
         self.running: dict[str, tuple[str, Tool, str, float]] = {}
         self._hang_up = False
-        self._ask = False
+        self._transferring = False
 
     def called(self, message: dict[str, Any]) -> None:
         name, arguments, tool_id = message["name"], message["arguments"], message["call_id"]
@@ -94,7 +94,9 @@ class Tools:
             elif not self._call.writer.marks_open:
                 self.all_played()
         elif tool.transfers:
-            self._transfer()
+            self._transferring = True
+            if not self._call.writer.marks_open:
+                self.all_played()
         elif tool.sends_output and tool.asks_next:
             self._call.create()
 
@@ -113,6 +115,8 @@ class Tools:
         """Calls were taken from their own events."""
 
     def all_played(self) -> None:
+        if self._transferring and not self._call.over:
+            self._transfer()
         if self._hang_up and self._k.hangs_up == "after marks" and not self._call.over:
             self._call.hang_up(self._k.close_code)
 

@@ -66,7 +66,7 @@ class Observer:
         self.provider = ProviderAudio(now)
         self.last = now
         self._peer: Any = None
-        self._witness: ProviderWitness | None = None
+        self._ours: dict[str, Any] = {}  # the ends of the program under test
         self._ended: dict[str, Any] = {}
         self._closed = {"carrier": False, "provider": False}
         self._opened_at = {"carrier": now, "provider": now}
@@ -127,6 +127,9 @@ class Observer:
         self._peer = peer
         self._opened_at["carrier"] = self.last
         now = mine.process.now
+        self._ours["carrier"] = theirs
+        self._closed["carrier"] = False
+        self.out.new_stream()
         theirs.watch = lambda data, binary: self.from_carrier(data, binary, now())
 
     def from_carrier(self, data: bytes, binary: bool, now: float) -> None:
@@ -157,9 +160,8 @@ class Observer:
         if event == "media" and payload and not refused:
             n_bytes = _size(payload)
             self.journal.audio(1, payload, n_bytes, now, data)
-            meter = self.journal.meters[1]
-            if not meter.frames % 5:
-                meter.look(payload)
+            if not self.journal.meters[1].frames % 5 or n_bytes > 400:
+                self.journal.meters[1].look(payload)
             self.out.media(base64.b64decode(payload), now, self.provider)
             return
         self.journal.frame(Channel.TO_CARRIER, data, now, binary)
@@ -191,7 +193,8 @@ class Observer:
         self._closed["provider"] = False
         self.provider.opened(now())
         leg = _WIRES[wire].Leg(_WIRES[wire].SessionSettings(api_key=""))
-        self._witness = witness = ProviderWitness(self.journal, leg, _JUDGES.get(wire), _differences)
+        self._ours["provider"] = client
+        witness = ProviderWitness(self.journal, leg, _JUDGES.get(wire), _differences)
         client.watch = lambda data, binary: self._from_provider(witness, data, binary, now())
         theirs.watch = lambda data, binary: self._to_provider(witness, data, binary, now())
 
@@ -226,6 +229,9 @@ class Observer:
         if self._closed[leg]:
             return
         self._closed[leg] = True
+        code = None if code == 1006 else code  # nobody sends it
+        if by == "nobody" and leg in self._ours and self._ours[leg].by == "us":
+            by = "them"  # TCP ended without a close frame, and it was the program that let it go
         self.last = now
         who = {"us": "them", "them": "us"}.get(by, by)  # "us" in the record is the program under test
         age = round(now - self._opened_at[leg], 2)

@@ -30,8 +30,8 @@ __all__ = ["ACCOUNT", "FRAME", "QUIET", "SILENCE", "Line", "Reply", "Request", "
 FRAME = 160
 FRAME_S = 0.02
 ACCOUNT = "AC" + "0" * 32
-# The line's own noise: what a phone line carries when nobody speaks is not digital silence.
-QUIET = bytes((0xFF, 0x7F, 0xFE, 0x7F, 0xFF, 0xFE, 0x7E, 0xFF) * 20)
+# The line's own noise, two seconds of it: what a phone line carries when nobody speaks is not digital silence.
+QUIET = g711.encode(np.random.default_rng(1).normal(0, 18, FRAME * 100).astype(np.int16))  # -65 dBFS
 SILENCE = b"\xff" * FRAME
 WEBHOOK_S = 15.0  # in all, redirects included
 UNREAD_BYTES = 64 * 1024  # what the carrier keeps of audio that the server does not take, before it drops
@@ -46,6 +46,7 @@ class Request(Struct, frozen=True):
     url: str  # as the carrier dials it
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    call: str = ""  # whose it is; not part of the request, for who writes it down
 
     @property
     def path_qs(self) -> str:
@@ -256,7 +257,7 @@ class Line:
         """One webhook; what its document says is done, or the failure is logged."""
         self._hooks += 1
         full, headers, body = self._signed(method, url, form)
-        request = Request(method, full, headers, body)
+        request = Request(method, full, headers, body, self.call_sid)
         sent = self.world.now()
         note: dict[str, Any] = {"n": self._hooks, "method": method, "call_sid": self.call_sid, **_parts(full)}
         got = self._route.webhook(request)
@@ -346,7 +347,7 @@ class Line:
             self._stream_verb = verb
             self._open(verb)
             if verb.name == "Start":
-                self._next()
+                self.world.after(0.3, self._next)
         elif verb.name in ("Hangup", "Reject"):
             self._pending.clear()
             self._next()
@@ -370,7 +371,7 @@ class Line:
         ]  # fmt: skip
         if self._token:
             headers.append((SIGNATURE_HEADER.value, sign(self._token, verb.stream_url)))
-        request = Request("GET", verb.stream_url, tuple(headers))
+        request = Request("GET", verb.stream_url, tuple(headers), b"", self.call_sid)
         got = self._route.stream(request)
         sent = self.world.now()
         if isinstance(got, str):
@@ -382,6 +383,8 @@ class Line:
             given = {"up": False}
 
             def accept(ear: Ear) -> End:
+                if given["up"]:  # too late: the carrier has gone
+                    return self._gave_up(ear)
                 given["up"] = True
                 return self._accepted(ear, verb, request, sent)
 
@@ -391,6 +394,7 @@ class Line:
 
             def late() -> None:
                 if not given["up"]:
+                    given["up"] = True
                     self._refused(0, "no answer", "timeout", request, sent)
 
             self.world.after(0.02, lambda: self.server.process.enter(lambda: self.server.upgrade(got, accept, refuse)))
@@ -410,6 +414,13 @@ class Line:
         self._alert("31920" if status else _STREAM_CODES[phase], f"HTTP {status}" if status else why)
         if self._stream_verb is not None and self._stream_verb.name == "Connect":
             self._follow()
+
+    def _gave_up(self, ear: Ear) -> End:
+        """A connection that the carrier does not want any more."""
+        mine, theirs = connect(self.world.outside, self.server.process, self._link)
+        theirs.ear = ear
+        mine.abort(1006, "")
+        return theirs
 
     def _accepted(self, ear: Ear, verb: Verb, request: Request, sent: float) -> End:
         mine, theirs = connect(self.world.outside, self.server.process, self._link)
@@ -457,7 +468,8 @@ class Line:
     def _send_frame(self, n: int) -> None:
         assert self.phone is not None and self.end is not None
         peer = self.phone.peer
-        audio = self._say.popleft() if self._say else self.quiet
+        at = n * FRAME % len(self.quiet)
+        audio = self._say.popleft() if self._say else self.quiet[at : at + FRAME]
         if self.background:
             at = n * FRAME % max(1, len(self.background) - FRAME)
             audio = mixed(audio, self.background[at : at + FRAME])

@@ -86,7 +86,7 @@ def bad_certificate() -> list[Recording]:
 
 def _without_upgrade(request: Request) -> Request:
     kept = tuple(pair for pair in request.headers if pair[0].lower() not in ("upgrade", "connection"))
-    return Request(request.method, request.url, kept)
+    return Request(request.method, request.url, kept, b"", request.call)
 
 
 @injects("F-011")

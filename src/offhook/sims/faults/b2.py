@@ -85,7 +85,7 @@ def _block(at_s: float, seconds: float, task: str) -> Callable[[World, Foreign, 
     def plan(world: World, program: Foreign, lines: list[Line]) -> None:
         def block() -> None:
             program.process.block(seconds)
-            for observer in program.observers.values():
+            for observer in set(program.observers.values()):
                 observer.note("bridge.loop-lag", world.now(), ms=round(seconds * 1000), task=task)
 
         world.after(at_s, block)

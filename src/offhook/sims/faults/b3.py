@@ -9,7 +9,7 @@ from typing import Any
 from offhook.evidence.record import Recording
 from offhook.sims.faults.b2 import _block
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, WORDS, foreign, ours, talk, wait
+from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, WORDS, foreign, mute, ours, talk, wait
 from offhook.sims.foreign_knobs import Tool
 from offhook.sims.provider import Answer
 from offhook.sims.virtual_carrier import Line
@@ -133,7 +133,7 @@ def endless_reconnects() -> list[Recording]:
 def idle_fires() -> list[Recording]:
     long = Answer(audio=LONG + AGENT, transcript=WORDS * 4)
     return foreign(
-        idle_s=6.0, idle_counts_playback=False, net={"greeting": long, "speedup": 60.0}, play=wait(40.0), sees=ALL
+        idle_s=6.0, idle_counts_playback=False, net={"greeting": long, "speedup": 60.0}, play=mute(40.0), sees=ALL
     )
 
 
@@ -144,8 +144,10 @@ def own_keepalive() -> list[Recording]:
 
 def _big_delta(sim: Any, out: list[Out], now: float) -> list[Out]:
     """The second answer comes as one event of 1.3 MB."""
-    big = []
+    big: list[Out] = []
     for message in out:
+        if big and isinstance(message, bytes) and b'output_audio.delta"' in message[:60] and sim.responses == 2:
+            continue
         if isinstance(message, bytes) and b'output_audio.delta"' in message[:60] and sim.responses == 2:
             data = json.loads(message)
             data["delta"] = base64.b64encode(b"\x7e\xfe" * 490_000).decode()

@@ -118,7 +118,7 @@ def _no_turns(session: Session) -> Session:
 
 @injects("F-102")
 def nobody_asks() -> list[Recording]:
-    return foreign(session=_no_turns, greeting=False, net={"answers_turns": False})
+    return foreign(session=_no_turns, net={"answers_turns": False})
 
 
 @injects("F-103")
@@ -126,7 +126,7 @@ def too_quiet() -> list[Recording]:
     """Speech at -38 dBFS against a threshold made for louder people."""
 
     def play(line: Line) -> None:
-        line.gain = 0.055
+        line.gain = 0.1
         talk(line)
 
     def high(session: Session) -> Session:
@@ -156,7 +156,7 @@ def _noise(seconds: float, dbfs: float) -> bytes:
 NOISE = _noise(10.0, -22.0)
 
 
-def failing(code: str, which: Any) -> Any:
+def failing(code: str, text: str, which: Any) -> Any:
     """Responses of the numbers that ``which`` picks fail with ``code``."""
 
     def twist(sim: Any, out: list[Out], now: float) -> list[Out]:
@@ -167,7 +167,7 @@ def failing(code: str, which: Any) -> Any:
             if isinstance(message, bytes) and b'"response.' in message[:40]:
                 data = json.loads(message)
                 if data["type"] == "response.done":
-                    error = {"type": code, "code": code, "message": "You exceeded your current quota."}
+                    error = {"type": code, "code": code, "message": text}
                     details = {"type": "failed", "error": error}
                     data["response"] |= {"status": "failed", "status_details": details, "output": [], "usage": None}
                 elif data["type"] != "response.created":
@@ -181,9 +181,8 @@ def failing(code: str, which: Any) -> Any:
 
 @injects("F-105")
 def quota() -> list[Recording]:
-    return ours(
-        "openai", net={"twist": failing("insufficient_quota", lambda n: n >= 1)}, greeting="Hello.", play=wait(40.0)
-    )
+    twist = failing("insufficient_quota", "You exceeded your current quota.", lambda n: n >= 1)
+    return ours("openai", net={"twist": twist}, greeting="Hello.", play=wait(40.0))
 
 
 @injects("F-107")
@@ -192,7 +191,8 @@ def one_fails() -> list[Recording]:
         line.then(5.0, lambda: line.say(SHORT)).then(15.0, lambda: line.say(SHORT)).then(25.0, lambda: line.say(SHORT))
         line.then(36.0, line.hang_up)
 
-    return ours("openai", net={"twist": failing("server_error", lambda n: n == 2)}, greeting="Hello.", play=play)
+    twist = failing("server_error", "The server had an error.", lambda n: n == 2)
+    return ours("openai", net={"twist": twist}, greeting="Hello.", play=play)
 
 
 @injects("F-108")

@@ -6,7 +6,7 @@ from typing import Any
 
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import LONG, WORDS, foreign, talk, wait
+from offhook.sims.faults.scene import LONG, WORDS, foreign, patient, talk, wait
 from offhook.sims.provider import Answer, tone
 
 Session = dict[str, Any]
@@ -16,7 +16,7 @@ BOTH = {"script": (Answer(audio=LONG, transcript=WORDS * 2),)}
 @injects("F-125")
 def pcm_on_the_line() -> list[Recording]:
     """PCM comes, is brought to 8 kHz, and goes out without its encoding."""
-    return foreign(audio="pcm", law="pcm16", play=wait(30.0))
+    return foreign(audio="pcm", law="pcm16", play=patient(34.0))
 
 
 def _no_input_format(session: Session) -> Session:
@@ -31,13 +31,13 @@ def mulaw_to_pcm_session() -> list[Recording]:
 
 @injects("F-127")
 def format_ignored() -> list[Recording]:
-    return foreign(net={"ignore": ("audio.output.format",)}, play=wait(40.0))
+    return foreign(net={"ignore": ("audio.output.format",)}, play=patient(34.0))
 
 
 @injects("F-128")
 def misread_rate() -> list[Recording]:
     """24 kHz is taken for 8 kHz: three times as long, and deep."""
-    return foreign(audio="pcm", out_rate=8000, play=wait(40.0))
+    return foreign(audio="pcm", out_rate=8000, play=patient(34.0))
 
 
 @injects("F-129")
@@ -69,7 +69,7 @@ def a_law() -> list[Recording]:
 
 @injects("F-135")
 def float_samples() -> list[Recording]:
-    return foreign(audio="pcm", law="float32", play=wait(40.0))
+    return foreign(audio="pcm", law="float32", play=patient(34.0))
 
 
 @injects("F-136")
@@ -79,7 +79,7 @@ def odd_frames() -> list[Recording]:
 
 @injects("F-138")
 def far_too_loud() -> list[Recording]:
-    return foreign(gain=14.0)
+    return foreign(gain=5.0)
 
 
 def _defaults(session: Session) -> Session:
@@ -92,4 +92,4 @@ def _defaults(session: Session) -> Session:
 
 @injects("F-139")
 def formats_reset() -> list[Recording]:
-    return foreign(second_update=_defaults, second_update_s=9.0, play=talk)
+    return foreign(second_update=_defaults, second_update_s=18.0, creates_after_update=True, play=wait(32.0))

@@ -40,6 +40,7 @@ __all__ = [
     "foreign",
     "ours",
     "mute",
+    "patient",
     "talk",
     "wait",
 ]
@@ -61,7 +62,7 @@ Play = Callable[[Line], None]
 
 def talk(line: Line) -> None:
     """A short good call: the caller speaks twice, hears both answers, and hangs up."""
-    line.then(3.0, lambda: line.say(CALLER)).then(14.0, lambda: line.say(SHORT)).then(25.0, line.hang_up)
+    line.then(5.0, lambda: line.say(CALLER)).then(16.0, lambda: line.say(SHORT)).then(27.0, line.hang_up)
 
 
 def mute(seconds: float) -> Play:
@@ -73,11 +74,20 @@ def mute(seconds: float) -> Play:
     return play
 
 
+def patient(seconds: float) -> Play:
+    """A caller who says a short word late, when whatever plays has long been played."""
+
+    def play(line: Line) -> None:
+        line.then(24.0, lambda: line.say(SHORT[:12000])).then(seconds, line.hang_up)
+
+    return play
+
+
 def wait(seconds: float) -> Play:
     """A caller who says something and then waits so long."""
 
     def play(line: Line) -> None:
-        line.then(2.5, lambda: line.say(CALLER)).then(seconds, line.hang_up)
+        line.then(5.0, lambda: line.say(CALLER)).then(seconds, line.hang_up)
 
     return play
 
@@ -106,7 +116,7 @@ def ours(
 ) -> list[Recording]:
     """Calls to our own server."""
     with World(seed) as world:
-        known = hosts or {HOSTS[provider]: host(provider, **(net or {}))}
+        known = hosts if hosts is not None else {HOSTS[provider]: host(provider, **(net or {}))}
         program = OurServer(world, Net(world, known), provider, **server)
         lines = []
         for n in range(calls):
@@ -192,7 +202,7 @@ def _self_test(line: Line, observer: Observer, hz: float) -> None:
     near = np.abs(at - hz) < 15
     kept, rest = float(power[near].sum()), float(power[~near & (at > 60)].sum())
     snr = 10 * math.log10(max(kept, 1e-9) / max(rest, 1e-9))
-    alias = 10 * math.log10(max(rest, 1e-9) / (len(samples) ** 2 * 8000.0**2 / 16 * 0.375))
+    alias = 10 * math.log10(max(rest, 1e-9) / (len(samples) ** 2 * 8000.0**2 / 16 * 1.5))
     observer.note("audio.selftest", line.world.now(), tone_hz=hz, snr_db=round(snr, 1) if hz < 4000 else None,
                   alias_db=round(alias, 1) if hz > 4000 else None)  # fmt: skip
 
@@ -206,6 +216,7 @@ def _facts(knobs: Knobs, boot: Mapping[str, Any] | None) -> dict[str, Any]:
     carrier = twilio.CarrierSettings(public_url="https://bridge.example.net")
     facts = dict(boot or {})
     facts.setdefault("keys", [fingerprint(wire.KEY_ENV, key)])
+    facts.setdefault("agent", {"instructions": "You answer the phone.", "uses_parameters": sorted(knobs.parameters)})
     facts.setdefault("limits", {"max_calls": knobs.max_calls})
     return boot_facts(wire, session, carrier, origin=facts.pop("origin", "config.yaml:3"), **facts)
 
