@@ -17,7 +17,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from offhook.diagnosis.boundaries import hops
 from offhook.diagnosis.report import report
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import Row, injections, rows
@@ -35,7 +34,8 @@ def found_in(recordings: list[Recording]) -> list[Any]:
     """The roots of all recordings of a row, each once, in order."""
     out: list[Any] = []
     for recording in recordings:
-        for finding in (*report(recording).roots, *report(recording).others):
+        made = report(recording)
+        for finding in (*made.roots, *made.others):
             if finding.severity != "note" and finding.rule not in [one.rule for one in out]:
                 out.append(finding)
     return out
@@ -85,9 +85,9 @@ def show(row: Row) -> int:
             say(f"{line.number:4} {line.at_ms:9.1f} {line.kind:9} {str(line.data)[:600]}\n")
         made = report(recording)
         say(f"--- {made.verdict}: {made.because}\n")
-        for hop in hops(recording, [*made.roots, *made.others]):
+        for hop in made.hops:
             say(f"  {hop.boundary:17} {hop.state:12} {hop.observable}\n")
-        for finding in (*made.roots, *made.others):
+        for finding in (*made.roots, *made.symptoms, *made.others):
             say(f"  {finding}\n")
     return 0
 

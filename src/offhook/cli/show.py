@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from offhook.diagnosis.report import Report, judge
+from offhook.diagnosis.report import EXIT, Report, judge
 from offhook.evidence.files import find, read
 from offhook.evidence.record import Channel, Recording
 
 __all__ = ["render", "show", "trace", "trace_lines"]
 
-MARKS = {"proven": "+", "broken": "x", "not reached": "-", "not proven": "?"}
-EXIT = {"healthy": 0, "broken": 1, "not proven": 3}
+MARKS = {"proven": "+", "broken": "x", "suspected": "!", "not reached": "-", "not proven": "?"}
 
 
 def show(call: str, directory: Path, *, as_json: bool = False) -> int:

@@ -1,55 +1,77 @@
 """
 Where a call can break, in causal order: what stands earlier can make what stands later fail, not the reverse.
+And what a rule says of itself and of a call.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from typing import Literal
 
 from msgspec import Struct
 
-from offhook.evidence.record import Recording
+from offhook.diagnosis.facts import Fact
 
-__all__ = ["BOUNDARIES", "Finding", "Hop", "Rule", "hops"]
+__all__ = ["BOUNDARIES", "Finding", "Proof", "Rule", "Severity"]
 
 BOUNDARIES: tuple[str, ...] = (
     "settings", "webhook", "carrier-stream", "bridge", "provider-connect", "provider-session", "media", "turns",
     "tools", "records", "call-control", "far-end",
 )  # fmt: skip
 
-# Boundary -> the milestones that prove it, with what each one observed.
-_PROOFS: dict[str, tuple[str, ...]] = {
-    "webhook": ("M1",),
-    "carrier-stream": ("M5", "M6", "M7"),
-    "provider-connect": ("M8",),
-    "provider-session": ("M9",),
-    "media": ("M10", "M14", "M15", "M17"),
-    "turns": ("M11", "M12"),
-    "call-control": ("M20",),
-}
+Severity = Literal["fault", "suspicion", "far-end", "note"]
+Proof = Literal["proven", "consistent with", "not provable from here"]
+
+# The milestone that a fault at a boundary stops, where the rule does not say it closer.
+_BREAKS = {
+    "settings": "M0", "webhook": "M2", "carrier-stream": "M6", "bridge": "M10", "provider-connect": "M8",
+    "provider-session": "M9", "media": "M15", "turns": "M12", "tools": "M18", "records": "M19", "call-control": "M19",
+    "far-end": "M19",
+}  # fmt: skip
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, kw_only=True):
     """One thing that is wrong, or worth knowing."""
 
     rule: str
     boundary: str
-    severity: Literal["fault", "note"]
-    proof: Literal["proven", "consistent with", "not provable from here"]
+    catalogue: str  # the row of the fault catalogue that was decided; "" for a fault that is not in it
+    severity: Severity
+    proof: Proof
     sentence: str
     fix: str
     line: int  # of the record
     observable: str
+    lie: str = ""  # what the carrier, the provider or the logs say instead
+    field: str = ""  # of the guilty message
+    at_ms: float | None = None  # None: true of the whole call
+    breaks: str = ""  # the milestone that cannot be met with it
     explains: tuple[str, ...] = ()
+    would_hit_next: bool = False  # real, but hidden by an earlier one
+
+    @property
+    def blames(self) -> bool:
+        """Whether it makes the call anything else than healthy."""
+        return self.severity in ("fault", "suspicion")
 
 
 class Rule(Struct, frozen=True):
-    """What a rule module says of itself."""
+    """
+    What a rule module says of itself.
+
+    ``explains`` names findings that are symptoms of this one: rule ids, ``boundary/*``, or ``carrier:31951``. ``needs``
+    is what the recorder must have seen for the rule to be asked at all. ``breaks`` is the milestone that the
+    fault stops; it orders findings and says which unmet milestone is explained.
+    """
 
     id: str
     title: str
-    explains: tuple[str, ...] = ()  # findings that are symptoms of this one
+    decides: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
+    lies: str = ""
     source: str = ""
     since: str = ""
+    needs: tuple[str, ...] = ()
+    breaks: str = ""
 
     @property
     def boundary(self) -> str:
@@ -57,56 +79,23 @@ class Rule(Struct, frozen=True):
 
     def finding(
         self,
-        line: int,
+        at: Fact | int,
         sentence: str,
         fix: str,
         *,
         observable: str,
-        severity: Literal["fault", "note"] = "fault",
-        proof: Literal["proven", "consistent with", "not provable from here"] = "proven",
+        severity: Severity = "fault",
+        proof: Proof = "proven",
+        lie: str | None = None,
+        field: str = "",
+        catalogue: str | None = None,
+        would_hit_next: bool = False,
     ) -> Finding:
+        """What was found; ``at`` is the guilty fact, or a line number for what is true of the whole call."""
         return Finding(
-            rule=self.id, boundary=self.boundary, severity=severity, proof=proof, sentence=sentence, fix=fix, line=line,
-            observable=observable, explains=self.explains,
+            rule=self.id, boundary=self.boundary, severity=severity, proof=proof, sentence=sentence, fix=fix,
+            line=at if isinstance(at, int) else at.line, at_ms=None if isinstance(at, int) else at.at_ms,
+            observable=observable, lie=self.lies if lie is None else lie, field=field, explains=self.explains,
+            catalogue=catalogue if catalogue is not None else (self.decides[0] if len(self.decides) == 1 else ""),
+            breaks=self.breaks or _BREAKS[self.boundary], would_hit_next=would_hit_next,
         )  # fmt: skip
-
-
-class Hop(Struct, frozen=True):
-    """One boundary of one call."""
-
-    boundary: str
-    state: Literal["proven", "broken", "not reached", "not proven"]
-    observable: str
-
-
-def hops(call: Recording, findings: list[Finding]) -> Iterator[Hop]:
-    """A line per boundary, as mtr prints hops."""
-    reached = {str(line.data["id"]): line for line in call.notes("milestone")}
-    broken_before = False
-    for boundary in BOUNDARIES:
-        own = [finding for finding in findings if finding.boundary == boundary and finding.severity == "fault"]
-        proofs = [reached[mid] for mid in _PROOFS.get(boundary, ()) if mid in reached]
-        wanted = _PROOFS.get(boundary, ())
-        if own:
-            broken_before = True
-            yield Hop(boundary, "broken", own[0].observable)
-        elif boundary == "settings":
-            yield _settings(call)
-        elif boundary == "records":
-            ended = call.end is not None
-            yield Hop(boundary, "proven" if ended else "not proven", "the record is whole" if ended else "no end")
-        elif proofs:
-            yield Hop(boundary, "proven", "; ".join(f"{p.data['what']} at {p.at_ms / 1000:.2f} s" for p in proofs))
-        elif wanted:
-            yield Hop(boundary, "not reached" if broken_before else "not proven", "")
-        elif boundary == "tools" and any(call.notes("tool")):
-            names = ", ".join(str(note.data.get("name")) for note in call.notes("tool"))
-            yield Hop(boundary, "proven", f"asked for: {names}")
-        elif boundary == "bridge":
-            yield Hop(boundary, "proven", "no exception, no blocked loop")
-
-
-def _settings(call: Recording) -> Hop:
-    boot = call.begin.get("boot", {})
-    said = f"{boot.get('provider')}, model {boot.get('model')}, voice {boot.get('voice')}"
-    return Hop("settings", "proven" if boot else "not proven", said if boot else "no settings in the record")

@@ -1,0 +1,252 @@
+"""
+The evidence of one call, typed: a recording is read once, and rules ask this view.
+
+Works on recordings of the bridge, of ``dial``, of ``tap`` and of ``replay`` alike. ``sees`` says what the recorder
+could observe; what it could not see is not missing, it is not provable from there. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from offhook.diagnosis import facts as f
+from offhook.diagnosis.wire_facts import CarrierIn, CarrierOut, ProviderWire, read_wires
+from offhook.evidence.record import Line, Recording
+
+__all__ = ["EVERYTHING", "Evidence"]
+
+EVERYTHING = frozenset({"webhook", "carrier", "provider", "bridge"})
+
+
+class Evidence(Struct, frozen=True):
+    """One call's facts, in the groups of the record's contract; every fact keeps its line."""
+
+    recording: Recording
+    source: str
+    sees: frozenset[str]
+    boot: f.Boot
+    hooks: tuple[f.Hook, ...]
+    missed_hooks: tuple[f.MissedHook, ...]
+    twiml: tuple[f.Twiml, ...]
+    upgrades: tuple[f.Upgrade, ...]
+    carrier_in: CarrierIn
+    carrier_out: CarrierOut
+    closes: tuple[f.Close, ...]
+    dials: tuple[f.Dial, ...]
+    provider: ProviderWire
+    errors: tuple[f.ProviderError, ...]
+    asked: dict[str, str]
+    echoed: dict[str, str]
+    differences: tuple[f.Difference, ...]
+    rejected: tuple[f.Rejected, ...]
+    tools: tuple[f.Tool, ...]
+    tools_done: tuple[f.ToolDone, ...]
+    rest: tuple[f.Rest, ...]
+    alerts: tuple[f.Alert, ...]
+    statuses: tuple[f.CallStatus, ...]
+    ending: f.Ending | None
+    exceptions: tuple[f.Exc, ...]
+    task_exits: tuple[f.TaskExit, ...]
+    lags: tuple[f.Lag, ...]
+    deadlines: tuple[f.Deadline, ...]
+    violations: tuple[f.Violation, ...]
+    marks: dict[str, f.Fact]  # milestones that the recorder itself noted, by id
+
+    @classmethod
+    def of(cls, call: Recording) -> Evidence:
+        """Read a recording."""
+        notes = _Notes(call)
+        sees = call.begin.get("sees")
+        carrier_in, carrier_out, provider = read_wires(call)
+        take = notes.take
+        return cls(
+            recording=call,
+            source=str(call.begin.get("source") or "bridge"),
+            sees=frozenset(map(str, sees)) if isinstance(sees, list) else EVERYTHING,
+            boot=_boot(call),
+            hooks=take("webhook", f.Hook),
+            missed_hooks=take("webhook.missed", f.MissedHook),
+            twiml=take("twiml", f.Twiml),
+            upgrades=take("upgrade", f.Upgrade),
+            carrier_in=carrier_in,
+            carrier_out=carrier_out,
+            closes=_closes(notes),
+            dials=_dials(notes),
+            provider=provider,
+            errors=take("provider.error", f.ProviderError, _error),
+            asked=notes.merged("session.asked"),
+            echoed=notes.merged("session.echoed"),
+            differences=take("session.difference", f.Difference),
+            rejected=take("session.rejected", f.Rejected),
+            tools=take("tool", f.Tool),
+            tools_done=take("tool.done", f.ToolDone),
+            rest=take("rest.result", f.Rest, _rest),
+            alerts=_alerts(notes),
+            statuses=(*take("call.status", f.CallStatus), *take("carrier.status", f.CallStatus, _status)),
+            ending=_ending(call, notes),
+            exceptions=tuple(
+                sorted((*take("exception", f.Exc), *take("bridge.exception", f.Exc)), key=lambda fact: fact.line)
+            ),
+            task_exits=take("task.exit", f.TaskExit),
+            lags=take("bridge.loop-lag", f.Lag),
+            deadlines=take("deadline.missed", f.Deadline),
+            violations=tuple(f.read(f.Violation, line) for line in call.violations()),
+            marks=notes.milestones(),
+        )
+
+    def saw(self, *what: str) -> bool:
+        """Whether the recorder could observe all of these: "webhook", "carrier", "provider", "bridge"."""
+        return self.sees.issuperset(what)
+
+    def closed(self, leg: str) -> f.Close | None:
+        """How a leg's WebSocket ended; None while it lives or was not seen."""
+        return next((close for close in self.closes if close.leg == leg), None)
+
+    def missed(self, *names: str) -> tuple[f.Deadline, ...]:
+        """Deadlines of these names that passed."""
+        return tuple(deadline for deadline in self.deadlines if deadline.name in names)
+
+    def alerted(self, *codes: str) -> f.Alert | None:
+        """The carrier's first alert with one of these codes."""
+        return next((alert for alert in self.alerts if alert.code in codes), None)
+
+    @property
+    def opened_provider(self) -> bool:
+        """Whether a provider connection came to be."""
+        return self.provider.seen or "M8" in self.marks or any(_opened(dial) for dial in self.dials)
+
+    @property
+    def final_status(self) -> f.CallStatus | None:
+        """How the phone call ended, by the carrier."""
+        final = ("completed", "busy", "no-answer", "canceled", "failed")
+        return next((status for status in self.statuses if status.status in final), None)
+
+    @property
+    def agent_heard(self) -> bool:
+        """Whether the caller provably heard anything of the agent: a mark came back as played."""
+        return self.carrier_out.marks_played > 0 or "M17" in self.marks
+
+    @property
+    def length_ms(self) -> float:
+        return self.recording.last_ms
+
+
+class _Notes:
+    """The notes of a recording, by kind."""
+
+    def __init__(self, call: Recording) -> None:
+        self.by_kind: dict[str, list[Line]] = {}
+        for line in call.notes():
+            self.by_kind.setdefault(line.text("note"), []).append(line)
+
+    def of(self, kind: str) -> list[Line]:
+        return self.by_kind.get(kind, [])
+
+    def take(self, kind: str, into: type[f.F], more: Callable[[Line], dict[str, Any]] | None = None) -> tuple[f.F, ...]:
+        """The notes of a kind as facts."""
+        return tuple(f.read(into, line, **(more(line) if more else {})) for line in self.of(kind))
+
+    def merged(self, kind: str) -> dict[str, str]:
+        """The fields of all notes of a kind, the first value of each: what was asked first was meant."""
+        found: dict[str, str] = {}
+        for line in self.of(kind):
+            for name, value in line.data.items():
+                if name != "note" and isinstance(value, (str, int, float)):
+                    found.setdefault(name, str(value))
+        return found
+
+    def milestones(self) -> dict[str, f.Fact]:
+        found: dict[str, f.Fact] = {}
+        for line in self.of("milestone"):
+            found.setdefault(line.text("id"), f.Fact(line=line.number, at_ms=line.at_ms))
+        return found
+
+
+def _boot(call: Recording) -> f.Boot:
+    line = call.lines[0]
+    given = call.boot
+    return f.read(
+        f.Boot,
+        Line(line.number, line.kind, line.at_ms, given),
+        present=bool(given),
+        carrier=call.begin.get("carrier"),
+        settings={k: v for k, v in (given.get("settings") or {}).items() if isinstance(v, dict)}
+        if isinstance(given.get("settings"), dict)
+        else None,
+    )
+
+
+def _error(line: Line) -> dict[str, Any]:
+    return {"param": line.data.get("param") or line.data.get("field")}
+
+
+def _rest(line: Line) -> dict[str, Any]:
+    data = line.data
+    ok = data.get("ok", data.get("done"))
+    return {"ok": True if ok is None else ok, "http": data.get("http", data.get("status"))}
+
+
+def _status(line: Line) -> dict[str, Any]:
+    return {"status": line.text("CallStatus").lower()}
+
+
+def _alerts(notes: _Notes) -> tuple[f.Alert, ...]:
+    """The carrier's own words: alerts, and stream errors of status callbacks."""
+    said = [f.read(f.Alert, line, origin=line.data.get("from"), code=line.text("code")) for line in notes.of("alert")]
+    for line in notes.of("carrier.status"):
+        code = line.text("StreamErrorCode") or line.text("StreamError").partition(":")[0].strip()
+        if code.isdigit():
+            said.append(f.read(f.Alert, line, code=code, text=line.text("StreamError"), origin="callback"))
+    return tuple(sorted(said, key=lambda alert: alert.line))
+
+
+def _closes(notes: _Notes) -> tuple[f.Close, ...]:
+    """``close`` notes; of a leg that has none, what the bridge noted of its socket."""
+    named = list(notes.take("close", f.Close))
+    legs = {close.leg for close in named}
+    for leg in ("carrier", "provider"):
+        if leg not in legs:
+            named += [
+                f.read(f.Close, line, leg=leg, clean=line.data.get("code") is not None)
+                for line in notes.of(f"{leg}.closed")
+            ]
+    if not any(close.leg == "provider" for close in named):  # older records
+        named += notes.take("provider.lost", f.Close, lambda line: {"leg": "provider"})
+    return tuple(sorted(named, key=lambda close: close.line))
+
+
+def _dials(notes: _Notes) -> tuple[f.Dial, ...]:
+    """Attempts in order, each with the phases and the failure that follow it."""
+    kinds = ("dial.begun", "dial.request", "dial.phase", "dial.failed")
+    found: list[dict[str, Any]] = []
+    for line in sorted((line for kind in kinds for line in notes.of(kind)), key=lambda line: line.number):
+        kind = line.text("note")
+        if kind == "dial.begun" or not found:
+            found.append({"line": line.number, "at_ms": line.at_ms, "attempt": len(found) + 1, "phases": ()})
+        if kind == "dial.request":
+            found[-1]["request"] = f.read(f.DialRequest, line)
+        elif kind == "dial.phase":
+            found[-1]["phases"] += (f.read(f.DialPhase, line),)
+        elif kind == "dial.failed":
+            found[-1]["failure"] = f.read(f.DialFailure, line)
+    return tuple(f.Dial(**given) for given in found)
+
+
+def _opened(dial: f.Dial) -> bool:
+    return dial.failure is None and any(phase.phase in ("upgrade", "http", "open") for phase in dial.phases)
+
+
+def _ending(call: Recording, notes: _Notes) -> f.Ending | None:
+    """Who decided the end: the first such note, completed by the summary."""
+    said = notes.of("ending")
+    summary = call.summary("end")
+    if said:
+        ending = f.read(f.Ending, said[0])
+        return ending
+    if not summary:
+        return None
+    last = next(line for line in reversed(call.lines) if line.kind == "end")
+    return f.read(f.Ending, Line(last.number, "end", last.at_ms, summary))

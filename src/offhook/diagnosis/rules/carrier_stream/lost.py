@@ -1,0 +1,40 @@
+"""
+The carrier's connection broke without stop and without a close: a proxy, a tunnel, or the carrier itself.
+
+Caller notices: the line goes dead, or the carrier's next verb runs.
+Why: a proxy's or tunnel's timer, a restart, a network that broke.
+Proof: TCP is gone, no close frame and no stop came. Who cut it cannot be seen from one side.
+Fix: look at the proxy's or tunnel's idle and maximum times, and at restarts at that minute.
+Reproduce: drop the carrier's TCP connection in the middle of a call.
+"""
+
+from collections.abc import Iterator
+
+from offhook.diagnosis.boundaries import Finding, Rule
+from offhook.diagnosis.evidence import Evidence
+
+RULE = Rule(
+    id="carrier-stream/lost",
+    title="The carrier connection was lost",
+    explains=("carrier:31903", "carrier:31921", "provider-session/lost"),
+    lies="the carrier says 31903 or 31921, as if the server had closed",
+    source="twilio.com/docs/api/errors/31903",
+    since="2026-11-24",
+    needs=("carrier",),
+    breaks="M19",
+)
+
+
+def find(view: Evidence) -> Iterator[Finding]:
+    closed = view.closed("carrier")
+    stopped = view.carrier_in.stop is not None or "M19" in view.marks
+    ours = any(view.recording.notes("stream.close-sent"))
+    if closed is not None and closed.by == "nobody" and not stopped and not ours:
+        yield RULE.finding(
+            closed,
+            "The carrier's connection vanished without stop or close.",
+            "look at the proxy's or tunnel's idle and maximum times, and at restarts at that minute",
+            observable="TCP gone, no close frame",
+            severity="suspicion",
+            proof="consistent with",
+        )
