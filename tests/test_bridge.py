@@ -421,6 +421,10 @@ def test_the_summary_can_be_written_as_json():
 
     call = SimCall().connect()
     call.agent_says(500)
-    call.feed(v.AgentTranscript("r1", "i1", "hello", True))
-    assert json.loads(json.dumps(call.bridge.summary()))["items"][0]["text"] == "hello"
+    call.feed(v.AgentTranscript("r1", "i1", "hello to you", True))
+    (cut,) = json.loads(json.dumps(call.bridge.summary()))["items"]
+    assert cut["text"] == "hello to you" and cut["heard_ms"] < cut["ms"]
+    call.advance(1000)
+    call.feed(v.StreamStopped())
+    assert call.bridge.summary()["items"] == []  # heard to its end: its transcript says it all
     assert set(LINES) >= {"provider_failed"}

@@ -269,7 +269,6 @@ class Bridge:
         return {
             "end": {"why": s.ending or "", "wanted": s.ending_wanted},
             "caller_told": self._ending.told,
-            "milestones_ms": record.milestones_ms(),
             "missed": record.missed,
             "frames_from_carrier": up.frames,
             "appended_bytes": up.appended_bytes,
@@ -293,6 +292,6 @@ class Bridge:
             "heard_proven_by": playback.proven,
             "replies_ms": record.replies_ms,
             "barge_ins": record.barge_ins,
-            "items": record.items(playback, s.now),
+            "items": record.cut_items(playback, s.now),
             "usage": record.usage,
         }

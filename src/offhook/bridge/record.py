@@ -58,14 +58,16 @@ class CallRecord:
     def _since(self, at: float) -> int:
         return round((at - (self.began or 0.0)) * 1000)
 
-    def items(self, playback: Playback, now: float) -> list[dict[str, Any]]:
+    def cut_items(self, playback: Playback, now: float) -> list[dict[str, Any]]:
         """
-        What was sent and heard of each item. ``heard_text`` is the text's share by time, cut at a word: models
-        speak evenly enough for a reader, and no provider says which word falls on which byte.
+        The items that were not heard to their end. ``heard_text`` is the text's share by time, cut at a word:
+        models speak evenly enough for a reader, and no provider says which word falls on which byte.
         """
-        lines = []
-        for item in list(playback.items.values())[-_KEPT:]:
+        lines: list[dict[str, Any]] = []
+        for item in playback.items.values():
             ms, heard_ms = item.sent_bytes // 8, playback.heard_ms(item.item_id, now)
+            if heard_ms >= ms or len(lines) >= _KEPT:
+                continue
             text = self.texts.get(item.item_id, "")
             lines.append(
                 {
@@ -73,13 +75,10 @@ class CallRecord:
                     "text": text,
                     "ms": ms,
                     "heard_ms": heard_ms,
-                    "heard_text": text if heard_ms >= ms else _share(text, heard_ms / ms),
+                    "heard_text": _share(text, heard_ms / ms),
                 }
             )
         return lines
-
-    def milestones_ms(self) -> dict[str, int]:
-        return {name: self._since(at) for name, at in self.milestones.items()}
 
 
 def _share(text: str, share: float) -> str:

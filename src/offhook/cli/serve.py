@@ -285,7 +285,14 @@ class Serving:
         self.journals.boot = {
             "offhook": __version__,
             "python": platform.python_version(),
-            "settings": {name: {"value": value, "origin": origin} for name, value, origin in settings.table()},
+            "settings": {
+                name: {
+                    "value": value if len(value) <= 200 else f"{value[:60]}… <{len(value)} characters>",
+                    "origin": origin,
+                }
+                for name, value, origin in settings.table()
+                if origin != "default"  # what is not named has the default of this version
+            },
             "public_url": public,
             "provider": provider.LABEL,
             "model": session.model,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from offhook.diagnosis.report import EXIT, Report, judge
 from offhook.evidence.files import find, read
-from offhook.evidence.record import Channel, Recording
+from offhook.evidence.record import Channel, Line, Recording
 
 __all__ = ["render", "show", "trace", "trace_lines"]
 
@@ -61,7 +61,7 @@ def _head(call: Recording) -> list[str]:
 
 def _conversation(call: Recording) -> list[str]:
     """Who said what, by the time it was known, with what the caller never heard."""
-    heard = {item["item"]: item for item in (call.end or {}).get("items", [])}
+    heard = {item["item"]: item for item in call.rows("items")}
     said: list[tuple[float, str]] = []
     for line in call.messages(Channel.FROM_PROVIDER):
         message: dict[str, Any] = line.data.get("m", {})
@@ -112,7 +112,7 @@ def trace_lines(call: Recording, *, media: bool = False) -> Iterator[str]:
 
     Audio is summarised by the counters unless ``media`` is asked for.
     """
-    for line in call.lines:
+    for line in _in_order(call.lines):
         stamp = f"{line.at_ms / 1000:9.3f} #{line.number:<4}"
         if line.kind == "msg":
             message = line.data.get("m", {})
@@ -129,5 +129,16 @@ def trace_lines(call: Recording, *, media: bool = False) -> Iterator[str]:
         elif line.kind == "counters" and not media:
             counts = [figures[0] for figures in line.data.get("channels", [])]
             yield f"{stamp} =  audio so far: C< {counts[0]}  C> {counts[1]}  P< {counts[2]}  P> {counts[3]}"
+            if skipped := line.data.get("skipped"):
+                yield f"{stamp} =  counted, not kept: " + ", ".join(f"{kind} {n}" for kind, n in skipped.items())
         elif line.kind in ("gap", "end"):
             yield f"{stamp} =  {line.kind}  {json.dumps(line.data)}"
+
+
+def _in_order(lines: Iterable[Line]) -> list[Line]:
+    """By time: what was written only because something went wrong stands later than it came. A gap has no time."""
+    at, keyed = 0.0, []
+    for line in lines:
+        at = at if line.kind == "gap" else line.at_ms
+        keyed.append((at, line.number, line))
+    return [line for _, _, line in sorted(keyed, key=lambda entry: entry[:2])]

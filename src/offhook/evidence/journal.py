@@ -29,13 +29,13 @@ __all__ = ["Journal", "JournalDir"]
 
 FLUSH_S = 0.5
 COUNTERS_S = 0.9
-COUNTERS_KEPT_S = 60.0  # one line of counters a minute stays; between, the last one is overwritten
+COUNTERS_KEPT_S = 300.0  # one line of counters in five minutes stays; between, the last one is overwritten
 BATCH = 10  # calls written in one hold of the interpreter: about 0.2 ms
 PAUSE_S = 0.001
 CAP_S = 30.0  # how often the directory's size is looked at
 STUCK_S = 5.0  # a writer that has not come round for so long hangs in the disk
-WHOLE_MEDIA = 3  # the first media messages of a channel are kept whole; then each change of length
-MAX_SHAPES = 8
+WHOLE_MEDIA = 1  # the first media message of a channel is kept whole; then each change of length
+MAX_SHAPES = 4
 MAX_KINDS = 128  # of notes and violations; those beyond share one count
 MAX_OF_A_NOTE = 200
 MAX_OF_A_VIOLATION = 20

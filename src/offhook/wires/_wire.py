@@ -6,6 +6,7 @@ and the peer itself for simulators. Knows no carrier, no provider, no socket and
 """
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -17,6 +18,16 @@ from offhook.vocab import MASKED, Command, Event
 
 T = TypeVar("T")
 
+# Messages of the realtime dialect that repeat in pieces, or around the edges, what others say whole.
+ROUTINE = frozenset((
+    "conversation.item.added", "conversation.item.created", "conversation.item.done",
+    "conversation.item.input_audio_transcription.delta", "conversation.item.input_audio_transcription.updated",
+    "input_audio_buffer.committed", "rate_limits.updated", "ping",
+    "response.content_part.added", "response.content_part.done", "response.function_call_arguments.delta",
+    "response.output_audio.done", "response.output_audio_transcript.delta", "response.output_item.added",
+    "response.output_item.done", "response.output_text.delta",
+))  # fmt: skip
+
 __all__ = [
     "ConnectRequest",
     "Fact",
@@ -24,6 +35,7 @@ __all__ = [
     "Out",
     "PeerClose",
     "ProviderLeg",
+    "ROUTINE",
     "Refusal",
     "RestRequest",
     "SettingProblem",
@@ -221,7 +233,8 @@ def redact_json(
     data: bytes, audio_in: Mapping[str, str], *, binary: bool = False, digits: bool = False
 ) -> Mapping[str, Any]:
     """
-    A JSON message as it may be written down: audio as its size, padding left out, every text cleaned.
+    A JSON message as it may be written down: audio as its size, padding left out, every text cleaned, sessions and
+    responses in brief.
 
     ``audio_in`` names the field that is audio, by event type. Pieces of a text have their digits masked: a number
     may be cut anywhere. Never raises.
@@ -239,10 +252,62 @@ def redact_json(
         elif isinstance(message.get("delta"), str):
             message["delta"] = re.sub(r"\d", MASKED, message["delta"])
         message.pop("obfuscation", None)
-        cleaned: dict[str, Any] = clean(message if digits else mask_keys(message))
-        return cleaned
+        return _brief(clean(message if digits else mask_keys(message)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {"not_json_bytes": len(data)}
+
+
+_ASIDE = ("event_id", "previous_item_id", "output_index", "usage", "logprobs")  # usage: the call's total is kept
+
+
+def _brief(message: dict[str, Any]) -> dict[str, Any]:
+    """
+    The same message without what a record has elsewhere or nobody asks for: a call of ten minutes has hundreds.
+
+    Of a session what it greets with, by its plain fields; what was asked and applied whole, but texts by their
+    beginning, length and hash, tools by name. Of a response its state and its parts; what was said stands in the
+    transcripts.
+    """
+    kind = message.get("type")
+    if kind != "error":
+        for name in _ASIDE:
+            message.pop(name, None)
+    session, response = message.get("session"), message.get("response")
+    if isinstance(session, dict):
+        plain = {name: value for name, value in session.items() if kind != "session.created" or not _parts(value)}
+        message["session"] = {name: _brief_field(name, value) for name, value in plain.items() if value is not None}
+    if isinstance(response, dict) and kind in ("response.created", "response.done"):
+        usage = response.get("usage")
+        message["response"] = {
+            **{name: response[name] for name in ("id", "status", "status_details") if response.get(name) is not None},
+            **({"total_tokens": usage.get("total_tokens")} if isinstance(usage, dict) else {}),
+            **(
+                {"output": [_brief_item(item) for item in response["output"]]} if _parts(response.get("output")) else {}
+            ),
+        }
+    return message
+
+
+def _parts(value: Any) -> bool:
+    return isinstance(value, (dict, list)) and bool(value)
+
+
+def _brief_item(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return type(item).__name__
+    wanted = ("type", "name", "call_id") if item.get("status") == "completed" else ("type", "name", "call_id", "status")
+    return {name: item[name] for name in wanted if name in item}
+
+
+def _brief_field(name: str, value: Any) -> Any:
+    if name == "tools" and isinstance(value, list):
+        return [
+            tool.get("name") or tool.get("type") if isinstance(tool, dict) else type(tool).__name__ for tool in value
+        ]
+    if name == "instructions" and isinstance(value, str) and len(value) > 80:
+        digest = hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()[:8]
+        return f"{value[:60]}… <{len(value)} characters, sha256 {digest}>"
+    return value
 
 
 def flat_figures(given: Any) -> dict[str, int] | None:
