@@ -40,7 +40,8 @@ class Client:
         self.refusal = self.sim.upgrade(path, headers)
         self.judge.request(path, headers, self.refusal)
         if self.refusal is None:
-            self._out(self.judge.opened(out := self.sim.opened(self.now), self.now), out)
+            out = self.sim.opened(self.now)
+            self._out(self.judge.opened(self.sim.own, self.now), out)
 
     def _out(self, found, out):
         for message in out:
@@ -49,7 +50,7 @@ class Client:
     def send(self, **message):
         data = json.dumps(message).encode()
         out = self.sim.receive(data, self.now)
-        found = self.judge.received(data, False, out, self.now)
+        found = self.judge.received(data, False, self.sim.own, self.now)
         self._out(found, out)
         return found
 
@@ -132,8 +133,12 @@ def test_what_xai_drops_in_silence_is_said_where_it_changes_the_call():
     assert [note.field for note in client.judge.notes] == ["session.output_modalities"]
 
 
-def test_a_dialled_fault_is_not_the_clients():
-    client = Client("xai", "?model=grok-voice-latest", faults=("ignore-formats",))
+@pytest.mark.parametrize("fault", ["ignore-formats", "reject-session", "another-model", "reject-key", "beta-events"])
+def test_a_dialled_fault_is_not_the_clients(fault):
+    client = Client("openai", faults=(fault,))
+    client.send(type="session.update", session=SESSION)
+    assert not client.judge.wrongs
+    client = Client("xai", "?model=grok-voice-latest", faults=("reject-tools", "ignore-formats"))
     client.send(type="session.update", session={"voice": "ara", "audio": {"input": {"format": PCMU}}})
     assert not client.judge.wrongs
 
@@ -238,7 +243,7 @@ def test_ctrl_c_ends_it_cleanly_and_nobody_dialled_is_not_proven():
 
 
 def test_a_refused_request_ends_once_with_its_reason():
-    process, listening = start("xai", "--once", "--fault", "too-many")
+    process, listening = start("xai", "--once", "--fault", "refuse-429")
 
     async def knock():
         with pytest.raises(websockets.InvalidStatus):

@@ -180,7 +180,7 @@ def test_check_provider_proves_the_loopback_provider_without_a_phone(tmp_path):
 
 @pytest.mark.parametrize(
     ("fault", "phase"),
-    [("unauthorized", "upgrade"), ("no-greeting", "first message"), ("ignore-formats", "session applied"),
+    [("refuse-401", "upgrade"), ("no-greeting", "first message"), ("ignore-formats", "session applied"),
      ("reject-session", "session applied")],
 )  # fmt: skip
 def test_check_provider_names_the_phase_that_breaks(tmp_path, fault, phase, monkeypatch):
@@ -192,7 +192,7 @@ def test_check_provider_names_the_phase_that_breaks(tmp_path, fault, phase, monk
     monkeypatch.setattr(provider, "STEP_S", 0.3)
 
     async def run():
-        async with FakeProvider("openai", faults=frozenset({fault})) as fake:
+        async with FakeProvider("openai", faults=[fault]) as fake:
             settings = given(tmp_path, env={**GOOD, "OFFHOOK_PROVIDER_URL": fake.url})
             return await provider.check(settings, live=False)
 

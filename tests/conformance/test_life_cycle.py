@@ -27,7 +27,7 @@ def test_early_audio_is_kept_in_order_and_bounded(tmp_path):
     process = ServerProcess(tmp_path, bridge={"early_audio_s": 1.0})
 
     async def run():
-        async with world(process, delays_s={"greeting": 0.6}) as w:
+        async with world(process, faults=["delay-greeting@0.6s"]) as w:
             call = sid()
             stream = await w.stream(call)
             early = bytes(range(1, 101)) * 160
@@ -97,9 +97,7 @@ def test_a_close_without_stop_is_cleaned_up_within_a_second(server: ServerProces
 
 
 @pytest.mark.sid("L06")
-@pytest.mark.parametrize(
-    "fault", ["unauthorized", "no-greeting", "no-session-updated", "reject-session", "die-mid-call"]
-)
+@pytest.mark.parametrize("fault", ["refuse-401", "no-greeting", "no-session-updated", "reject-session", "drop"])
 def test_a_provider_that_fails_is_heard_and_the_call_ends_by_name(tmp_path_factory, fault: str):
     process = ServerProcess(
         tmp_path_factory.mktemp(fault), bridge={"greeted_s": 0.3, "configured_s": 0.3, "first_audio_s": 1.0},
@@ -107,7 +105,7 @@ def test_a_provider_that_fails_is_heard_and_the_call_ends_by_name(tmp_path_facto
     )  # fmt: skip
 
     async def run():
-        async with world(process, faults=frozenset({fault}), greeting=Answer(audio=tone(3000))) as w:
+        async with world(process, faults=[fault], greeting=Answer(audio=tone(3000))) as w:
             call = sid()
             stream = await w.stream(call)
             await until(lambda: len(stream.audio()) > 3 * 8000)  # a spoken line of four seconds

@@ -45,7 +45,7 @@ def test_the_advertised_path_is_upgraded_with_nothing_negotiated(server: ServerP
 @pytest.mark.sid("H03", "L01")
 def test_the_upgrade_does_not_wait_for_a_slow_provider(server: ServerProcess):
     async def run():
-        async with world(server, delays_s={"greeting": 3.0}) as w:
+        async with world(server, faults=["delay-greeting@3s"]) as w:
             call = sid()
             stream = await w.stream(call, begin=False)
             began = time.monotonic()

@@ -196,7 +196,7 @@ def test_a_goodbye_does_not_wait_for_marks_that_never_come(server: ServerProcess
 @pytest.mark.sid("P05", "P06")
 def test_clear_comes_at_once_and_nothing_of_the_cancelled_answer_follows(server: ServerProcess):
     async def run():
-        async with world(server, script=(LONG, Answer(audio=tone(300, 300))), faults=frozenset({"late-deltas"})) as w:
+        async with world(server, script=(LONG, Answer(audio=tone(300, 300))), faults=["late-deltas"]) as w:
             stream = await w.stream(sid())
             await until(lambda: w.fake.sessions and w.session.updates)
             await say(stream)

@@ -179,7 +179,7 @@ def test_a_rejected_field_is_named_and_the_session_lives_on_in_the_default_forma
 def test_an_ignored_format_shows_in_the_echo_and_is_fatal(name):
     leg = leg_of(name)
     leg.send(v.ConfigureSession())
-    events = [leg.receive(data, 0.0) for data in conversation(name, faults=frozenset({"ignore-formats"}))]
+    events = [leg.receive(data, 0.0) for data in conversation(name, faults=["ignore-formats"])]
     (configured,) = [event for event in events if isinstance(event, v.SessionConfigured)]
     assert [d.field for d in configured.differences if d.fatal] == ["audio.input.format", "audio.output.format"]
 
@@ -201,9 +201,7 @@ def test_a_flat_update_changes_nothing_at_xai_and_no_word_is_said():
 
 def test_the_seeds_second_fault_both_ways_a_refusal_and_a_silent_replacement():
     headers = {"Authorization": "Bearer xai-x"}
-    refusal = _xai_peer.Peer(faults=frozenset({"refuse-dead-model"})).upgrade(
-        "/v1/realtime?model=grok-2-realtime", headers
-    )
+    refusal = _xai_peer.Peer(refuses_unknown_models=True).upgrade("/v1/realtime?model=grok-2-realtime", headers)
     assert refusal is not None and "grok-2-realtime" in refusal.body and "assumed" in refusal.body
     peer = _xai_peer.Peer()
     assert peer.upgrade("/v1/realtime?model=grok-2-realtime", headers) is None

@@ -19,7 +19,9 @@ from offhook.evidence.witness import ProviderWitness
 from offhook.loopback.lines import AGENT, audio
 from offhook.net.server import UpgradeRequest
 from offhook.sims.judge import ClientJudge, Verdict
-from offhook.sims.provider import FAULTS, PEERS, Answer, SimProvider, faults_of
+from offhook.sims.provider import PEERS, Answer, SimProvider
+from offhook.sims.provider_dial import Act, list_faults
+from offhook.sims.provider_faults import FAULTS
 from offhook.sims.run_provider import FakeProvider
 from offhook.vocab import Leg
 from offhook.wires import _judge
@@ -38,10 +40,15 @@ ANSWERS = ("hours", "services", "price", "unknown")
 
 def fault_list(provider: str) -> str:
     """The faults that this provider plays, a line each."""
-    names = faults_of(provider)
-    width = max(map(len, names))
-    lines = [f"{name:<{width}}  {FAULTS[name]}" for name in names]
-    lines.append("\nName it alone (from the first moment), name@3 (from the third response on) or name@30s.")
+    faults = list_faults(provider)
+    width = max(map(len, faults))
+    lines = [f"{name:<{width}}  {text}" for name, text in faults.items()]
+    lines += [
+        "",
+        "Alone it begins when it usually does. name@30s: that long after the opening; name@response2: from the second",
+        "response on; name@response2-3: in these only. One that is about an amount takes that: delay-greeting@3s,",
+        "slow-answers@4s, too-many@2.",
+    ]
     return "\n".join(lines)
 
 
@@ -143,7 +150,7 @@ class _Serving:
         ]
         if self.provider == "openai":
             lines.append(f"  openai    OPENAI_BASE_URL={fake.http_url} python your_agent.py")
-        lines += [f"  fault     {name}: {FAULTS[name.partition('@')[0]]}" for name in self.faults]
+        lines += [f"  fault     {name}: {FAULTS[name.partition('@')[0]].text}" for name in self.faults]
         lines.append("Ctrl-C ends it.")
         self.screen.tell(
             "listening", "\n".join(lines), provider=self.provider, url=fake.url, base_url=fake.http_url,
@@ -231,7 +238,7 @@ class _Session:
             text = f"note    {violation.message}, {violation.field}: got {violation.got}"
             self._say("note", text, **msgspec.to_builtins(violation))
 
-    def sent(self, message: Out, now: float) -> None:
+    def sent(self, message: Act, now: float) -> None:
         self._judge.sent(message, now)
         if self._witness is not None and isinstance(message, bytes):
             self._witness.said(message, now)

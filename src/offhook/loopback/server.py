@@ -26,7 +26,7 @@ from offhook.loopback.ear import Ear, Heard, Started
 from offhook.loopback.lines import audio
 from offhook.loopback.receptionist import Answer, answer_key, answer_speech, greeting
 from offhook.wires._wire import Out, PeerClose
-from offhook.wires.providers.loopback import Peer
+from offhook.wires.providers._loopback_peer import Peer
 
 __all__ = ["serve"]
 
@@ -60,8 +60,9 @@ class _Session(WSListener):
             transport.send_close(frame.get_close_code())
             transport.disconnect()
             return
-        if frame.msg_type == WSMsgType.TEXT:
-            self._send(self._peer.receive(frame.get_payload_as_bytes(), self._now()))
+        if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            binary = frame.msg_type == WSMsgType.BINARY
+            self._send(self._peer.receive(frame.get_payload_as_bytes(), self._now(), binary=binary))
             self._listen()
             self._answer_asked()
         self._arm()
@@ -94,8 +95,8 @@ class _Session(WSListener):
                 self._speak(answer_key(self._told) or Answer("unknown"))
 
     def _speak(self, answer: Answer) -> None:
-        tool = "hang_up" if answer.hang_up and "hang_up" in self._peer.tools else None
-        self._send(self._peer.speak(audio(answer.line), answer.text, self._now(), tool))
+        calls = [("hang_up", "{}")] if answer.hang_up and "hang_up" in self._peer.tools else []
+        self._send(self._peer.speak(audio(answer.line), answer.text, self._now(), calls))
 
     def _arm(self) -> None:
         due = self._peer.deadline()

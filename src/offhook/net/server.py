@@ -256,6 +256,9 @@ def _unusable(asked: UpgradeRequest) -> Refusal | None:
 def _response(refusal: Refusal, headers: dict[str, str] | None = None) -> Any:
     """A refusal as picows sends it."""
     more = {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
+    if refusal.location is not None:
+        moved = WSUpgradeResponse.create_redirect_response(refusal.status, refusal.location, more)
+        return WSUpgradeResponseWithListener(moved, cast(Any, None))
     response = WSUpgradeResponse.create_error_response(refusal.status, refusal.body.encode(), more)
     return WSUpgradeResponseWithListener(response, cast(Any, None))
 

@@ -109,7 +109,7 @@ class Socket(WSListener):
 
     __slots__ = (
         "_by", "_closing", "_code", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused",
-        "_reason", "_refused", "_seen", "_silent_s", "_transport", "_watch", "fragments", "send",
+        "_reason", "_refused", "_seen", "_silent_s", "_transport", "_watch", "fragments", "pong_after_s", "send",
     )  # fmt: skip
 
     send: Callable[[bytes], None]
@@ -131,6 +131,7 @@ class Socket(WSListener):
         self._refused = False  # a frame was told after picows had refused the one behind it
         self._paused = False
         self.fragments = 0  # messages that came in pieces
+        self.pong_after_s = 0.0  # set by simulated peers that answer pings late
         self.send = _unsendable
 
     # ------------------------------------------------------------------------------------- for its users
@@ -256,8 +257,17 @@ class Socket(WSListener):
 
     def _answer_ping(self, transport: WSTransport, frame: WSFrame) -> None:
         # not while the peer does not read: a pong for the latest ping is enough (RFC 6455, 5.5.3)
-        if self._by is None and not self._paused:
-            transport.send_pong(frame.get_payload_as_bytes())
+        if self._by is not None or self._paused:
+            return
+        payload = frame.get_payload_as_bytes()
+        if self.pong_after_s:
+            asyncio.get_running_loop().call_later(self.pong_after_s, self._late_pong, payload)
+        else:
+            transport.send_pong(payload)
+
+    def _late_pong(self, payload: bytes) -> None:
+        if self._transport is not None and self._by is None:
+            self._transport.send_pong(payload)
 
     def _peer_closes(self, transport: WSTransport, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()

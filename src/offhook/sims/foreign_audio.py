@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from offhook.media import g711
 from offhook.sims.foreign_knobs import Knobs
-from offhook.wires.providers._openai_peer import _to_pcma
 
 __all__ = ["Downlink", "uplink"]
 
@@ -63,7 +62,7 @@ def _encoded(samples: NDArray[np.int16], law: str) -> bytes:
         case "pcm16be":
             return samples.astype(">i2").tobytes()
         case "a-law":
-            return _to_pcma(samples)
+            return g711.encode_pcma(samples)
         case "float32":
             return (samples.astype(np.float32) / 32768).astype("<f4").tobytes()
         case "u8":

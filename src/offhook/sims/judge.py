@@ -175,7 +175,7 @@ class ClientJudge:
         self.notes += [violation for violation in found if violation.accepted]
         return self._new([violation for violation in found if not violation.accepted])
 
-    def sent(self, message: Out, now: float) -> None:
+    def sent(self, message: object, now: float) -> None:
         """What the provider said: the answers that a client owes."""
         if not isinstance(message, bytes):
             return

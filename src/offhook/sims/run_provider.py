@@ -14,19 +14,25 @@ from offhook.net.clock import Clock, Handle, LoopClock
 from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits, Listener, Socket
 from offhook.sims.provider import SimProvider
-from offhook.wires._wire import Out, Refusal
+from offhook.sims.provider_dial import Act
+from offhook.sims.provider_faults import FAULTS
+from offhook.sims.provider_scene import Binary, LatePongs, StopReading
+from offhook.wires._wire import Out, PeerClose, Refusal
 
-__all__ = ["PHASES", "FakeProvider", "Watch", "Watcher"]
-
-PHASES = ("greeting", "updated")
+__all__ = ["FakeProvider", "Watch", "Watcher"]
 
 
 class Watcher(Protocol):
-    """Who looks at one session. Told before anything is sent; none of these may raise."""
+    """
+    Who looks at one session. Told before anything is sent; none of these may raise.
 
-    def opened(self, out: list[Out], now: float) -> None: ...
-    def received(self, data: bytes, binary: bool, out: list[Out], now: float) -> None: ...
-    def sent(self, message: Out, now: float) -> None: ...
+    ``own`` is what the strict peer answers by itself, before any dialled fault: a client is judged by that. ``sent`` is
+    told what really goes out.
+    """
+
+    def opened(self, own: list[Out], now: float) -> None: ...
+    def received(self, data: bytes, binary: bool, own: list[Out], now: float) -> None: ...
+    def sent(self, message: Act, now: float) -> None: ...
     def closed(self, code: int | None, reason: str, by: str, now: float) -> None: ...
 
 
@@ -44,7 +50,7 @@ class FakeProvider:
     A provider that refuses what the real one refuses: ``async with FakeProvider("openai") as fake: fake.url``.
 
     Each connection gets a SimProvider of its own, made with ``knobs``; ``sessions`` keeps them for who looks later.
-    ``delays_s`` holds back the phases of PHASES, and what follows them; ``think_s`` among the knobs holds back answers.
+    ``faults`` among the knobs are those of ``provider_faults.FAULTS``.
     """
 
     def __init__(
@@ -52,7 +58,6 @@ class FakeProvider:
         name: str,
         *,
         clock: Clock | None = None,
-        delays_s: dict[str, float] | None = None,
         path: str = "/v1/realtime",
         host: str = "127.0.0.1",
         port: int = 0,
@@ -60,10 +65,10 @@ class FakeProvider:
         watch: Watch | None = None,
         **knobs: Any,
     ) -> None:
-        unknown = set(delays_s or ()) - set(PHASES)
-        if unknown:
-            raise ValueError(f"no phase {sorted(unknown)[0]!r}; there are {', '.join(PHASES)}")
-        SimProvider(name, **knobs)  # what cannot be played is said here, not to the first client
+        dial = SimProvider(name, **knobs).dial  # what cannot be played is said here, not to the first client
+        slow, many = dial.has("slow-upgrade"), dial.has("too-many")
+        self._upgrade_s = slow.amount if slow else 0.0
+        self._at_once = int(many.amount) if many else None
         self.sessions: list[SimProvider] = []
         self.refused: list[Refusal] = []
         self.open = 0
@@ -71,19 +76,20 @@ class FakeProvider:
         self._name = name
         self._knobs = knobs
         self._clock = clock
-        self._delays = delays_s or {}
         self._path = path
         self._host = host
         self._port = port
         self._tls = tls
         self.watch = watch
         self._server: Server | None = None
+        self._door: _SlowDoor | None = None
 
     @property
     def url(self) -> str:
         assert self._server is not None, "not started"
+        port = self._door.port if self._door is not None else self._server.port
         host = "127.0.0.1" if self._host in ("", "0.0.0.0") else f"[{self._host}]" if ":" in self._host else self._host
-        return f"{'wss' if self._tls else 'ws'}://{host}:{self._server.port}{self._path}"
+        return f"{'wss' if self._tls else 'ws'}://{host}:{port}{self._path}"
 
     @property
     def http_url(self) -> str:
@@ -96,27 +102,36 @@ class FakeProvider:
             self._http,
             self._decide,
             host=self._host,
-            port=self._port,
+            port=0 if self._upgrade_s else self._port,
             tls=self._tls,
-            limits=Limits(max_message_bytes=32 * 1024 * 1024),
+            # a fault may say much to a client that does not read
+            limits=Limits(max_message_bytes=32 * 1024 * 1024, max_buffered_bytes=64 * 1024 * 1024),
         )
         await self._server.start()
+        if self._upgrade_s:
+            self._door = _SlowDoor(self._host, self._server.port, self._upgrade_s)
+            await self._door.start(self._port)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         assert self._server is not None
+        if self._door is not None:
+            await self._door.stop()
         await self._server.stop()
 
     def _decide(self, request: UpgradeRequest) -> Refusal | Listener:
         self.requests.append(request)
         session = SimProvider(self._name, **self._knobs)
         refusal = session.upgrade(request.path_qs, dict(request.headers))
+        if refusal is None and self._at_once is not None and self.open >= self._at_once:
+            refuses = FAULTS["refuse-429"].refuses
+            refusal = refuses(self._name) if refuses is not None else None
         watcher = self.watch.asked(request, session, refusal) if self.watch is not None else None
         if refusal is not None:
             self.refused.append(refusal)
             return refusal
         self.sessions.append(session)
-        return _Session(self, session, self._loop_clock, self._delays, watcher)
+        return _Session(self, session, self._loop_clock, watcher)
 
     async def _http(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         """A provider's socket path answers nothing else."""
@@ -127,59 +142,95 @@ class FakeProvider:
             await send({"type": "http.response.body", "body": b"not found\n"})
 
 
+class _SlowDoor:
+    """Takes TCP connections at once and lets them through late, so the answer to the upgrade is late."""
+
+    def __init__(self, host: str, to_port: int, seconds: float) -> None:
+        self.port = 0
+        self._host = host
+        self._to_port = to_port
+        self._seconds = seconds
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, port: int) -> None:
+        self._server = await asyncio.start_server(self._let_in, self._host, port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        writers = [writer]
+        try:
+            await asyncio.sleep(self._seconds)
+            there_reader, there_writer = await asyncio.open_connection(self._host, self._to_port)
+            writers.append(there_writer)
+            await asyncio.gather(_pass_on(reader, there_writer), _pass_on(there_reader, writer))
+        except (asyncio.CancelledError, ConnectionError):
+            pass  # the client has gone, or the fake is closed: nothing is left to pass on
+        finally:
+            for one in writers:
+                one.close()
+            await asyncio.gather(*(one.wait_closed() for one in writers), return_exceptions=True)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
 class _Session:
     """One connection."""
 
-    def __init__(
-        self,
-        fake: FakeProvider,
-        session: SimProvider,
-        clock: Clock,
-        delays: dict[str, float],
-        watcher: Watcher | None,
-    ) -> None:
+    def __init__(self, fake: FakeProvider, session: SimProvider, clock: Clock, watcher: Watcher | None) -> None:
         self._watcher = watcher
         self._fake = fake
         self._session = session
         self._clock = clock
-        self._delays = delays
         self._socket: Socket | None = None
         self._timer: Handle | None = None
-        self._held: list[Out] = []
-        self._free_at = 0.0
-        self._release: Handle | None = None
 
     def opened(self, socket: Socket) -> None:
         self._socket = socket
         self._fake.open += 1
         now = self._clock.now()
-        out = self._session.opened(now)
+        acts = self._session.opened(now)
         if self._watcher is not None:
-            self._watcher.opened(out, now)
-        self._answer("greeting", out)
+            self._watcher.opened(self._session.own, now)
+        self._do(acts)
 
     def text(self, data: bytes) -> None:
-        self._take(data, "updated" if b'"session.update"' in data[:200] else "", False)
+        self._take(data, False)
 
     def binary(self, data: bytes) -> None:
-        self._take(data, "", True)
+        self._take(data, True)
 
-    def _take(self, data: bytes, phase: str, binary: bool) -> None:
+    def _take(self, data: bytes, binary: bool) -> None:
         now = self._clock.now()
-        out = self._session.receive(data, now, binary=binary)
+        acts = self._session.receive(data, now, binary=binary)
         if self._watcher is not None:
-            self._watcher.received(data, binary, out, now)
-        self._answer(phase, out)
+            self._watcher.received(data, binary, self._session.own, now)
+        self._do(acts)
 
     def closed(self, code: int | None, reason: str, by: str) -> None:
         self._socket = None
         self._fake.open -= 1
         if self._watcher is not None:
             self._watcher.closed(code, reason, by, self._clock.now())
-        for handle in (self._timer, self._release):
-            if handle is not None:
-                handle.cancel()
-        self._timer = self._release = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
 
     def paused(self, n_bytes: int) -> None:
         """A simulated provider never stops speaking for its listener's sake."""
@@ -187,35 +238,27 @@ class _Session:
     def resumed(self) -> None:
         """See ``paused``."""
 
-    def _answer(self, phase: str, out: list[Out]) -> None:
-        """Send, unless the phase is held back; nothing overtakes what is."""
-        if phase in self._delays:
-            self._free_at = max(self._free_at, self._clock.now() + self._delays[phase])
-        self._held += out
-        self._send_held()
-        self._arm()
-
-    def _send_held(self) -> None:
-        if self._clock.now() < self._free_at:
-            if self._release is None and self._socket is not None:
-                self._release = self._clock.call_at(self._free_at, self._free)
-            return
-        held, self._held = self._held, []
-        for message in held:
-            if self._socket is None:
+    def _do(self, acts: list[Act]) -> None:
+        for act in acts:
+            socket = self._socket
+            if socket is None:
                 return
             if self._watcher is not None:
-                self._watcher.sent(message, self._clock.now())
-            if isinstance(message, bytes):
-                self._socket.send(message)
-            elif message.code is None:
-                self._socket.abort(1006, "")
-            else:
-                self._socket.close(message.code, message.reason)
-
-    def _free(self) -> None:
-        self._release = None
-        self._send_held()
+                self._watcher.sent(act, self._clock.now())
+            match act:
+                case bytes():
+                    socket.send(act)
+                case Binary(data=data):
+                    socket.send_binary(data)
+                case StopReading():
+                    socket.pause_reading()
+                case LatePongs(seconds=seconds):
+                    socket.pong_after_s = seconds
+                case PeerClose(code=None):
+                    socket.abort(1006, "")
+                case PeerClose(code=int(code), reason=reason):
+                    socket.close(code, reason)
+        self._arm()
 
     def _arm(self) -> None:
         due = self._session.deadline()
@@ -227,4 +270,4 @@ class _Session:
 
     def _tick(self) -> None:
         self._timer = None
-        self._answer("", self._session.tick(self._clock.now()))
+        self._do(self._session.tick(self._clock.now()))

@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 from offhook.sims.observer import Observer
 from offhook.sims.provider import SimProvider
+from offhook.sims.provider_dial import Act
+from offhook.sims.provider_scene import Binary, LatePongs, StopReading
 from offhook.sims.virtual import By, Ear, End, Link, Process, World, connect
 from offhook.sims.virtual_sim import WorldProvider
-from offhook.wires._wire import ConnectRequest, Out, PeerClose, Refusal
+from offhook.wires._wire import ConnectRequest, PeerClose, Refusal
 
 __all__ = ["DialFailure", "Net", "ProviderHost", "Twist"]
 
@@ -22,7 +24,7 @@ PHASES = ("dns", "tcp", "tls", "upgrade")
 # What each phase costs where nothing is wrong: a nearby data centre.
 USUAL_S = {"dns": 0.004, "tcp": 0.02, "tls": 0.03, "upgrade": 0.08}
 
-Twist = Callable[[SimProvider, list[Out], float], list[Out]]
+Twist = Callable[[SimProvider, list[Act], float], list[Act]]
 
 
 class DialFailure(Exception):
@@ -182,7 +184,7 @@ class _Session:
         self.observer: Observer | None = None
         self._world, self._host, self._sim, self._end = world, host, sim, end
         self._timer: Any = None
-        self._held: list[Out] = []
+        self._held: list[Act] = []
         self._free_at = 0.0
         self._gone = False
 
@@ -214,7 +216,7 @@ class _Session:
     def resumed(self) -> None:
         """See ``paused``."""
 
-    def _answer(self, phase: str, out: list[Out]) -> None:
+    def _answer(self, phase: str, out: list[Act]) -> None:
         """Send, unless the phase is held back; nothing overtakes what is."""
         now = self._world.now()
         if self._host.twist is not None:
@@ -240,9 +242,16 @@ class _Session:
             return
         held, self._held = self._held, []
         for message in held:
-            if isinstance(message, bytes):
-                self._end.send(message)
-            elif isinstance(message, PeerClose) and message.code is not None:
-                self._end.close(message.code, message.reason)
-            else:
-                self._end.abort(1006, "")
+            match message:
+                case bytes():
+                    self._end.send(message)
+                case Binary(data=data):
+                    self._end.send(data, binary=True)
+                case StopReading():
+                    self._end.stop_reading()
+                case LatePongs(seconds=seconds):
+                    self._end.pong_delay_s = seconds
+                case PeerClose(code=int(code), reason=reason):
+                    self._end.close(code, reason)
+                case PeerClose():
+                    self._end.abort(1006, "")

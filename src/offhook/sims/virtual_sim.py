@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from offhook.sims.provider import EnergyVad, SimProvider
+from offhook.sims.provider_dial import Act
 from offhook.wires._wire import Out, PeerClose
 
 __all__ = ["WorldProvider"]
@@ -57,9 +58,9 @@ class WorldProvider(SimProvider):
 
         self.peer._render = render
 
-    def receive(self, data: bytes, now: float, *, binary: bool = False) -> list[Out]:
-        if self._refuse_audio and b"input_audio_buffer.append" in data[:60] and not self._ended:
-            self._ended = True
+    def receive(self, data: bytes, now: float, *, binary: bool = False) -> list[Act]:
+        if self._refuse_audio and b"input_audio_buffer.append" in data[:60] and not self.dial.ended:
+            self.dial.ended = True
             error = {
                 "type": "invalid_request_error",
                 "code": "permission_denied",
@@ -73,10 +74,10 @@ class WorldProvider(SimProvider):
             return []
         return super()._answer(answer, now)
 
-    def _late(self, out: list[Out], now: float) -> list[Out]:
+    def _late(self, out: list[Act], now: float) -> list[Act]:
         if not self._slow_transcript_s:
             return out
-        kept: list[Out] = []
+        kept: list[Act] = []
         for message in out:
             if isinstance(message, bytes) and b"input_audio_transcription" in message[:80]:
                 self._transcripts.append((now + self._slow_transcript_s, message))
@@ -89,7 +90,7 @@ class WorldProvider(SimProvider):
         own = super().deadline()
         return min([*due, *([own] if own is not None else [])], default=None)
 
-    def tick(self, now: float) -> list[Out]:
-        ripe: list[Out] = [message for at, message in self._transcripts if at <= now]
+    def tick(self, now: float) -> list[Act]:
+        ripe: list[Act] = [message for at, message in self._transcripts if at <= now]
         self._transcripts = [(at, message) for at, message in self._transcripts if at > now]
         return ripe + super().tick(now)

@@ -121,6 +121,7 @@ class Refusal(Struct, frozen=True):
     status: int
     body: str
     why: str
+    location: str | None = None  # of a redirect
 
 
 class PeerClose(Struct, frozen=True):

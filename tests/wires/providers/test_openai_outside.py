@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from openai import AsyncOpenAI
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosedError
 from websockets.http11 import Request, Response
 
 from offhook.sims.provider import tone
@@ -155,20 +155,6 @@ def test_what_the_sdk_sees_of_a_refusal_after_the_upgrade(more, code, close):
     assert (received.code, received.reason) == (close, f"invalid_request_error.{code}")
 
 
-@pytest.mark.parametrize(("fault", "status"), [("unauthorized", 401), ("forbidden", 403)])
-def test_what_the_sdk_sees_of_a_refused_upgrade(fault, status):
-    async def run():
-        desk = Desk(faults={fault})
-        async with desk.open():
-            with pytest.raises(InvalidStatus) as caught:
-                async with connected(desk):
-                    pass
-            return caught.value.response
-
-    response = asyncio.run(run())
-    assert response.status_code == status and b"error" in response.body
-
-
 def test_the_end_of_a_session_looks_to_the_sdk_like_a_clean_one():
     """1001 ends its iteration without an exception: the code has to be asked for."""
 
@@ -186,7 +172,10 @@ def test_the_end_of_a_session_looks_to_the_sdk_like_a_clean_one():
 
 def test_a_dropped_connection_is_an_error_to_the_sdk():
     async def run():
-        desk = Desk(answers_when_asked, faults={"die-mid-call"})
+        def drops(peer: Peer, now: float) -> list[Out]:
+            return [*answers_when_asked(peer, now), PeerClose(None)] if peer.asked else []
+
+        desk = Desk(drops)
         async with desk.open(), connected(desk) as c:
             await c.response.create()
             with pytest.raises(ConnectionClosedError) as caught:
@@ -233,7 +222,7 @@ def test_an_agents_session_calls_a_tool_answers_and_is_interrupted():
         if peer.asked and peer.response is None:
             peer.asked.clear()
             if not peer.tool_outputs:
-                return peer.call_tool("opening_hours", '{"day":"Monday"}', now)
+                return peer.speak(b"", "", now, [("opening_hours", '{"day":"Monday"}')])
             said = peer.speak(tone(2000), "We are open.", now)
             return [*said, *peer.tick(now + 0.5), *peer.user_started(700, now + 0.5)]
         return []

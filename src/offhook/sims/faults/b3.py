@@ -62,7 +62,7 @@ def reader_dies() -> list[Recording]:
 
 @injects("F-073")
 def line_left_open() -> list[Recording]:
-    return foreign(on_provider_close="leave open", net={"faults": ("close@12s",)}, play=wait(40.0))
+    return foreign(on_provider_close="leave open", net={"faults": ("close-1011@12s",)}, play=wait(40.0))
 
 
 @injects("F-074")

@@ -31,7 +31,7 @@ def mulaw_to_pcm_session() -> list[Recording]:
 
 @injects("F-127")
 def format_ignored() -> list[Recording]:
-    return foreign(net={"ignore": ("audio.output.format",)}, play=patient(34.0))
+    return foreign(net={"faults": ("ignore-output-format",)}, play=patient(34.0))
 
 
 @injects("F-128")

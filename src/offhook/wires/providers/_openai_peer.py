@@ -1,8 +1,9 @@
 """
 OpenAI Realtime, GA shape, their side: strict about URL, headers, session, order and sizes, with its error texts.
 
-Whoever runs it feeds ``heard`` audio to a voice detector and calls ``user_started``, ``user_stopped``, ``speak`` and
-``call_tool``. Faults are named in ``FAULTS``. Knows no sockets; callers pass ``now``.
+Whoever runs it feeds ``heard`` audio to a voice detector and calls ``user_started``, ``user_stopped``, ``transcribe``
+and ``speak``. It makes no mistake: faults are put around it (``sims/provider_faults.py``). Knows no sockets; callers
+pass ``now``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import base64
 import binascii
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,16 +25,8 @@ from offhook.wires._wire import Fact, Out, PeerClose, Refusal
 from offhook.wires.providers import _openai_messages as to
 from offhook.wires.providers.openai import APPEND_BYTES, DEAD_MODELS, MODELS, VOICES
 
-__all__ = ["FAULTS", "Peer", "said_of"]
+__all__ = ["Peer", "said_of"]
 
-# What can be broken on purpose; what each does stands where it is asked for.
-FAULTS = frozenset(
-    (
-        "no-greeting", "no-session-updated", "ignore-formats", "beta-events", "beta-session", "malformed-json",
-        "unknown-events", "digital-silence", "die-mid-call", "stop-answering", "fail-responses", "late-deltas",
-        "session-expired", "reject-session", "forbidden", "unauthorized",
-    )
-)  # fmt: skip
 DELTA_MS = 100
 # rate_limits.updated comes that much after response.done.
 RATE_LIMITS_AFTER_S = Fact(0.043, "third-party capture of gpt-realtime-mini", "2026-11-22")
@@ -59,8 +52,7 @@ class Peer:
     """
     The provider's side of one session.
 
-    ``ignore`` names session fields (``audio.output.voice``) that are not applied, ``echo`` overrides what
-    session.updated says of them. A model of ours that is not among ``models`` is one the key may not use.
+    A model of ours that is not among ``models`` is one the key may not use.
     """
 
     def __init__(
@@ -68,20 +60,14 @@ class Peer:
         *,
         keys: frozenset[str] | None = None,
         models: tuple[str, ...] = MODELS.value,
-        faults: Iterable[str] = (),
         speedup: float = 5.0,
         expires_s: float = 3600.0,
         first_audio_s: float = 0.0,
-        die_code: int | None = None,
-        ignore: tuple[str, ...] = (),
-        echo: Mapping[str, Any] | None = None,
     ) -> None:
-        self._faults = frozenset(faults)
-        if self._faults - FAULTS:
-            unknown = sorted(self._faults - FAULTS)[0]
-            raise ValueError(f"no fault {unknown!r}; there are {', '.join(sorted(FAULTS))}")
         self.heard = bytearray()
         self.asked: list[str] = []
+        self.commits: list[str] = []  # items that the client made of the caller's audio by itself
+        self.forced: list[str] = []  # this provider has nothing that is said word for word
         self.told: list[str] = []
         self.tools: list[str] = []
         self.tool_outputs: list[tuple[str, str]] = []
@@ -92,13 +78,7 @@ class Peer:
         self.appended_before_update = 0
         self.received: list[dict[str, Any]] = []  # everything but audio
         self._keys, self._models, self._speedup, self._first_audio_s = keys, models, speedup, first_audio_s
-        self._expires_s = min(expires_s, 30.0) if "session-expired" in self._faults else expires_s
-        self._die_code = die_code
-        self._ignore = (
-            *ignore,
-            *(("audio.input.format", "audio.output.format") if self._has("ignore-formats") else ()),
-        )
-        self._echo = echo or {}
+        self._expires_s = expires_s
         self._refusal: tuple[str, str, int] | None = None
         self._model = ""
         self._ids = 0
@@ -110,10 +90,6 @@ class Peer:
         self._speaking: dict[str, Any] = {}  # the item of the running response
         self._caller_item = ""
         self._buffered = 0
-        self._deltas = 0
-
-    def _has(self, fault: str) -> bool:
-        return fault in self._faults
 
     # ---------------------------------------------------------------------------------- the handshake
 
@@ -123,10 +99,6 @@ class Peer:
         """
         parts = urlsplit(path_and_query)
         given = {name.lower(): value for name, value in headers.items()}
-        if self._has("forbidden"):
-            return Refusal(403, '{"error":{"message":"Your project does not have access"}}', "account")
-        if self._has("unauthorized"):
-            return Refusal(401, '{"error":{"message":"Unauthorized"}}', "key")
         if parts.path != "/v1/realtime":
             return Refusal(404, '{"error":{"message":"Invalid URL"}}', "path")
         self._model = model = parse_qs(parts.query).get("model", [""])[0]
@@ -170,22 +142,7 @@ class Peer:
                 "output": {"format": pcm, "voice": "alloy", "speed": 1.0},
             },
         }  # fmt: skip
-        return [] if self._has("no-greeting") else [self._event("session.created", session=self._shown())]
-
-    def _shown(self) -> dict[str, Any]:
-        """The session as it is told to the client."""
-        if self._has("beta-session"):
-            return {"id": self.session["id"], "object": "realtime.session", "model": self._model,
-                    "modalities": ["audio", "text"], "voice": "alloy", "input_audio_format": "pcm16",
-                    "output_audio_format": "pcm16", "turn_detection": {"type": "server_vad"}}  # fmt: skip
-        shown: dict[str, Any] = msgspec.json.decode(_json.encode(self.session))
-        for path, value in self._echo.items() if self.updates else ():
-            *above, name = path.split(".")
-            node = shown
-            for part in above:
-                node = node[part]
-            node[name] = value
-        return shown
+        return [self._event("session.created", session=self.session)]
 
     # -------------------------------------------------------------------------------- what it is sent
 
@@ -250,8 +207,6 @@ class Peer:
         return []
 
     def _update(self, session: dict[str, Any]) -> list[Out]:
-        if self._has("reject-session"):
-            raise _Rejected("unknown_parameter", "Unknown parameter: 'session.audio'.", "session.audio")
         audio = session.get("audio") or {}
         given = {side: dict(audio.get(side) or {}) for side in ("input", "output")}
         where, voice = "session.audio.output.voice", given["output"].get("voice")
@@ -262,15 +217,12 @@ class Peer:
             # the rule is the SDK's, its words are assumed
             text = "Cannot update a conversation's voice if assistant audio is present."
             raise _Rejected("cannot_update_voice", text, where)
-        top = {name: value for name, value in session.items() if name != "audio" and name not in self._ignore}
-        for side, fields in given.items():
-            for name in [name for name in fields if f"audio.{side}.{name}" in self._ignore]:
-                del fields[name]
+        top = {name: value for name, value in session.items() if name != "audio"}
         mine = self.session["audio"]
         self.session = {**self.session, **top, "audio": {side: {**mine[side], **given[side]} for side in given}}
         self.tools = [tool["name"] for tool in self.session["tools"] if tool["type"] == "function"]
         self.updates += 1
-        return [] if self._has("no-session-updated") else [self._event("session.updated", session=self._shown())]
+        return [self._event("session.updated", session=self.session)]
 
     def _create(self, instructions: str) -> list[Out]:
         if self.response is not None:
@@ -327,7 +279,8 @@ class Peer:
                 f"Error committing input audio buffer: buffer too small. {text}",
                 None,
             )
-        return self._committed(self._id("item"))
+        self.commits.append(self._id("item"))
+        return self._committed(self.commits[-1])
 
     def _committed(self, item_id: str) -> list[Out]:
         self._buffered = 0
@@ -349,8 +302,14 @@ class Peer:
         given: dict[str, Any] = self.session["audio"]["output"]["format"]
         return given
 
+    @property
+    def turn_detection(self) -> dict[str, Any] | None:
+        """None: the client ends turns by itself."""
+        given: dict[str, Any] | None = self.session["audio"]["input"]["turn_detection"]
+        return given
+
     def user_started(self, at_ms: int, now: float) -> list[Out]:
-        turn = self.session["audio"]["input"]["turn_detection"]
+        turn = self.turn_detection
         if turn is None:
             return []
         self._caller_item = self._id("item")
@@ -362,50 +321,50 @@ class Peer:
         return out
 
     def user_stopped(self, at_ms: int, transcript: str, now: float) -> list[Out]:
-        if self.session["audio"]["input"]["turn_detection"] is None:
+        if self.turn_detection is None:
             return []
         item = self._caller_item
         stopped = self._event("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=item)
-        out: list[Out] = [stopped, *self._committed(item)]
-        if self.session["audio"]["input"]["transcription"]:
-            name = "conversation.item.input_audio_transcription"
-            usage = {"type": "tokens", "total_tokens": 12, "input_tokens": 10, "output_tokens": 2,
-                     "input_token_details": {"text_tokens": 0, "audio_tokens": 10}}  # fmt: skip
-            common = {"item_id": item, "content_index": 0}
-            out += [self._event(f"{name}.delta", **common, delta=piece) for piece in _pieces(transcript)]
-            out.append(self._event(f"{name}.completed", **common, transcript=transcript, usage=usage))
+        return [stopped, *self._committed(item), *self.transcribe(item, transcript, now)]
+
+    def transcribe(self, item_id: str, transcript: str, now: float) -> list[Out]:
+        """What was understood of a committed item, if the session asks for it."""
+        if not self.session["audio"]["input"]["transcription"]:
+            return []
+        name = "conversation.item.input_audio_transcription"
+        usage = {"type": "tokens", "total_tokens": 12, "input_tokens": 10, "output_tokens": 2,
+                 "input_token_details": {"text_tokens": 0, "audio_tokens": 10}}  # fmt: skip
+        common = {"item_id": item_id, "content_index": 0}
+        out: list[Out] = [self._event(f"{name}.delta", **common, delta=piece) for piece in _pieces(transcript)]
+        out.append(self._event(f"{name}.completed", **common, transcript=transcript, usage=usage))
         return out
 
-    def speak(self, pcmu: bytes, transcript: str, now: float, tool: str | None = None) -> list[Out]:
+    def speak(self, pcmu: bytes, transcript: str, now: float, calls: Sequence[tuple[str, str]] = ()) -> list[Out]:
         """
-        One response, in the captured order; ``pcmu`` goes out in the session's format.
+        One response, in the captured order; ``pcmu`` goes out in the session's format. ``calls`` are tools and their
+        arguments. Without audio and text the response is the calls alone, or nothing.
 
         With the default format that is PCM16 at 24 kHz: noise on a phone line, as the real one's would be.
         """
-        if self._has("stop-answering"):
-            return []
         self.response = self._id("resp")
         out: list[Out] = [self._event("response.created", response=self._response("in_progress"))]
-        if self._has("fail-responses"):
-            error = {"type": "server_error", "code": "server_error", "message": "The server had an error."}
-            return out + self._over("failed", {"type": "failed", "error": error}, now)
-        item = {"id": self._id("item"), "object": "realtime.item", "type": "message", "role": "assistant",
-                "status": "in_progress", "content": []}  # fmt: skip
-        common = {"response_id": self.response, "item_id": item["id"], "output_index": 0, "content_index": 0}
-        self._speaking = {"item": item, "common": common, "transcript": transcript}
-        self._items_ms[str(item["id"])] = 0
-        out.append(self._event("response.output_item.added", response_id=self.response, output_index=0, item=item))
-        out += self._added(item, "conversation.item.added")
-        out.append(self._event("response.content_part.added", **common, part={"type": "audio", "transcript": ""}))
-        if self._has("unknown-events"):
-            out.append(self._event("response.mood_detected", mood="curious"))
-        if self._has("malformed-json"):
-            out.append(b'{"type":"response.output_audio.delta","delta":')
-        last = self._plan_audio(self._render(pcmu), len(pcmu) // 8, transcript, common, now + self._first_audio_s)
-        done = {**item, "status": "completed", "content": [{"type": "output_audio", "transcript": transcript}]}
-        closing, output = self._closing(common, done, transcript), [done]
-        if tool is not None:
-            call, events = self._function_call(tool, "{}", 1)
+        closing: list[bytes] = []
+        output: list[dict[str, Any]] = []
+        last = now + self._first_audio_s
+        if pcmu or transcript:
+            item = {"id": self._id("item"), "object": "realtime.item", "type": "message", "role": "assistant",
+                    "status": "in_progress", "content": []}  # fmt: skip
+            common = {"response_id": self.response, "item_id": item["id"], "output_index": 0, "content_index": 0}
+            self._speaking = {"item": item, "common": common, "transcript": transcript}
+            self._items_ms[str(item["id"])] = 0
+            out.append(self._event("response.output_item.added", response_id=self.response, output_index=0, item=item))
+            out += self._added(item, "conversation.item.added")
+            out.append(self._event("response.content_part.added", **common, part={"type": "audio", "transcript": ""}))
+            last = self._plan_audio(self._render(pcmu), len(pcmu) // 8, transcript, common, last)
+            done = {**item, "status": "completed", "content": [{"type": "output_audio", "transcript": transcript}]}
+            closing, output = self._closing(common, done, transcript), [done]
+        for tool, arguments in calls:
+            call, events = self._function_call(tool, arguments, len(output))
             closing, output = [*closing, *events], [*output, call]
         self._due.extend(_Due(last, message) for message in closing)
         self._due.append(_Due(last, self._done("completed", None, output), ends=True))
@@ -442,13 +401,6 @@ class Peer:
             self._event("response.output_item.done", response_id=response_id, output_index=0, item=item),
         ]
 
-    def call_tool(self, name: str, arguments: str, now: float) -> list[Out]:
-        """A response that is a tool call and no audio."""
-        self.response = self._id("resp")
-        created = self._event("response.created", response=self._response("in_progress"))
-        call, events = self._function_call(name, arguments, 0)
-        return [created, *events, *self._over("completed", None, now, [call])]
-
     def _function_call(self, name: str, arguments: str, index: int) -> tuple[dict[str, Any], list[bytes]]:
         call = {"id": self._id("item"), "object": "realtime.item", "type": "function_call", "status": "completed",
                 "name": name, "call_id": self._id("call"), "arguments": arguments}  # fmt: skip
@@ -467,13 +419,11 @@ class Peer:
         ]  # fmt: skip
 
     def _render(self, pcmu: bytes) -> bytes:
-        if self._has("digital-silence"):
-            pcmu = g711.SILENCE * len(pcmu)
         kind = self.format_out["type"]
         if kind == "audio/pcmu":
             return pcmu
         samples = g711.decode(pcmu)
-        return np.repeat(samples, 3).astype("<i2").tobytes() if kind == "audio/pcm" else _to_pcma(samples)
+        return np.repeat(samples, 3).astype("<i2").tobytes() if kind == "audio/pcm" else g711.encode_pcma(samples)
 
     def _response(self, status: str, details: Any = None, output: list[Any] | None = None) -> dict[str, Any]:
         usage = {
@@ -506,7 +456,6 @@ class Peer:
         return [done]
 
     def _cancel(self, why: str, now: float) -> list[Out]:
-        late = [due.message for due in self._due if due.audio_ms][:3] if self._has("late-deltas") else []
         self._due.clear()
         out: list[Out] = []
         output = []
@@ -516,7 +465,7 @@ class Peer:
             cut = {**item, "status": "incomplete", "content": [{"type": "output_audio", "transcript": said}]}
             out += self._closing(common, cut, said)
             output.append(cut)
-        return out + self._over("cancelled", {"type": "cancelled", "reason": why}, now, output) + list(late)
+        return out + self._over("cancelled", {"type": "cancelled", "reason": why}, now, output)
 
     # ------------------------------------------------------------------------------------------- time
 
@@ -542,10 +491,6 @@ class Peer:
                 self.response, self._speaking = None, {}
             if due.audio_ms:
                 self._items_ms[self._speaking["item"]["id"]] += due.audio_ms
-                self._deltas += 1
-                if self._has("die-mid-call") and self._deltas == 3:
-                    self._expires_at = None
-                    return [*out, PeerClose(self._die_code, "")]
         return out
 
     def _id(self, kind: str) -> str:
@@ -553,8 +498,6 @@ class Peer:
         return f"{kind}_{self._ids:020d}"
 
     def _event(self, kind: str, **fields: Any) -> bytes:
-        if self._has("beta-events"):
-            kind = _BETA_OF.get(kind, kind)
         return _json.encode({"type": kind, "event_id": self._id("event"), **fields})
 
     def _error(self, code: str, text: str, param: str | None = None, event_id: str | None = None) -> bytes:
@@ -588,7 +531,6 @@ def _read(message: dict[str, Any]) -> Any:
         raise _as_openai_says(_with_index(message, str(error))) from None
 
 
-_BETA_OF = {ga: beta for beta, ga in to.BETA_NAMES.value.items()}
 _SHAPES = (
     (r"Object contains unknown field `(?P<got>[^`]*)`", "unknown_parameter", "Unknown parameter: '{where}'."),
     (r"Object missing required field `(?P<got>[^`]*)`", "missing_required_parameter",
@@ -646,13 +588,3 @@ def _bytes_per_ms(given: Mapping[str, Any]) -> int:
 def _pieces(text: str) -> list[str]:
     """Words as a model writes them: the blank stands before."""
     return re.findall(r"\s*\S+", text)
-
-
-def _to_pcma(samples: np.ndarray[Any, np.dtype[np.int16]]) -> bytes:
-    """A-law, G.711 table 1a."""
-    value = samples.astype(np.int32) >> 3
-    mask = np.where(value >= 0, 0xD5, 0x55)
-    value = np.where(value >= 0, value, -value - 1)
-    segment = np.searchsorted(np.array([0x1F, 0x3F, 0x7F, 0xFF, 0x1FF, 0x3FF, 0x7FF]), value)
-    code = (segment << 4) | ((value >> np.maximum(segment, 1)) & 0x0F)
-    return (code ^ mask).astype(np.uint8).tobytes()

@@ -3,34 +3,27 @@ xAI Grok voice, their side: silent where OpenAI refuses. Unknown fields are igno
 changes nothing, an unknown model is replaced by another, and the echo is normalised.
 
 Both ways a dead model may show can be played: a refusal of the upgrade (its text is assumed: nobody recorded one), and
-the silent replacement. Faults are named in ``FAULTS``. Knows no sockets; callers pass ``now``.
+the silent replacement. It makes no mistake: faults are put around it (``sims/provider_faults.py``). Knows no sockets;
+callers pass ``now``.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import numpy as np
 
+from offhook.media import g711
 from offhook.wires._wire import Fact, Out, PeerClose, Refusal
 from offhook.wires.providers.xai import DEAD_MODELS, DEFAULT_FORMAT, DEPRECATED_MODELS, LATEST_MODEL, MODELS
 
-__all__ = ["FAULTS", "Peer"]
+__all__ = ["REFUSALS", "Peer"]
 
-# What can be broken on purpose; what each does stands where it is asked for.
-FAULTS = frozenset(
-    (
-        "no-greeting", "no-session-updated", "conversation-first", "refuse-dead-model", "bare-url-old-model",
-        "malformed-json", "unknown-events", "digital-silence", "die-mid-call", "stop-answering", "ignore-formats",
-        "no-start-ms", "unauthorized", "forbidden", "too-many", "late-deltas", "session-expired", "fail-responses",
-        "reject-session",
-    )
-)  # fmt: skip
 _CHECKED = "2026-11-22"
 # Refusals of an upgrade. The statuses are those that a client of the live service handles, nobody printed the bodies.
 REFUSALS = {
@@ -65,7 +58,7 @@ class Peer:
     """
     The provider's side of one session.
 
-    ``faults`` is looked at whenever it matters: whoever keeps the set can add to it later.
+    An unknown model is replaced by another, or refused; a URL without one gets ``bare_model``.
     """
 
     def __init__(
@@ -73,15 +66,14 @@ class Peer:
         *,
         keys: frozenset[str] | None = None,
         models: tuple[str, ...] = SERVED,
-        faults: AbstractSet[str] = frozenset(),
+        bare_model: str = LATEST_MODEL.value,
+        refuses_unknown_models: bool = False,
         speedup: float = 5.0,
         expires_s: float = 1800.0,
     ) -> None:
-        unknown = faults - FAULTS
-        if unknown:
-            raise ValueError(f"no fault {sorted(unknown)[0]!r}; there are {', '.join(sorted(FAULTS))}")
         self.heard = bytearray()
         self.asked: list[str] = []
+        self.commits: list[str] = []  # items that the client made of the caller's audio by itself
         self.told: list[str] = []
         self.tools: list[str] = []
         self.forced: list[str] = []  # texts of force_message
@@ -94,7 +86,8 @@ class Peer:
         self.received: list[dict[str, Any]] = []  # everything but audio
         self._keys = keys
         self._models = models
-        self._faults = faults
+        self._bare_model = bare_model
+        self._refuses_unknown_models = refuses_unknown_models
         self._speedup = speedup
         self._expires_s = expires_s
         self._model = ""
@@ -104,7 +97,6 @@ class Peer:
         self._next_ping = 0.0
         self._opened_at = 0.0
         self._closed = False
-        self._deltas = 0  # of the running response
         self._items_ms: dict[str, int] = {}
         self._caller_item = ""
         self._deaf_until = 0.0
@@ -120,21 +112,17 @@ class Peer:
         given = {name.lower(): value for name, value in headers.items()}
         scheme, _, key = given.get("authorization", "").partition(" ")
         known_key = scheme.lower() == "bearer" and key and (self._keys is None or key in self._keys)
-        if "unauthorized" in self._faults or not known_key:
+        if not known_key:
             return self._refusal(401, "key")
-        if "forbidden" in self._faults:
-            return self._refusal(403, "account")
-        if "too-many" in self._faults:
-            return self._refusal(429, "limit")
         return self._choose_model(parse_qs(parts.query).get("model", [None])[0])
 
     def _choose_model(self, asked: str | None) -> Refusal | None:
         """Documents say that a bare URL gets the latest; in spring 2026 it got the oldest."""
         if asked is None:
-            self._model = FALLBACK_MODEL.value if "bare-url-old-model" in self._faults else LATEST_MODEL.value
+            self._model = self._bare_model
             return None
         known = asked in self._models and asked not in DEAD_MODELS.value
-        if not known and "refuse-dead-model" in self._faults:
+        if not known and self._refuses_unknown_models:
             return self._refusal(404, "model", asked)
         self._model = asked if known else FALLBACK_MODEL.value
         if self._model == "grok-voice-latest":
@@ -155,13 +143,11 @@ class Peer:
                                "silence_duration_ms": 200},
             "audio": {"input": {"format": DEFAULT_FORMAT.value}, "output": {"format": DEFAULT_FORMAT.value}},
         }  # fmt: skip
-        if "no-greeting" in self._faults:
-            return []
         conversation = {"id": self._id("conv"), "object": "realtime.conversation"}
-        second = self._event("conversation.created", conversation=conversation)
-        if "conversation-first" in self._faults:  # the servers of the first months
-            return [second]
-        return [self._event("session.created", session=self.session), second]
+        return [
+            self._event("session.created", session=self.session),
+            self._event("conversation.created", conversation=conversation),
+        ]
 
     # -------------------------------------------------------------------------------- what it is sent
 
@@ -218,15 +204,14 @@ class Peer:
         if kind == "conversation.item.delete":
             return [self._event("conversation.item.deleted", item_id="")]  # empty, as clients have seen it
         if kind == "input_audio_buffer.commit":
-            return self._committed(self._id("item"))
+            self.commits.append(self._id("item"))
+            return self._committed(self.commits[-1])
         if kind == "input_audio_buffer.clear":
             return [self._event("input_audio_buffer.cleared")]
         raise _Rejected("invalid_event", f"unknown event type {kind[:60]!r}")
 
     def _update(self, session: dict[str, Any]) -> list[Out]:
         """Take what is known where it is known; everything else is ignored, and nothing is said about it."""
-        if "reject-session" in self._faults:
-            raise _Rejected("invalid_request_error", "the session configuration is not valid")
         tools = session.get("tools")
         if tools is not None:
             self._check_tools(tools)
@@ -245,8 +230,6 @@ class Peer:
             self.session["tools"] = tools
             self.tools = [tool.get("name", tool["type"]) for tool in tools]
         self.updates += 1
-        if "no-session-updated" in self._faults:
-            return []
         echo = {key: value for key, value in self.session.items() if key != "id"}
         return [self._event("session.updated", session=echo)]
 
@@ -267,7 +250,7 @@ class Peer:
             if rate is not None and rate not in (RATES if kind == "audio/pcm" else (8000,)):
                 raise _Rejected("invalid_audio_format", f"unsupported rate {str(rate)[:20]}")
         taken = {key: value for key, value in given.items() if key in ("format", "transport", "transcription", "speed")}
-        if "ignore-formats" in self._faults or not isinstance(wanted, dict):
+        if not isinstance(wanted, dict):
             taken.pop("format", None)
         return {**mine, **taken}
 
@@ -327,8 +310,8 @@ class Peer:
 
     def user_started(self, at_ms: int, now: float) -> list[Out]:
         self._caller_item = self._id("item")
-        fields = {} if "no-start-ms" in self._faults else {"audio_start_ms": at_ms}
-        out: list[Out] = [self._event("input_audio_buffer.speech_started", item_id=self._caller_item, **fields)]
+        started = self._event("input_audio_buffer.speech_started", item_id=self._caller_item, audio_start_ms=at_ms)
+        out: list[Out] = [started]
         return out + (self._cancel() if self.response is not None else [])
 
     def user_stopped(self, at_ms: int, transcript: str, now: float) -> list[Out]:
@@ -339,12 +322,15 @@ class Peer:
         streams = isinstance(asked, dict) and asked.get("model") == "grok-transcribe"
         said = [" ".join(words[:n]) for n in range(1, len(words) + 1)] if streams else []
         out: list[Out] = [self._event(f"{_TRANSCRIPTION}.updated", **common, transcript=text) for text in said]
-        done = {**common, "transcript": transcript}
         out.append(self._event("input_audio_buffer.speech_stopped", audio_end_ms=at_ms, item_id=item))
-        out.append(self._event(f"{_TRANSCRIPTION}.completed", **done))
+        out.append(self._event(f"{_TRANSCRIPTION}.completed", **common, transcript=transcript))
         out += self._committed(item)
-        out += [self._event(f"{_TRANSCRIPTION}.completed", **done) for _ in range(2)]
-        return out
+        return out + self.transcribe(item, transcript, now)
+
+    def transcribe(self, item_id: str, transcript: str, now: float) -> list[Out]:
+        """What was understood of a committed item; it comes twice."""
+        done = {"item_id": item_id, "content_index": 0, "transcript": transcript}
+        return [self._event(f"{_TRANSCRIPTION}.completed", **done) for _ in range(2)]
 
     def _committed(self, item_id: str) -> list[Out]:
         made = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user",
@@ -354,33 +340,36 @@ class Peer:
             self._event("conversation.item.added", previous_item_id=None, item=made),
         ]
 
-    def speak(self, pcmu: bytes, transcript: str, now: float, tool: str | None = None) -> list[Out]:
-        """One response; ``pcmu`` goes out in the session's format: after a flat update that is PCM16 at 24 kHz."""
-        if "stop-answering" in self._faults:
-            return []
-        response, item = self._id("resp"), self._id("item")
-        self.response, self._deltas = response, 0
+    def speak(self, pcmu: bytes, transcript: str, now: float, calls: Sequence[tuple[str, str]] = ()) -> list[Out]:
+        """
+        One response; ``pcmu`` goes out in the session's format: after a flat update that is PCM16 at 24 kHz.
+
+        ``calls`` are tools and their arguments. Without audio and text it is the calls alone, or nothing.
+        """
+        response = self.response = self._id("resp")
         if self._deaf_next:  # not to be interrupted: the caller's audio is dropped until it has been played
             self._deaf_next, self._deaf_until = False, now + len(pcmu) / 8000
-        self._items_ms[item] = len(pcmu) // 8
-        message = {"id": item, "object": "realtime.item", "type": "message", "role": "assistant",
-                   "status": "in_progress", "content": []}  # fmt: skip
         first: list[Out] = [self._event("response.created", response=self._response("in_progress"))]
-        if "fail-responses" in self._faults:
-            done = self._event("response.done", response=self._response("failed"))
-            self.response = None
-            return [*first, done]
-        common = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
-        first += [
-            self._event("response.output_item.added", response_id=response, output_index=0, item=message),
-            self._event("conversation.item.added", previous_item_id=None, item=message),
-            self._event("response.content_part.added", **common, part={"type": "audio", "transcript": ""}),
-        ]
-        if "unknown-events" in self._faults:
-            first.append(self._event("response.mood_detected", mood="curious"))
-        if "malformed-json" in self._faults:
-            first.append(b'{"type":"response.output_audio.delta","delta":')
-        self._queue = self._deltas_of(common, pcmu, transcript) + self._closing(common, message, transcript, tool)
+        self._queue = []
+        if pcmu or transcript:
+            item = self._id("item")
+            self._items_ms[item] = len(pcmu) // 8
+            message = {"id": item, "object": "realtime.item", "type": "message", "role": "assistant",
+                       "status": "in_progress", "content": []}  # fmt: skip
+            common = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
+            first += [
+                self._event("response.output_item.added", response_id=response, output_index=0, item=message),
+                self._event("conversation.item.added", previous_item_id=None, item=message),
+                self._event("response.content_part.added", **common, part={"type": "audio", "transcript": ""}),
+            ]
+            self._queue += self._deltas_of(common, pcmu, transcript) + self._closing(common, message, transcript)
+        index = 1 if self._queue else 0
+        for tool, arguments in calls:
+            self._queue += self._call(response, index, tool, arguments)
+            index += 1
+        # usage stands at the top level here
+        figures = {"total_tokens": 100, "input_tokens": 60, "output_tokens": 40}
+        self._queue.append(self._event("response.done", response=self._response("completed"), usage=figures))
         self._next_delta = now
         return first + self.tick(now)
 
@@ -395,24 +384,17 @@ class Peer:
         texts = [self._event("response.output_audio_transcript.delta", **common, delta=word) for word in words]
         return deltas[:1] + texts + deltas[1:]
 
-    def _closing(
-        self, common: dict[str, Any], message: dict[str, Any], transcript: str, tool: str | None
-    ) -> list[bytes]:
+    def _closing(self, common: dict[str, Any], message: dict[str, Any], transcript: str) -> list[bytes]:
         """What follows the audio of a response. There is no conversation.item.done here, and no rate_limits.updated."""
         part = {"type": "audio", "transcript": transcript}
         finished = {**message, "status": "completed", "content": [{"type": "output_audio", "transcript": transcript}]}
         response_id = common["response_id"]
-        last = [
+        return [
             self._event("response.output_audio.done", **common),
             self._event("response.output_audio_transcript.done", **common, transcript=transcript),
             self._event("response.content_part.done", **common, part=part),
             self._event("response.output_item.done", response_id=response_id, output_index=0, item=finished),
         ]
-        if tool is not None:
-            last += self._call(response_id, 1, tool, "{}")
-        # usage stands at the top level here
-        figures = {"total_tokens": 100, "input_tokens": 60, "output_tokens": 40}
-        return [*last, self._event("response.done", response=self._response("completed"), usage=figures)]
 
     def _call(self, response_id: str, index: int, name: str, arguments: str) -> list[bytes]:
         call = {"id": self._id("item"), "object": "realtime.item", "type": "function_call", "status": "completed",
@@ -427,27 +409,10 @@ class Peer:
             self._event("response.output_item.done", response_id=response_id, output_index=index, item=call),
         ]
 
-    def call_tool(self, name: str, arguments: str, now: float) -> list[Out]:
-        """A response that is a tool call and no audio."""
-        if "stop-answering" in self._faults:
-            return []
-        self.response = self._id("resp")
-        out: list[Out] = [self._event("response.created", response=self._response("in_progress"))]
-        out += self._call(self.response, 0, name, arguments)
-        out.append(self._event("response.done", response=self._response("completed"), usage={"total_tokens": 20}))
-        self.response = None
-        return out
-
     def _render(self, pcmu: bytes) -> tuple[bytes, int]:
         """The answer in the agreed format, and that format's bytes per second."""
-        if "digital-silence" in self._faults:
-            pcmu = b"\xff" * len(pcmu)
         if self.format_out["type"] == "audio/pcmu":
             return pcmu, 8000
-        import numpy as np
-
-        from offhook.media import g711
-
         rate = int(self.format_out.get("rate") or 24000)
         samples = g711.decode(pcmu)
         at = np.arange(len(samples) * rate // 8000) * 8000 / rate
@@ -460,10 +425,9 @@ class Peer:
         }  # fmt: skip
 
     def _cancel(self) -> list[Out]:
-        late = [message for message in self._queue if b"output_audio.delta" in message[:60]]
         done = self._event("response.done", response=self._response("cancelled"))
         self._end_response()
-        return [done, *(late[:3] if "late-deltas" in self._faults else [])]
+        return [done]
 
     def _end_response(self) -> None:
         self._queue.clear()
@@ -473,7 +437,7 @@ class Peer:
     # ------------------------------------------------------------------------------------------ time
 
     def _expires_at(self) -> float:
-        return self._opened_at + (min(5.0, self._expires_s) if "session-expired" in self._faults else self._expires_s)
+        return self._opened_at + self._expires_s
 
     def deadline(self) -> float | None:
         """When something is due: a delta, a ping, or the session's end."""
@@ -497,11 +461,7 @@ class Peer:
             message = self._queue.pop(0)
             out.append(message)
             if b"output_audio.delta" in message[:60]:
-                self._deltas += 1
                 self._next_delta += DELTA_MS / 1000 / self._speedup
-                if "die-mid-call" in self._faults and self._deltas == 3:
-                    self._closed = True
-                    return [*out, PeerClose(None)]
         if not self._queue:
             self._end_response()
         return out
