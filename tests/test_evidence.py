@@ -19,7 +19,6 @@ from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Channel, Recording, RecordingError
 from offhook.evidence.recording import StereoRecorder
 from offhook.media import g711
-from offhook.media.levels import Meter, is_silence, level_dbfs
 from offhook.sims.provider import tone
 
 
@@ -259,31 +258,6 @@ def test_a_defect_in_the_writers_work_is_named_and_ends_no_other(tmp_path):
     directory.flush()
     directory.flush()
     assert len(told) == 1 and "ZeroDivisionError" in told[0] and len(done) == 2
-
-
-def _judged(audio: bytes) -> str:
-    meter = Meter()
-    for at in range(0, len(audio) - 160, 160):
-        for _ in range(5):
-            meter.add(base64.b64encode(audio[at : at + 160]), 160)
-    return meter.judge()
-
-
-def test_the_meters_tell_what_the_bytes_are():
-    import numpy as np
-
-    from offhook.loopback.lines import audio
-
-    speech = audio("greeting")
-    samples = g711.decode(speech)
-    assert _judged(speech) == "ok"
-    assert _judged(b"\xff" * 8000) == "silent"
-    assert _judged(samples.astype("<i2").tobytes()) == "pcm16"
-    assert _judged(base64.b64encode(speech)) == "base64-twice"
-    assert _judged(b"\xd5\x55" * 4000) == "a-law"
-    assert abs(level_dbfs(tone(1000, 440, -20)) + 20) < 0.5
-    assert is_silence(base64.b64encode(b"\xff" * 160)) and not is_silence(base64.b64encode(speech[:160]))
-    assert np.abs(samples).max() > 1000
 
 
 def test_json_of_a_report_is_for_programs(tmp_path):

@@ -122,7 +122,8 @@ def figures(
     if not loud and not silent:
         levels[2] = looked
     own = [n, n * size, looked, quiet, seen, zero * seen // 100, a_law * seen // 100, b64 * seen // 100]
-    return [*own, odd * seen // 200, 0, *levels]
+    steps = a_law * seen // 400  # A-law's smallest steps stand beside its silence
+    return [*own, odd * seen // 200, 0, steps, 0, *levels]
 
 
 BOOT = {

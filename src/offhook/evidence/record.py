@@ -23,7 +23,7 @@ from offhook.media.levels import Meter
 __all__ = ["VERSION", "Channel", "Line", "Recording", "RecordingError"]
 
 VERSION = 1
-_FIGURES = 26  # of one meter
+_FIGURES = 28  # of one meter
 
 
 class Channel(enum.IntEnum):

@@ -25,11 +25,27 @@ _MAGNITUDES = [_magnitude(code) for code in range(256)]
 _CLASS = bytes(0 if m == 0 else max(1, min(15, m.bit_length())) for m in _MAGNITUDES)
 SPEECH_CLASS = 10  # a peak of 512 of 32768, -36 dBFS: the quietest speech on a phone line
 
-# Thresholds on 2 s of audio, every fifth frame (measured 2026-11-22 on three synthetic voices at five gains,
-# tones, DTMF, music and noise: µ-law stays within ±0.03 and 0.00; A-law has 0.08 to 0.61 silence codes).
+# How the statistics lie, as `python -m tests.signals` printed them on 2026-11-25 (the 24 shipped lines at five gains
+# from 0.03 to 3; 3160 sines 200 to 3400 Hz at levels from -60 dBFS to clipped and in several phases, DTMF, call
+# progress, music, noise; 5 to 95 % of the signals, and the extreme):
+#
+#                  |par|                   zero                    a-law
+#   PCMU sines     0.00 to 0.20 (0.75)     0.00 to 0.00 (0.20)     0.00 to 0.15 (1.00), with its steps 0.05
+#   PCMU others    0.00 to 0.03 (1.00)     0.00 to 0.00 (0.00)     0.00 to 0.04 (0.04)
+#   PCM16          0.25 to 0.81            0.07 to 0.47
+#   A-law          0.00 to 0.00            0.00 to 0.00            0.09 to 0.60, least 0.07
+#
+# A tone visits few codes, always at the same places: of them alone |par| and A-law's silence are no proof. So |par|
+# counts only where 0x00 is heard as well; a clipped tone hits 0x00 and 0x80 alike, so the one is taken from the other
+# ("zero"); and next to A-law's silence stand its smallest steps, which in PCMU are louder than the loudest of a tone
+# that would look like silence.
 PAR_SUSPECT = 0.06
+ZERO_WITH_PAR = 0.03
 ZERO_SUSPECT = 0.05
-A_LAW_SUSPECT = 0.08
+ZERO_PROVES = 0.4  # PCM16 with much digital silence; no tone has so many
+BESIDE_ZERO = 0.15  # quiet PCM16 has 0x01, 0xFE and 0xFF as well, at least a third of 0x00; a clipped tone has none
+A_LAW_SUSPECT = 0.06
+A_LAW_STEPS = (1 / 32, 3 / 4)  # of the steps to the silence; A-law speech has 1/16 to 1/2
 B64_SUSPECT = 0.99
 ENOUGH_BYTES = 1600
 
@@ -65,7 +81,7 @@ class Meter:
     """One direction of one leg."""
 
     __slots__ = (
-        "_a_law", "_b64", "_bytes", "_classes", "_even", "_looked", "_odd", "_silent", "_zero",
+        "_a_law", "_b64", "_bytes", "_classes", "_clip", "_even", "_looked", "_odd", "_silent", "_steps", "_zero",
         "frames", "n_bytes", "usual",
     )  # fmt: skip
 
@@ -76,7 +92,7 @@ class Meter:
         self._classes = [0] * 16
         self._silent = 0
         self._looked = 0
-        self._bytes = self._zero = self._a_law = self._b64 = self._odd = self._even = 0
+        self._bytes = self._zero = self._a_law = self._b64 = self._odd = self._even = self._steps = self._clip = 0
 
     def add(self, payload_b64: bytes, n_bytes: int) -> None:
         """Count a frame; every fifth is measured."""
@@ -100,8 +116,11 @@ class Meter:
         if self._looked & 1:
             return  # the bytes' pattern on every second look: half a microsecond less a frame
         self._bytes += len(audio)
-        self._zero += audio.count(0)
-        self._a_law += audio.count(0xD5) + audio.count(0x55)
+        count = audio.count
+        self._zero += count(0)
+        self._clip += count(0x80)
+        self._a_law += count(0xD5) + count(0x55)
+        self._steps += count(0xD1) + count(0x51) + count(0xD0) + count(0x50)
         self._b64 += len(audio) - len(audio.translate(None, _B64))
         odd = audio[1::2].translate(None, _NOT_PAR)
         self._odd += len(odd)
@@ -115,17 +134,20 @@ class Meter:
             return "not proven"
         if self._b64 / self._bytes >= B64_SUSPECT:
             return "base64-twice"
-        par = (self._odd - self._even) * 2 / self._bytes
-        if abs(par) >= PAR_SUSPECT or self._zero / self._bytes >= ZERO_SUSPECT:
-            return "pcm16"
-        if self._a_law / self._bytes >= A_LAW_SUSPECT:
+        par, zero = (self._odd - self._even) * 2 / self._bytes, (self._zero - self._clip) / self._bytes
+        if zero >= ZERO_SUSPECT or (zero >= ZERO_WITH_PAR and abs(par) >= PAR_SUSPECT):
+            beside = (self._odd + self._even - self._zero) / self._bytes  # 0x01, 0xFE and 0xFF
+            if zero >= ZERO_PROVES or beside >= zero * BESIDE_ZERO:
+                return "pcm16"
+        least, most = (self._a_law * share for share in A_LAW_STEPS)
+        if self._a_law / self._bytes >= A_LAW_SUSPECT and least <= self._steps <= most:
             return "a-law"
         return "ok"
 
     def figures(self) -> list[int]:
         """The raw figures, as a record keeps them; ``read`` makes them readable."""
         own = (self.frames, self.n_bytes, self._looked, self._silent, self._bytes, self._zero, self._a_law)
-        return [*own, self._b64, self._odd, self._even, *self._classes]
+        return [*own, self._b64, self._odd, self._even, self._steps, self._clip, *self._classes]
 
     @classmethod
     def read(cls, figures: list[int]) -> Meter:
@@ -133,7 +155,8 @@ class Meter:
         meter = cls()
         meter.frames, meter.n_bytes, meter._looked, meter._silent, meter._bytes = figures[:5]
         meter._zero, meter._a_law, meter._b64, meter._odd, meter._even = figures[5:10]
-        meter._classes = list(figures[10:])
+        meter._steps, meter._clip = figures[10:12]
+        meter._classes = list(figures[12:])
         return meter
 
     def snapshot(self) -> dict[str, Any]:
@@ -147,7 +170,7 @@ class Meter:
             "speech_ms": round(sum(self._classes[SPEECH_CLASS:]) / (self._looked or 1) * self.n_bytes / 8),
             "levels": list(self._classes),
             "par": round((self._odd - self._even) * 2 / n, 3),
-            "zero": round(self._zero / n, 3),
+            "zero": round((self._zero - self._clip) / n, 3),
             "a_law": round(self._a_law / n, 3),
             "base64": round(self._b64 / n, 3),
             "judged": self.judge(),
