@@ -14,8 +14,8 @@ from msgspec import Struct
 # fmt: off
 class _Strict(Struct, forbid_unknown_fields=True):
     pass
-class Pcmu(_Strict, tag_field="type", tag="audio/pcmu"):
-    pass
+class Pcmu(_Strict):  # a tag would only be asked for in a union
+    type: Literal["audio/pcmu"]
 class Input(_Strict):
     format: Pcmu
 class Output(_Strict):
@@ -24,9 +24,11 @@ class Output(_Strict):
 class Audio(_Strict):
     input: Input
     output: Output
-class Tool(_Strict, tag_field="type", tag="function"):
+class Tool(_Strict):
+    type: Literal["function"]
     name: str
-class Session(_Strict, tag_field="type", tag="realtime"):
+class Session(_Strict):
+    type: Literal["realtime"]
     audio: Audio
     instructions: str = ""
     tools: list[Tool] = []
@@ -34,7 +36,8 @@ class Session(_Strict, tag_field="type", tag="realtime"):
 
 # ------------------------------------------------------------------------------------------- from the receptionist
 
-class Greeting(_Strict, tag_field="type", tag="realtime"):
+class Greeting(_Strict):
+    type: Literal["realtime"]
     model: str
 class SessionCreated(_Strict, tag_field="type", tag="session.created"):
     session: Greeting
@@ -105,7 +108,8 @@ class ResponseCreate(_Strict, tag_field="type", tag="response.create"):
     response: Wanted | None = None
 class ResponseCancel(_Strict, tag_field="type", tag="response.cancel"):
     pass
-class Text(_Strict, tag_field="type", tag="input_text"):
+class Text(_Strict):
+    type: Literal["input_text"]
     text: str
 class MessageItem(_Strict, tag_field="type", tag="message"):
     role: Literal["user"]

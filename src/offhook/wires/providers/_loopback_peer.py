@@ -89,7 +89,7 @@ class Peer:
     def opened(self, now: float) -> list[Out]:
         if self._expires_s is not None:
             self._expires_at = now + self._expires_s
-        return [_json.encode(wire.SessionCreated(wire.Greeting(self._models[0])))]
+        return [_json.encode(wire.SessionCreated(wire.Greeting("realtime", self._models[0])))]
 
     # -------------------------------------------------------------------------------- what it is sent
 
