@@ -51,6 +51,7 @@ ENOUGH_BYTES = 1600
 
 _SILENCE_B64 = frozenset((b"/" * 8, b"f39/f39/"))  # 0xFF and 0x7F runs
 _B64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_A_LAW_SILENCE, _A_LAW_SMALL = b"\xd5\x55", b"\xd1\x51\xd0\x50"
 _PAR = b"\x00\x01\xfe\xff"
 _NOT_PAR = bytes(set(range(256)) - set(_PAR))
 
@@ -119,8 +120,8 @@ class Meter:
         count = audio.count
         self._zero += count(0)
         self._clip += count(0x80)
-        self._a_law += count(0xD5) + count(0x55)
-        self._steps += count(0xD1) + count(0x51) + count(0xD0) + count(0x50)
+        self._a_law += len(audio) - len(audio.translate(None, _A_LAW_SILENCE))
+        self._steps += len(audio) - len(audio.translate(None, _A_LAW_SMALL))
         self._b64 += len(audio) - len(audio.translate(None, _B64))
         odd = audio[1::2].translate(None, _NOT_PAR)
         self._odd += len(odd)
