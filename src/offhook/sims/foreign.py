@@ -17,7 +17,7 @@ from offhook.sims.foreign_call import ForeignCall
 from offhook.sims.foreign_knobs import Knobs
 from offhook.sims.observer import Observer
 from offhook.sims.virtual import Ear, End, Process, World
-from offhook.sims.virtual_carrier import Reply, Request
+from offhook.sims.virtual_http import Reply, Request
 from offhook.sims.virtual_provider import Net
 from offhook.wires.carriers import twilio
 
@@ -73,7 +73,7 @@ class Foreign:
             self._note(call_sid, "worker", what="webhook", id=1)
         if k.dials_at == "webhook":
             self.calls.append(ForeignCall(self, call_sid))
-            self.calls[-1].dial()
+            self.calls[-1].session.dial()
         body = self._document().encode()
         took = k.hook_s_again if again and k.hook_s_again is not None else k.hook_s
         self.process.after(took, lambda: reply(Reply(k.hook_status, body, k.content_type)))
@@ -164,7 +164,7 @@ class Foreign:
         if k.accepts == "at once":
             call.accepted(accept)
         else:
-            call.dial_first(accept, refuse)
+            call.session.dial_first(accept, refuse)
 
     def _upgrade_forged(self, request: Request) -> bool:
         """Checks what the carrier signed as wss against https, as many do."""

@@ -85,7 +85,7 @@ class Tools:
         shape = "string in string" if tool.encodes_twice else "object"
         if tool.sends_output:
             item = {"type": "function_call_output", "call_id": tool_id, "output": output}
-            self._call.to_provider({"type": "conversation.item.create", "item": item})
+            self._call.session.send({"type": "conversation.item.create", "item": item})
         self._done(tool_id, name, "ok", len(output), began, shape)
         if tool.hangs_up:
             self._hang_up = True
@@ -98,7 +98,7 @@ class Tools:
             if not self._call.writer.marks_open:
                 self.all_played()
         elif tool.sends_output and tool.asks_next:
-            self._call.create()
+            self._call.session.create()
 
     def _transfer(self) -> None:
         """Closes the stream, and only then tells the carrier where to go."""

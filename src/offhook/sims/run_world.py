@@ -26,7 +26,8 @@ from offhook.net.rest import RestResult
 from offhook.net.server import UpgradeRequest
 from offhook.sims.boot import boot_facts
 from offhook.sims.virtual import Ear, End, Process, World
-from offhook.sims.virtual_carrier import ACCOUNT, Line, Reply, Request
+from offhook.sims.virtual_carrier import ACCOUNT, Line
+from offhook.sims.virtual_http import Reply, Request
 from offhook.sims.virtual_provider import DialFailure, Net
 from offhook.vocab import ToolSpec
 from offhook.wires._wire import ConnectRequest, Refusal, RestRequest

@@ -13,7 +13,7 @@ import selectors
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
-__all__ = ["By", "Ear", "End", "Link", "Process", "World", "connect"]
+__all__ = ["By", "Ear", "End", "Link", "Process", "Told", "World", "connect"]
 
 By = Literal["us", "them", "nobody"]
 CLOSE_GRACE_S = 1.0  # as net/sockets.py: a peer that does not answer our close gets this long
@@ -55,6 +55,29 @@ class Ear(Protocol):
     def closed(self, code: int | None, reason: str, by: By) -> None: ...
     def paused(self, n_bytes: int) -> None: ...
     def resumed(self) -> None: ...
+
+
+class Told:
+    """An ear made of two functions, for ends that do not care for the rest."""
+
+    def __init__(self, heard: Callable[[bytes, bool], None], closed: Callable[[int | None, str, By], None]) -> None:
+        self._heard = heard
+        self.closed = closed
+
+    def opened(self, socket: Any) -> None:
+        """Whoever made the connection knows."""
+
+    def text(self, data: bytes) -> None:
+        self._heard(data, False)
+
+    def binary(self, data: bytes) -> None:
+        self._heard(data, True)
+
+    def paused(self, n_bytes: int) -> None:
+        """A simulated peer goes on, and drops in the end."""
+
+    def resumed(self) -> None:
+        """See ``paused``."""
 
 
 class World:

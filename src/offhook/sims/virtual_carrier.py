@@ -8,86 +8,26 @@ gives an ``Observer``. Knows no server: see ``Server``.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
-from urllib.parse import urlencode, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-import numpy as np
-from msgspec import Struct
-
-from offhook.media import g711
-from offhook.sims.carrier import Phone, TwimlError, Verb, parse_twiml
+from offhook.sims.carrier import Phone, Verb
 from offhook.sims.observer import Observer
-from offhook.sims.virtual import By, Ear, End, Link, Process, World, connect
+from offhook.sims.virtual import By, Ear, End, Link, Told, World, connect
+from offhook.sims.virtual_http import Reply, Request, Route, Server, url_parts
+from offhook.sims.virtual_voice import FRAME, QUIET, SILENCE, lasts, mixed, scaled
+from offhook.sims.virtual_webhook import Webhook
 from offhook.wires.carriers._twilio_peer import Peer
-from offhook.wires.carriers.twilio import SETTINGS_HEADER, SIGNATURE_HEADER, sign
+from offhook.wires.carriers.twilio import SIGNATURE_HEADER, sign
 
 __all__ = ["ACCOUNT", "FRAME", "QUIET", "SILENCE", "Line", "Reply", "Request", "Route", "Server"]
 
-FRAME = 160
 FRAME_S = 0.02
 ACCOUNT = "AC" + "0" * 32
-# The line's own noise, two seconds of it: what a phone line carries when nobody speaks is not digital silence.
-QUIET = g711.encode(np.random.default_rng(1).normal(0, 18, FRAME * 100).astype(np.int16))  # -65 dBFS
-SILENCE = b"\xff" * FRAME
-WEBHOOK_S = 15.0  # in all, redirects included
 UNREAD_BYTES = 64 * 1024  # what the carrier keeps of audio that the server does not take, before it drops
-_HOOK_CODES = {"dns": "11210", "tcp": "11205", "tls": "11237", "timeout": "11205"}
 _STREAM_CODES = {"dns": "31904", "tcp": "31902", "tls": "31910", "timeout": "31901"}
-
-
-class Request(Struct, frozen=True):
-    """An HTTP request as it arrives at a server, or an upgrade."""
-
-    method: str
-    url: str  # as the carrier dials it
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    call: str = ""  # whose it is; not part of the request, for who writes it down
-
-    @property
-    def path_qs(self) -> str:
-        parts = urlsplit(self.url)
-        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-class Reply(Struct, frozen=True):
-    """An HTTP answer."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "text/xml"
-    location: str = ""
-
-
-class Server(Protocol):
-    """A program that answers the carrier. Either callback may be called later."""
-
-    process: Process
-
-    def http(self, request: Request, reply: Callable[[Reply], None]) -> None: ...
-
-    def upgrade(self, request: Request, accept: Callable[[Ear], End], refuse: Callable[[int, str], None]) -> None: ...
-
-
-class Route:
-    """
-    What stands between the carrier and the server: by default nothing.
-
-    Either function may answer itself (a ``Reply``), name the phase that fails (dns, tcp, tls, timeout), or give the
-    request as the server gets it.
-    """
-
-    def __init__(
-        self,
-        webhook: Callable[[Request], Request | Reply | str] = lambda request: request,
-        stream: Callable[[Request], Request | Reply | str] = lambda request: request,
-    ) -> None:
-        self.webhook = webhook
-        self.stream = stream
 
 
 class Line:
@@ -139,16 +79,18 @@ class Line:
         self.both_tracks = False  # what the phone plays comes back as a second track
         self.frozen = False
         self.stops_quietly = False  # sends stop, and leaves TCP open
-        self.url, self._method, self._token, self._shared = url, method, auth_token, shared_key
-        self._json_body, self._signed_url, self._fallback = json_body, signed_url, fallback_url
+        self.url, self._method, self._token = url, method, auth_token
         self._route, self._link = route or Route(), link or Link()
+        self._webhook = Webhook(
+            self, world, server, self._route, token=auth_token, shared_key=shared_key, json_body=json_body,
+            signed_url=signed_url, fallback_url=fallback_url,
+        )  # fmt: skip
         self._start_delay_s, self._returns_marks = start_delay_s, returns_marks
         self._direction, self.answered_by = direction, answered_by
         self._say: deque[bytes] = deque()
         self._plans: list[tuple[float, Callable[[], None]]] = []
         self._pending: list[Verb] = []
         self._stream_verb: Verb | None = None
-        self._hooks = 0
         self._began = 0.0
         self._forked = False
         self._held: bytes | None = None
@@ -184,7 +126,7 @@ class Line:
         self.left = True
         self._pending.clear()
         if self.end is None:
-            self._finish("canceled" if not self.verbs else "completed")
+            self.finish("canceled" if not self.verbs else "completed")
             return
         assert self.phone is not None
         self._write(self.phone.peer.stop())
@@ -227,105 +169,10 @@ class Line:
         """The call comes in: the webhook is asked."""
         if self.observer is not None:
             self.observer.call_placed(self.call_sid, self._direction, self.form)
-        self._ask(self.url, self._method, self.form, self._execute)
+        self._ask(self.url, self._method, self.form)
 
-    def _signed(self, method: str, url: str, form: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
-        """URL, headers and body of one request."""
-        headers = [("User-Agent", "TwilioProxy/1.1"), ("Host", urlsplit(url).netloc)]
-        body = urlencode(form).encode()
-        pairs = list(form.items())
-        if self._json_body:
-            body = json.dumps(dict(form)).encode()
-            url += ("&" if "?" in url else "?") + "bodySHA256=" + hashlib.sha256(body).hexdigest()
-            headers.append(("Content-Type", "application/json"))
-            pairs = []
-        elif method == "GET":
-            url, body, pairs = url + ("&" if "?" in url else "?") + urlencode(form), b"", []
-        else:
-            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-        signed = self._signed_url or url
-        if self._shared is not None:
-            headers.append((SETTINGS_HEADER.value, f"algorithm=HMAC_SHA256,key={self._shared[0]}"))
-            headers.append((SIGNATURE_HEADER.value, sign(self._shared[1], signed, pairs, "sha256")))
-        elif self._token:
-            headers.append((SIGNATURE_HEADER.value, sign(self._token, signed, pairs)))
-        return url, tuple(headers), body
-
-    def _ask(
-        self, url: str, method: str, form: Mapping[str, str], done: Callable[[list[Verb]], None], hops: int = 0
-    ) -> None:
-        """One webhook; what its document says is done, or the failure is logged."""
-        self._hooks += 1
-        full, headers, body = self._signed(method, url, form)
-        request = Request(method, full, headers, body, self.call_sid)
-        sent = self.world.now()
-        note: dict[str, Any] = {"n": self._hooks, "method": method, "call_sid": self.call_sid, **_parts(full)}
-        got = self._route.webhook(request)
-        state = {"answered": False}
-
-        def answered(reply: Reply) -> None:
-            if not state["answered"]:
-                state["answered"] = True
-                self._answered(reply, request, note, sent, done, hops)
-
-        def late() -> None:
-            if not state["answered"]:
-                state["answered"] = True
-                self._hook_failed("timeout", "no answer within 15 s", note, sent)
-
-        if isinstance(got, str):
-            wait = {"timeout": WEBHOOK_S}.get(got, 0.05)
-            self.world.after(wait, lambda: self._hook_failed(got, f"{got} failed", note, sent))
-        elif isinstance(got, Reply):
-            self.world.after(0.03, lambda: answered(got))
-        else:
-            self.world.after(0.02, lambda: self.server.process.enter(lambda: self.server.http(got, answered)))
-            self.world.after(WEBHOOK_S, late)
-
-    def _answered(
-        self, reply: Reply, request: Request, note: dict[str, Any], sent: float,
-        done: Callable[[list[Verb]], None], hops: int,
-    ) -> None:  # fmt: skip
-        ms = round((self.world.now() - sent) * 1000, 1)
-        note |= {"status": reply.status, "ms": ms, "content_type": reply.content_type, "bytes": len(reply.body)}
-        if reply.status in (301, 302, 303, 307, 308) and reply.location and hops < 5:
-            self._note("webhook", **note, redirected=[reply.location])
-            method = request.method if reply.status in (307, 308) else "GET"
-            self._ask(reply.location, method, self.form, done, hops + 1)
-            return
-        if reply.status != 200:
-            self._note("webhook", **note, why=f"HTTP {reply.status}")
-            self._alert("11200", f"HTTP {reply.status}")
-            self._try_fallback(done)
-            return
-        self._note("webhook", **note)
-        verbs: list[Verb] = []
-        try:
-            verbs = parse_twiml(reply.body, reply.content_type, request.url)
-        except TwimlError as error:
-            self._twiml_note(reply.body, error)
-            self._alert(error.code, error.why)
-            self._finish("completed")
-            return
-        self._twiml_note(reply.body, None)
-        done(verbs)
-
-    def _twiml_note(self, body: bytes, error: TwimlError | None) -> None:
-        if self.observer is not None:
-            self.observer.document(body, error, self.world.now())
-
-    def _hook_failed(self, phase: str, why: str, note: dict[str, Any], sent: float) -> None:
-        ms = round((self.world.now() - sent) * 1000, 1)
-        self._note("webhook", **note, status=0, ms=ms, why=phase)
-        self._alert(_HOOK_CODES[phase], why)
-        self._try_fallback(self._execute)
-
-    def _try_fallback(self, done: Callable[[list[Verb]], None]) -> None:
-        if self._fallback:
-            url, self._fallback = self._fallback, ""
-            self._ask(url, "POST", self.form, done)
-        else:
-            self._finish("failed")
+    def _ask(self, url: str, method: str, form: Mapping[str, str]) -> None:
+        self._webhook.ask(url, method, form, self._execute)
 
     # ------------------------------------------------------------------------------------ the document
 
@@ -339,7 +186,7 @@ class Line:
             return
         if not self._pending:
             self._stop_fork()
-            self._finish("completed")
+            self.finish("completed")
             return
         verb = self._pending.pop(0)
         self.verbs.append(verb)
@@ -352,9 +199,9 @@ class Line:
             self._pending.clear()
             self._next()
         elif verb.name == "Redirect":
-            self._ask(verb.text, "POST", self.form, self._execute)
+            self._ask(verb.text, "POST", self.form)
         else:
-            self.world.after(_lasts(verb), self._next)
+            self.world.after(lasts(verb), self._next)
 
     def _stop_fork(self) -> None:
         if self.end is not None and self._forked:
@@ -401,9 +248,9 @@ class Line:
             self.world.after(10.0, late)
 
     def _upgrade_note(self, request: Request, status: int, why: str, sent: float) -> None:
-        parts = _parts(request.url)
+        parts = url_parts(request.url)
         names = {name.lower() for name, _ in request.headers}
-        self._note(
+        self.note(
             "upgrade", path=parts["path"], query_keys=parts["query_keys"], host=parts["host"], status=status,
             ms=round((self.world.now() - sent) * 1000, 1), why=why,
             headers={"upgrade": "upgrade" in names, "connection": "connection" in names},
@@ -411,7 +258,7 @@ class Line:
 
     def _refused(self, status: int, why: str, phase: str, request: Request, sent: float) -> None:
         self._upgrade_note(request, status, phase or why, sent)
-        self._alert("31920" if status else _STREAM_CODES[phase], f"HTTP {status}" if status else why)
+        self.alert("31920" if status else _STREAM_CODES[phase], f"HTTP {status}" if status else why)
         if self._stream_verb is not None and self._stream_verb.name == "Connect":
             self._follow()
 
@@ -425,7 +272,7 @@ class Line:
     def _accepted(self, ear: Ear, verb: Verb, request: Request, sent: float) -> End:
         mine, theirs = connect(self.world.outside, self.server.process, self._link)
         theirs.ear = ear
-        mine.ear = _Handset(self)
+        mine.ear = Told(self._received, self._stream_closed)
         self.end = mine
         self._forked = verb.name == "Start"
         peer = Peer(self.stream_sid, self.call_sid, ACCOUNT, bidirectional=not self._forked)
@@ -479,7 +326,7 @@ class Line:
             peer.skip()
             if n not in self.lost and "31930" not in peer.logged:
                 peer.logged.append("31930")
-                self._alert("31930", "the server does not read")
+                self.alert("31930", "the server does not read")
             return
         message = peer.media(audio, 155 + n * 20)
         if n in self.swapped:
@@ -513,7 +360,7 @@ class Line:
         if self.observer is not None:
             self.observer.to_carrier(data, binary, self.world.now())
         for code in self.phone.peer.logged[before:]:
-            self._alert(code, "")
+            self.alert(code, "")
 
     def _stream_closed(self, code: int | None, reason: str, by: By) -> None:
         assert self.phone is not None
@@ -523,13 +370,13 @@ class Line:
         if self.observer is not None:
             self.observer.closed("carrier", code, reason, by, self.world.now())
         if by == "them" and not self.left:
-            self._alert("31921", "the server closed the stream")
+            self.alert("31921", "the server closed the stream")
         elif by == "nobody" and not self.left:
-            self._alert("31903", "the connection broke")
+            self.alert("31903", "the connection broke")
         if self._reopening:
             return
         if self.left:
-            self._finish("completed")
+            self.finish("completed")
         elif not self._forked:
             self._follow()
 
@@ -538,7 +385,7 @@ class Line:
         assert self._stream_verb is not None
         action = self._stream_verb.attributes.get("action")
         if action and not self.left:
-            self._ask(action, "POST", {**self.form, "CallStatus": "in-progress"}, self._execute)
+            self._ask(action, "POST", {**self.form, "CallStatus": "in-progress"})
         else:
             self._next()
 
@@ -551,76 +398,23 @@ class Line:
             self.left = True
             self.end.close(1000, "")
         else:
-            self._finish("completed")
+            self.finish("completed")
 
     # ------------------------------------------------------------------------------------------ record
 
-    def _finish(self, status: str) -> None:
+    def finish(self, status: str) -> None:
         if self.over:
             return
         self.over = True
-        self._note(
+        self.note(
             "call.status", status=status, answered_by=self.answered_by, direction=self._direction,
             **{"from": "dial"}, seconds=round(self.world.now() - self._placed_at, 2),
         )  # fmt: skip
 
-    def _note(self, kind: str, **data: Any) -> None:
+    def note(self, kind: str, **data: Any) -> None:
         if self.observer is not None:
             self.observer.note(kind, self.world.now(), **data)
 
-    def _alert(self, code: str, text: str) -> None:
+    def alert(self, code: str, text: str) -> None:
         self.alerts.append((code, text))
-        self._note("alert", code=code, text=text, **{"from": "dial"})
-
-
-class _Handset:
-    """The stream's callbacks on the carrier's side."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-
-    def opened(self, socket: End) -> None:
-        """The line made this connection itself."""
-
-    def text(self, data: bytes) -> None:
-        self._line._received(data, False)
-
-    def binary(self, data: bytes) -> None:
-        self._line._received(data, True)
-
-    def closed(self, code: int | None, reason: str, by: By) -> None:
-        self._line._stream_closed(code, reason, by)
-
-    def paused(self, n_bytes: int) -> None:
-        """The server reads slowly; the carrier goes on and drops in the end."""
-
-    def resumed(self) -> None:
-        """The server reads again."""
-
-
-def _parts(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    keys = [pair.partition("=")[0] for pair in parts.query.split("&") if pair]
-    return {"scheme": parts.scheme, "host": parts.hostname or "", "port": parts.port, "path": parts.path,
-            "query_keys": keys}  # fmt: skip
-
-
-def _lasts(verb: Verb) -> float:
-    """How long a verb takes, in seconds."""
-    if verb.name == "Pause":
-        return float(verb.attributes.get("length", "1"))
-    if verb.name == "Say":
-        return 0.5 + 0.065 * len(verb.text)  # a telephone voice says about 15 characters a second
-    return 0.1
-
-
-def scaled(pcmu: bytes, gain: float) -> bytes:
-    """Louder or quieter."""
-    return g711.encode(np.clip(g711.decode(pcmu) * gain, -32768, 32767).astype(np.int16))
-
-
-def mixed(one: bytes, two: bytes) -> bytes:
-    """Both at once."""
-    n = min(len(one), len(two))
-    total = g711.decode(one[:n]).astype(np.int32) + g711.decode(two[:n])
-    return g711.encode(np.clip(total, -32768, 32767).astype(np.int16))
+        self.note("alert", code=code, text=text, **{"from": "dial"})

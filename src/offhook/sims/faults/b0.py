@@ -7,7 +7,7 @@ from offhook.sims.boot import fingerprint
 from offhook.sims.faults.catalogue import injects
 from offhook.sims.faults.scene import ALL, HOSTS, TOKEN, foreign, host, ours, wait
 from offhook.sims.virtual import Link
-from offhook.sims.virtual_carrier import Reply, Request, Route
+from offhook.sims.virtual_http import Reply, Request, Route
 from offhook.wires._wire import Refusal
 
 XAI_KEY = fingerprint("XAI_API_KEY", "xai-foreign-1")

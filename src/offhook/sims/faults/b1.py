@@ -5,7 +5,8 @@ from __future__ import annotations
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injects
 from offhook.sims.faults.scene import ALL, FOREIGN_URL, TOKEN, foreign, ours, talk, wait
-from offhook.sims.virtual_carrier import Line, Reply, Request, Route
+from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_http import Reply, Request, Route
 
 HEAD = '<?xml version="1.0"?>'
 

@@ -10,7 +10,8 @@ from offhook.media import g711
 from offhook.sims.faults.catalogue import injects
 from offhook.sims.faults.scene import AGENT, CALLER, SHORT, WORDS, foreign, ours, talk, wait
 from offhook.sims.provider import Answer
-from offhook.sims.virtual_carrier import Line, scaled
+from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_voice import scaled
 from offhook.wires._wire import Out
 
 Session = dict[str, Any]

@@ -6,7 +6,8 @@ from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injects
 from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, TOKEN, WORDS, foreign, mute, ours, talk, wait
 from offhook.sims.provider import Answer, tone
-from offhook.sims.virtual_carrier import SILENCE, Line
+from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_voice import SILENCE
 
 
 @injects("F-153")

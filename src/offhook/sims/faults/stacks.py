@@ -11,7 +11,8 @@ from offhook.sims.faults.catalogue import injects
 from offhook.sims.faults.scene import ALL, FOREIGN_URL, HOSTS, SHORT, TOKEN, WORDS, foreign, host, talk, wait
 from offhook.sims.foreign_knobs import Tool
 from offhook.sims.provider import Answer
-from offhook.sims.virtual_carrier import Line, Reply, Route
+from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_http import Reply, Route
 from offhook.wires._wire import Refusal
 
 

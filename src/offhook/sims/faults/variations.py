@@ -13,7 +13,8 @@ from offhook.evidence.record import Recording
 from offhook.sims.faults.scene import AGENT, CALLER, LINES, LONG, SHORT, WORDS, foreign, ours
 from offhook.sims.provider import Answer
 from offhook.sims.virtual import Link
-from offhook.sims.virtual_carrier import Line, scaled
+from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_voice import scaled
 
 __all__ = ["COUNT", "describe", "vary"]
 
