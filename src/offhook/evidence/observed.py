@@ -261,7 +261,7 @@ class CarrierOut:
     def echo(self) -> dict[str, Any]:
         """How much of what the agent said comes back from the caller's side, and how late: Pearson's correlation."""
         best: tuple[float, int] = (0.0, 0)
-        for lag in range(3, 35):
+        for lag in range(4, 34, 2):
             end = len(self._inbound) - lag
             pairs = [(level, self._inbound[at + lag]) for at, level in self._played.items() if at < end]
             best = max(best, (_correlation(pairs), lag))

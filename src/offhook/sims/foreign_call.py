@@ -5,10 +5,11 @@ One call of the naive bridge: the carrier's socket, and everything that can be d
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from offhook.sims.foreign_audio import uplink
 from offhook.sims.foreign_session import ForeignSession
@@ -16,6 +17,8 @@ from offhook.sims.foreign_tools import Tools
 from offhook.sims.foreign_writer import Writer
 from offhook.sims.observer import Observer
 from offhook.sims.virtual import By, Ear, End
+
+_decode = msgspec.json.Decoder().decode
 
 if TYPE_CHECKING:
     from offhook.sims.foreign import Foreign
@@ -78,7 +81,7 @@ class ForeignCall:
 
     def from_carrier(self, data: bytes, binary: bool = False) -> None:
         k = self.knobs
-        message = json.loads(data)
+        message = _decode(data)
         event = message["event"]
         if k.reads == "start first" and self._frames == 0 and self.sid is None and event != "start":
             self.fail("carrier_reader", "KeyError", "on_start:41 message['start']")

@@ -11,12 +11,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
+
 from offhook.sims.foreign_audio import Downlink
 from offhook.sims.virtual import By, Ear, End
 from offhook.sims.virtual_provider import DialFailure
 from offhook.vocab import ToolSpec
 from offhook.wires._wire import ConnectRequest
 from offhook.wires.providers import openai, xai
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 if TYPE_CHECKING:
     from offhook.sims.foreign_call import ForeignCall
@@ -203,7 +208,7 @@ class ForeignSession:
 
     def send(self, message: dict[str, Any]) -> None:
         if self.socket is not None:
-            self.socket.send(json.dumps(message).encode())
+            self.socket.send(_encode(message))
 
     def create(self) -> None:
         self.send({"type": "response.create"})
@@ -215,7 +220,7 @@ class ForeignSession:
         if len(data) > k.max_message and self.socket is not None:
             self.socket.close(1009, "message too big")
             return
-        message = json.loads(data)
+        message = _decode(data)
         kind = message["type"]
         self.last_activity = self.call.now()
         if k.forwards_raw and kind == "response.created":

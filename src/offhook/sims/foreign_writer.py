@@ -5,9 +5,13 @@ What the naive bridge sends to the carrier: envelopes, marks, clear, pacing.
 from __future__ import annotations
 
 import base64
-import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 if TYPE_CHECKING:
     from offhook.sims.foreign_call import ForeignCall
@@ -138,5 +142,5 @@ class Writer:
             sid = call.bridge.shared_sid
         elif k.sid == "null":
             sid = None
-        message = json.dumps({"event": event, k.sid_field: sid, **body}).encode()
+        message = _encode({"event": event, k.sid_field: sid, **body})
         call.end.send(message, binary=k.binary)

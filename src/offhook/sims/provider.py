@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offhook.media import g711
+from offhook.media.levels import loudness
 from offhook.sims.provider_dial import Act, Dial
 from offhook.sims.provider_scene import Answer
 from offhook.wires._wire import Out, Refusal
@@ -25,6 +26,7 @@ __all__ = ["PEERS", "Answer", "EnergyVad", "SimProvider", "tone"]
 PEERS: Mapping[str, Any] = {"openai": _openai_peer.Peer, "xai": _xai_peer.Peer, "loopback": _loopback_peer.Peer}
 FRAME_MS = 20
 ATTACK_MS = 60  # speech is what lasts that long
+QUIET_CLASS = 7  # a peak of 128 of 32768
 THRESHOLD_DBFS = -38.0
 HARD_OF_HEARING_DBFS = -20.0
 
@@ -83,6 +85,10 @@ class EnergyVad:
             if happened is not None:
                 found.append(happened)
         return found
+
+    def _is_quiet(self, frame: bytes) -> bool:
+        """Far below the threshold, told from a few samples: most of a call is that, and need not be decoded."""
+        return loudness(frame) <= QUIET_CLASS and self._threshold > 2 << QUIET_CLASS
 
     def _frame(self, frame: NDArray[np.int16]) -> tuple[str, int] | None:
         if self.speaking or self._loud_ms:

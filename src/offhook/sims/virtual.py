@@ -8,8 +8,9 @@ Knows no wire and no call. Nothing here touches a network or a real clock.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import random
-import selectors
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -18,32 +19,75 @@ __all__ = ["By", "Ear", "End", "Link", "Process", "Told", "World", "connect"]
 By = Literal["us", "them", "nobody"]
 CLOSE_GRACE_S = 1.0  # as net/sockets.py: a peer that does not answer our close gets this long
 PAUSED_ABOVE = 64 * 1024  # bytes on their way that nobody takes: the sender is told
-STEP_S = 1e-7  # between two messages: the loop's heap does not keep the order of what is due at one time
 MAX_UNREAD = 4 * 1024 * 1024
 
 
-class _Jump(selectors.DefaultSelector):
-    """Instead of waiting, the loop's clock is moved on."""
+class Plan:
+    """Something that will happen, and can be called off."""
 
-    loop: _Loop
+    __slots__ = ("args", "fn")
 
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("nothing is left to happen in this world, and somebody waits for it")
-        if timeout > 0:
-            self.loop.virtual += timeout
-        return []
+    def __init__(self, fn: Callable[..., None], args: tuple[Any, ...]) -> None:
+        self.fn: Callable[..., None] | None = fn
+        self.args = args
+
+    def cancel(self) -> None:
+        self.fn = None
 
 
 class _Loop(asyncio.SelectorEventLoop):
+    """
+    An event loop whose clock jumps to what is due next.
+
+    Plans of the world are kept beside asyncio's own timers: three times as fast, and in order where times are equal.
+    """
+
     def __init__(self) -> None:
+        super().__init__()
         self.virtual = 1000.0  # not 0: a stamp that was forgotten shall be seen
-        jump = _Jump()
-        jump.loop = self
-        super().__init__(jump)
+        self._plans: list[tuple[float, int, Plan]] = []
+        self._planned = 0
 
     def time(self) -> float:
         return self.virtual
+
+    def plan(self, when: float, fn: Callable[..., None], *args: Any) -> Plan:
+        """Call ``fn`` at ``when``; what is planned first for one time happens first."""
+        made = Plan(fn, args)
+        self._planned = n = self._planned + 1
+        heapq.heappush(self._plans, (when, n, made))
+        return made
+
+    def _run_once(self) -> None:
+        """One round of asyncio's loop (CPython 3.11 to 3.14), which waits for nothing."""
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        if not ready:
+            self._jump()
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    def _jump(self) -> None:
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        plans = self._plans
+        while not ready:
+            while timers and timers[0].cancelled():
+                heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
+            if timers and not (plans and plans[0][0] <= timers[0].when()):
+                timer = heapq.heappop(timers)
+                timer._scheduled = False  # type: ignore[attr-defined]
+                self.virtual = max(self.virtual, timer.when())
+                ready.append(timer)
+            elif plans:
+                when, _, plan = heapq.heappop(plans)
+                if plan.fn is not None:
+                    if when > self.virtual:
+                        self.virtual = when
+                    plan.fn(*plan.args)
+            else:
+                raise RuntimeError("nothing is left to happen in this world, and somebody waits for it")
 
 
 class Ear(Protocol):
@@ -100,11 +144,11 @@ class World:
             self.loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
         self.loop.close()
 
-    def call_at(self, when: float, fn: Callable[[], None]) -> asyncio.TimerHandle:
-        return self.loop.call_at(when, fn)
+    def call_at(self, when: float, fn: Callable[..., None], *args: Any) -> Plan:
+        return self.loop.plan(when, fn, *args)
 
-    def after(self, seconds: float, fn: Callable[[], None]) -> asyncio.TimerHandle:
-        return self.loop.call_at(self.loop.virtual + seconds, fn)
+    def after(self, seconds: float, fn: Callable[..., None], *args: Any) -> Plan:
+        return self.loop.plan(self.loop.virtual + seconds, fn, *args)
 
     def run(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -137,10 +181,10 @@ class Process:
         self.ends: list[End] = []
         self._waiting: list[Callable[[], None]] = []
 
-    def call_at(self, when: float, fn: Callable[[], None]) -> asyncio.TimerHandle:
-        return self.world.call_at(when, lambda: self.enter(fn))
+    def call_at(self, when: float, fn: Callable[[], None]) -> Plan:
+        return self.world.call_at(when, self.enter, fn)
 
-    def after(self, seconds: float, fn: Callable[[], None]) -> asyncio.TimerHandle:
+    def after(self, seconds: float, fn: Callable[[], None]) -> Plan:
         return self.call_at(self.world.now() + seconds, fn)
 
     def enter(self, fn: Callable[[], None]) -> None:
@@ -220,8 +264,8 @@ class End:
         due = world.loop.virtual + link.latency_s
         if link.jitter_s:
             due += world.random.random() * link.jitter_s
-        other._due = due = max(due, other._due + STEP_S)
-        world.loop.call_at(due, other._arrive, data, binary)
+        other._due = due = max(due, other._due)
+        world.loop.plan(due, other._arrive, data, binary)
         if other.unread > PAUSED_ABOVE:
             self._bound()
 
@@ -279,8 +323,8 @@ class End:
     def _later(self, fn: Callable[..., None], *args: object) -> None:
         """Behind everything that is on its way to the other end."""
         other = self.other
-        other._due = due = max(self._world.now() + self._link.latency_s, other._due + STEP_S)
-        self._world.loop.call_at(due, fn, *args)
+        other._due = due = max(self._world.now() + self._link.latency_s, other._due)
+        self._world.loop.plan(due, fn, *args)
 
     def _arrive(self, data: bytes, binary: bool) -> None:
         process = self.process

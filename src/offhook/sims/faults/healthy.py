@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from offhook.sims.faults.b3 import barge
 from offhook.sims.faults.b6 import called, goodbye
 from offhook.sims.faults.b7_9 import voicemail
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import LONG, SHORT, WORDS, mute, ours, talk, wait
+from offhook.sims.faults.scene import ALL, LONG, SHORT, WORDS, foreign, mute, ours, talk, wait
 from offhook.sims.foreign_knobs import Tool
-from offhook.sims.provider import Answer, tone
+from offhook.sims.provider import Answer
 from offhook.sims.virtual import Link
 from offhook.sims.virtual_carrier import Line
 from offhook.wires._wire import Out
@@ -112,8 +113,6 @@ def agent_closes() -> list[Recording]:
 @injects("H-011")
 def rotation() -> list[Recording]:
     """The connection to the provider is exchanged for another one while nobody speaks."""
-    from offhook.sims.faults.scene import foreign
-
     return foreign(rotates_at_s=14.0, play=talk)
 
 
@@ -168,4 +167,23 @@ def second_webhook() -> list[Recording]:
     return ours("openai", greeting="Hello.", net={"script": script}, with_rest=False, play=wait(60.0))
 
 
-__all__ = ["goodbye", "tone"]
+def _plain(provider: str, **server: Any) -> Callable[[], list[Recording]]:
+    return lambda: ours(provider, talk, **server)
+
+
+# A good call of each provider with our bridge, with and without REST and greeting, and with the naive one.
+PLAIN: Mapping[str, Callable[[], list[Recording]]] = {
+    "plain-openai": _plain("openai", greeting="Hello."),
+    "plain-xai": _plain("xai", greeting="Hello."),
+    "plain-loopback": _plain("loopback", greeting="Hello."),
+    "plain-openai-no-rest": _plain("openai", greeting="Hello.", with_rest=False),
+    "plain-xai-no-greeting": _plain("xai"),
+    "naive-openai": lambda: foreign(play=talk),
+    "naive-xai": lambda: foreign(provider="xai", play=talk),
+    "naive-openai-pcm": lambda: foreign(play=talk, audio="pcm"),
+    "naive-xai-paced": lambda: foreign(provider="xai", play=talk, pace="absolute"),
+    "naive-openai-watched": lambda: foreign(play=talk, sees=ALL),
+    "naive-openai-parameters": lambda: foreign(play=talk, sees=ALL, parameters={"agent": "billing"}),
+    "naive-openai-goodbye": lambda: goodbye(),
+    "naive-openai-tool": lambda: called(Tool()),
+}

@@ -82,24 +82,24 @@ def _provider(chance: random.Random, provider: str, manner: str) -> Mapping[str,
 
 
 def _caller(chance: random.Random, line: Line, manner: str) -> None:
-    at = chance.uniform(4.5, 8.0)
+    at = chance.uniform(4.5, 6.0)
     if manner == "leaves early":
         line.then(chance.uniform(0.2, 3.0), line.hang_up)
         return
     if manner == "is silent":
-        line.then(chance.uniform(12.0, 30.0), line.hang_up)
+        line.then(chance.uniform(8.0, 18.0), line.hang_up)
         return
     if manner == "presses keys":
-        for _ in range(chance.randrange(1, 4)):
+        for _ in range(chance.randrange(1, 3)):
             line.then(at, lambda: line.press(chance.choice("0123456789*#")))
-            at += chance.uniform(7.0, 12.0)
-        line.then(at + 4.0, line.hang_up)
+            at += chance.uniform(5.0, 8.0)
+        line.then(at + 2.0, line.hang_up)
         return
-    for n in range(1 if manner == "hears goodbye" else chance.randrange(1, 3)):
+    for n in range(1 if manner in ("hears goodbye", "interrupts") else chance.randrange(1, 3)):
         piece = chance.choice(PIECES)
         line.then(at, lambda piece=piece: line.say(piece))  # type: ignore[misc]
-        at += len(piece) / 8000 + chance.uniform(8.0, 12.0)
+        at += len(piece) / 8000 + chance.uniform(4.0, 7.0)
         if manner == "interrupts" and n == 0:
-            line.then(at - 5.0, lambda: line.say(SHORT[:14000]))
-            at += 6.0
-    line.then(at + (30.0 if manner == "hears goodbye" else chance.uniform(5.0, 8.0)), line.hang_up)
+            line.then(at - 1.0, lambda: line.say(SHORT[:14000]))
+            at += 4.0
+    line.then(at + (25.0 if manner == "hears goodbye" else chance.uniform(1.0, 6.0)), line.hang_up)

@@ -1,0 +1,43 @@
+"""
+The score as a test: every fault of the catalogue injected and named as before, every healthy call left alone.
+
+``tests/score_floor.txt`` holds what was reached; `tools/score.py --floor` raises it.
+"""
+
+from types import SimpleNamespace
+
+import pytest
+from tools import score
+
+from offhook.sims.faults.catalogue import rows
+
+
+@pytest.mark.timeout(180)
+def test_no_row_falls_back_and_nobody_is_blamed_wrongly():
+    results = score.run(rows())
+    assert sum(result.id.startswith("V-") for result in results) >= 200
+    assert score.regressions(results) == []
+
+
+def finding(name, severity="fault", boundary="carrier-stream"):
+    found = SimpleNamespace(severity=severity, boundary=boundary, rule=name, catalogue=name if name[1] == "-" else "")
+    return found
+
+
+def row(verdict="fault", findings=("F-049",), boundary=("B2",)):
+    return score.Row(id="X", title="", boundary=boundary, verdict=verdict, findings=findings)
+
+
+def test_classes():
+    assert score.classify(row(), [finding("F-049")]) == "named"
+    assert score.classify(row(), []) == "missed"
+    assert score.classify(row(), [finding("carrier-stream/unknown")]) == "boundary only"
+    assert score.classify(row(), [finding("F-050")]) == "wrong blame"
+    assert score.classify(row(), [finding("F-049"), finding("F-073", boundary="bridge")]) == "wrong blame"
+    assert score.classify(row(findings=("F-001", "F-049")), [finding("F-049"), finding("F-001")]) == "boundary only"
+    assert score.classify(row("healthy", ()), [finding("F-049")]) == "false alarm"
+    assert score.classify(row("healthy", ()), [finding("F-100", "note")]) == "named"
+    assert score.classify(row("far_end", ("F-161",)), [finding("F-161", "far-end")]) == "named"
+    assert score.classify(row("far_end", ("F-161",)), [finding("F-161")]) == "wrong blame"
+    assert score.classify(row("suspected", ("F-164",)), [finding("F-164", "suspicion")]) == "named"
+    assert score.classify(row("note", ("F-100",)), [finding("F-100", "note")]) == "named"
