@@ -37,7 +37,7 @@ BOUNDARIES = {
     "B4": ("provider-connect", "provider-session", "turns", "media"), "B5": ("media",), "B6": ("tools", "turns"),
     "B7": ("records",), "B8": ("call-control",), "B9": ("far-end",),
 }  # fmt: skip
-CLASSES = ("named", "boundary only", "missed", "wrong blame", "false alarm", "broken", "not injected")
+CLASSES = ("named", "boundary only", "unknown", "missed", "wrong blame", "false alarm", "broken", "not injected")
 WORST = ("wrong blame", "false alarm", "broken")
 
 
@@ -75,15 +75,14 @@ def blames(finding: Finding) -> bool:
 
 def classify(row: Row, found: list[Finding]) -> str:
     """How a row's findings stand to what is expected of it."""
-    names = {
-        severity: [name_of(one) for one in found if one.severity == severity] for severity in ("far-end", "note")
-    }
+    names = {severity: [name_of(one) for one in found if one.severity == severity] for severity in ("far-end", "note")}
     own = [one for one in found if blames(one)]
     blamed = [name_of(one) for one in own]
     wanted = list(row.findings)
     if row.verdict == "healthy":
         alarms = [one for one in found if one.severity in ("fault", "suspicion")]
-        return "named" if not alarms and not names["far-end"] else "false alarm"
+        far = [name for name in names["far-end"] if name.startswith("F-")]  # that a caller left early is no alarm
+        return "named" if not alarms and not far else "false alarm"
     if row.verdict == "note":
         return "false alarm" if blamed else "named" if set(wanted) <= set(names["note"]) else "missed"
     if row.verdict == "far_end":
@@ -97,6 +96,8 @@ def classify(row: Row, found: list[Finding]) -> str:
     right = {boundary for name in row.boundary for boundary in BOUNDARIES[name]}
     if all(name_of(one) in wanted or (not one.catalogue and one.boundary in right) for one in own):
         return "boundary only"
+    if all(name_of(one) in wanted or one.rule.endswith("/unexplained") for one in own):
+        return "unknown"  # said where it shows, and that its cause is not known
     return "wrong blame"
 
 
