@@ -72,6 +72,11 @@ class EnergyVad:
         if format_ != self._format:  # a rest in the old format means nothing in the new one
             self._format = format_
             self._buffer.clear()
+        busy = self._buffer or self.speaking or self._loud_ms
+        if kind == "audio/pcmu" and len(audio) == 160 and not busy and self._is_quiet(audio):
+            self.at_ms += FRAME_MS
+            self._quiet_ms += FRAME_MS
+            return []
         self._buffer += audio
         step = FRAME_MS * format_[1] // 1000 * (2 if kind == "audio/pcm" else 1)
         n = len(self._buffer) // step
