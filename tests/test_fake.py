@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import websockets
 
+from offhook.cli.fake import FakeError, run
 from offhook.evidence.files import find, read
 from offhook.evidence.record import Channel
 from offhook.loopback.lines import audio
@@ -256,14 +257,23 @@ def test_a_refused_request_ends_once_with_its_reason():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [(("nobody",), "wanted one of openai, xai"), (("openai", "--fault", "sulk"), "openai has"),
-     (("openai", "--tls", "a"), "wanted CERT,KEY"), (("openai", "--port", "1", "--host", "192.0.2.1"), "--port 0")],
-)  # fmt: skip
-def test_what_cannot_be_served_is_said_at_once(arguments, said):
-    command = [sys.executable, "-m", "offhook", "fake", *arguments]
+    ("said", "given"),
+    [
+        ("wanted one of openai, xai", {"provider": "nobody"}),
+        ("openai has", {"faults": ("sulk",)}),
+        ("--port 0", {"host": "192.0.2.1", "port": 1}),
+    ],
+)
+def test_what_cannot_be_served_is_said_at_once(said, given):
+    wanted = {"provider": "openai", "host": "127.0.0.1", "port": 0, "faults": (), **given}
+    with pytest.raises(FakeError, match=said):
+        run(wanted.pop("provider"), tls=None, key="", record=None, think_s=0, once=True, as_json=True, **wanted)
+
+
+def test_a_mistake_of_the_users_is_a_line_and_no_traceback():
+    command = [sys.executable, "-m", "offhook", "fake", "openai", "--tls", "a"]
     ran = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=15)
-    assert ran.returncode == 2 and said in ran.stderr and "Traceback" not in ran.stderr
+    assert ran.returncode == 2 and "wanted CERT,KEY" in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_the_page_shows_what_really_happens():

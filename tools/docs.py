@@ -12,8 +12,8 @@ from offhook.settings import SPECS, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
-    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",), ("check", "settings"),
-    ("check", "provider"), ("service", "systemd"),
+    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",), ("tap",),
+    ("check", "settings"), ("check", "provider"), ("service", "systemd"),
 )  # fmt: skip
 
 

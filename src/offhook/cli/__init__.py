@@ -168,6 +168,40 @@ def fake(
     )  # fmt: skip
 
 
+@app.command(epilog="Example: offhook tap --carrier 9000=http://127.0.0.1:8080 --provider 9001=wss://api.openai.com")
+def tap(
+    carrier: Annotated[
+        list[str] | None, typer.Option(help="LISTEN=URL of a media-stream server, as 9000=http://127.0.0.1:8080.")
+    ] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="LISTEN=URL of a provider, as 9001=wss://api.openai.com.")
+    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Directory for the records (default: record.dir).")] = None,
+    public: Annotated[str, typer.Option(help="https://… under which the carrier reaches the tap.")] = "",
+    rewrite_stream_url: Annotated[
+        bool, typer.Option("--rewrite-stream-url", help="Let TwiML's <Stream> go to --public; the one change there is.")
+    ] = False,
+    wire: Annotated[str, typer.Option(help="The provider's wire: auto, openai, xai or loopback.")] = "auto",
+    tls: Annotated[str, typer.Option(help="CERT,KEY: listen with TLS.")] = "",
+    once: Annotated[bool, typer.Option("--once", help="End after one call.")] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Record the calls of any server, from in between, without changing a byte."""
+    from offhook.cli.serve import data_dir
+    from offhook.cli.tap import TapError, run
+
+    files = tuple(tls.split(",")) if tls else None
+    if files is not None and len(files) != 2:
+        raise TapError(f"--tls {tls!r}: wanted CERT,KEY")
+    raise typer.Exit(
+        run(
+            carrier or [], provider or [], record=record or data_dir(_settings(config)), public=public,
+            rewrite=rewrite_stream_url, wire=wire, tls=files, once=once, as_json=json,
+        )
+    )  # fmt: skip
+
+
 @app.command(
     epilog="Examples: offhook check   |   offhook check settings provider --live   |   offhook check --watch 600"
 )

@@ -9,6 +9,7 @@ four channels. A message that breaks a reader is kept as it is; it can end nothi
 from __future__ import annotations
 
 import binascii
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -17,9 +18,10 @@ import msgspec
 from offhook import vocab as v
 from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
+from offhook.media.levels import is_silence
 from offhook.wires._wire import Violation, clean_text
 
-__all__ = ["ProviderWitness", "Reader", "describe", "write_differences"]
+__all__ = ["CarrierWitness", "ProviderWitness", "Reader", "describe", "write_differences"]
 
 GONE = "left out of the echo"
 SESSION = (b'"session.update"', b'"session.updated"', b'"session.created"')
@@ -42,7 +44,7 @@ Judge = Callable[..., Iterable[Violation]]
 Compare = Callable[[Mapping[str, Any], Mapping[str, Any]], Iterable[tuple[str, str, str | None]]]
 
 
-def describe(data: bytes, *, binary: bool = False) -> dict[str, Any]:
+def describe(data: bytes, *, binary: bool = False, digits: bool = False) -> dict[str, Any]:
     """A message of a dialect that nobody here reads: its names and sizes, no value."""
     if binary:
         return {"binary_bytes": len(data)}
@@ -56,6 +58,73 @@ def describe(data: bytes, *, binary: bool = False) -> dict[str, Any]:
     kind = message.get("type") or message.get("event")
     told = {"type": clean_text(kind)[:60]} if isinstance(kind, str) else {}
     return {**told, "unknown_dialect": True, "names": names}
+
+
+class _MediaBody(msgspec.Struct, gc=False):
+    payload: str
+
+
+class _Media(msgspec.Struct, tag_field="event", tag="media", gc=False):
+    media: _MediaBody
+
+
+_media = msgspec.json.Decoder(_Media).decode
+
+
+class Peer(Protocol):
+    """The carrier's side of a stream, judging what it is sent."""
+
+    violations: list[Violation]
+
+    def receive(self, data: bytes, now: float, *, binary: bool = False) -> object: ...
+
+
+class CarrierWitness:
+    """Both directions of one media stream. ``leg`` and ``peer`` None: a dialect that nobody here reads."""
+
+    def __init__(
+        self, journal: Journal, leg: Reader | None, peer: Peer | None, frames: deque[bytes] | None = None
+    ) -> None:
+        self.journal = journal
+        self._leg = leg
+        self._peer = peer
+        self._frames = frames  # the caller's latest audio, for whoever has to tell one call from another
+
+    def said(self, data: bytes, now: float, *, binary: bool = False) -> None:
+        """A message of the carrier."""
+        try:
+            event = self._leg.receive(data, now, binary=binary) if self._leg is not None else None
+        except Exception as error:
+            self.journal.note("exception", now, task="reader", type=type(error).__name__, where="from_carrier")
+            event = None
+        if type(event) is v.CallerAudio:
+            if self._frames is not None and not is_silence(event.payload):
+                self._frames.append(event.payload)
+            self.journal.audio(Channel.FROM_CARRIER, event.payload, event.n_bytes, now, data)
+            return
+        self.journal.frame(Channel.FROM_CARRIER, data, now, binary)
+        if type(event) is v.MarkReturned:
+            self.journal.routine(Channel.FROM_CARRIER)
+        _drain(self.journal, self._leg.violations if self._leg is not None else [], Channel.FROM_CARRIER, now)
+
+    def heard(self, data: bytes, now: float, *, binary: bool = False) -> list[Violation]:
+        """A message of the server; what the carrier's side found in it."""
+        taken = None
+        if self._peer is not None:
+            try:
+                taken = self._peer.receive(data, now, binary=binary)
+            except Exception as error:
+                self.journal.note("exception", now, task="judge", type=type(error).__name__, where="to_carrier")
+        payload = _payload(data) if hasattr(taken, "audio") else None
+        if payload:
+            _measure(self.journal, Channel.TO_CARRIER, payload, now, data)
+        else:
+            self.journal.frame(Channel.TO_CARRIER, data, now, binary)
+            if hasattr(taken, "name"):
+                self.journal.routine(Channel.TO_CARRIER)
+        found = list(self._peer.violations) if self._peer is not None else []
+        _drain(self.journal, self._peer.violations if self._peer is not None else [], Channel.TO_CARRIER, now)
+        return found
 
 
 class ProviderWitness:
@@ -79,7 +148,7 @@ class ProviderWitness:
             self.journal.audio(Channel.FROM_PROVIDER, event.payload, event.n_bytes, now, data)
             return
         self.journal.frame(Channel.FROM_PROVIDER, data, now, binary)
-        self._violations(self._leg.violations if self._leg is not None else [], Channel.FROM_PROVIDER, now)
+        _drain(self.journal, self._leg.violations if self._leg is not None else [], Channel.FROM_PROVIDER, now)
         if not binary and any(name in data[:200] for name in SESSION):
             self._session(data, now)
 
@@ -90,7 +159,7 @@ class ProviderWitness:
         self.journal.frame(Channel.TO_PROVIDER, data, now, binary)
         if self._judge is not None:
             try:
-                self._violations(list(self._judge(data, binary=binary)), Channel.TO_PROVIDER, now)
+                _drain(self.journal, list(self._judge(data, binary=binary)), Channel.TO_PROVIDER, now)
             except Exception as error:
                 self.journal.note("exception", now, task="judge", type=type(error).__name__, where="to_provider")
         if not binary and SESSION[0] in data[:4096]:
@@ -125,10 +194,18 @@ class ProviderWitness:
             if self._asked is not None:
                 write_differences(self.journal, self._compare(self._asked, session), now)
 
-    def _violations(self, found: list[Violation], channel: Channel, now: float) -> None:
-        for violation in found:
-            self.journal.violation(violation, channel, now)
-        found.clear()
+
+def _drain(journal: Journal, found: list[Violation], channel: Channel, now: float) -> None:
+    for violation in found:
+        journal.violation(violation, channel, now)
+    found.clear()
+
+
+def _payload(data: bytes) -> bytes | None:
+    try:
+        return _media(data).media.payload.encode()
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
 
 
 def write_differences(journal: Journal, found: Iterable[tuple[str, str, str | None]], now: float) -> None:
