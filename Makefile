@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench score clean
+.PHONY: demo test lint format docs bench score peers clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -27,6 +27,10 @@ docs: $(STAMP)
 score: $(STAMP)
 	$(BIN)/python tools/score.py
 
+# Other people's clients at our simulated providers, in an environment of their own. Heavy, so not part of test.
+peers: $(STAMP)
+	$(BIN)/python tools/peers.py
+
 bench: $(STAMP)
 	bench/run 300 3
 	$(BIN)/python bench/summary.py
@@ -38,4 +42,4 @@ $(STAMP): pyproject.toml requirements.lock
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .peers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -117,6 +117,17 @@ def test_a_request_is_judged_by_what_it_asks_for(provider, query, headers, field
     assert (found.message, found.field) == ("upgrade", field)
 
 
+def test_a_model_that_is_called_latest_is_answered_by_another_name_and_that_is_right():
+    client = Client("xai", "?model=grok-voice-latest")
+    shape = json.loads((ROOT / "conformance" / "xai" / "to_peer" / "session-update-livekit.json").read_text())[
+        "message"
+    ]
+    client.send(**{**shape, "session": {**shape["session"], "model": "grok-voice-latest"}})
+    assert not client.judge.wrongs
+    client.send(**{**shape, "session": {**shape["session"], "model": "grok-voice-2.0"}})
+    assert [wrong.field for wrong in client.judge.wrongs] == ["session.model"]
+
+
 def test_a_key_is_never_repeated():
     client = Client("openai", headers={"Authorization": "Bearer sk-secret-of-mine-123"}, keys=frozenset({"another"}))
     assert client.judge.wrongs and "secret-of-mine" not in repr(client.judge.wrongs)

@@ -162,6 +162,8 @@ class ClientJudge:
             for gone in _judge.differences(self._asked, event.get("session") or {}):
                 if gone.field in ("type", "object", "id"):
                     continue
+                if gone.field == "model" and isinstance(gone.asked, str) and _is_alias(gone.asked):
+                    continue  # answered by the name that it stands for today
                 where = next((to for old, to in moved.items() if _under(gone.field, old)), None)
                 got = "not applied" if gone.got is None else f"applied as {gone.got}"
                 wanted = where or "a field that this provider has; it says nothing about others"
