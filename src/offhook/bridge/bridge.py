@@ -25,7 +25,6 @@ __all__ = ["Bridge", "BridgeSettings"]
 
 _Commands = Sequence[v.Command]
 _NOTHING: tuple[v.Command, ...] = ()
-_LOOK_MASK = LOOK_EVERY - 1
 
 # Once a call is ending these change nothing: a late report of speech must not clear the last line, say.
 _OVER_WITH_THE_TALK = frozenset(
@@ -43,6 +42,11 @@ class Bridge:
     Call ``on(event, now)`` for everything that happens, and ``on_timer(now)`` once ``next_deadline`` has come.
     """
 
+    __slots__ = (
+        "_ending", "_on", "_responses", "_s", "_session", "_talk", "_tools", "_uplink",
+        "agent_audio", "deadlines", "uplink",
+    )  # fmt: skip
+
     def __init__(
         self,
         settings: BridgeSettings,
@@ -51,13 +55,14 @@ class Bridge:
         lines: Mapping[str, bytes],
     ) -> None:
         self._s = state = State(settings, provider, carrier, lines)
-        self._uplink = state.uplink
+        self.uplink = self._uplink = state.uplink  # ``open`` says that frames go straight through: see ``passed``
+        self.deadlines = state.deadlines
         self._ending = Ending(state)
         self._talk = Talk(state, self._ending)
         self._responses = self._talk.responses
         self._tools = Tools(state, self._ending, self._responses)
         self._session = Session(state, self._ending, self._talk.maybe_ready)
-        self._agent_audio = self._responses.audio
+        self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
             v.CallerAudio: self._on_held_audio,
             v.MarkReturned: self._on_mark,
@@ -104,11 +109,11 @@ class Bridge:
             if up.open:  # the path of every frame of the caller
                 up.appended_bytes += event.n_bytes  # type: ignore[attr-defined]
                 append = v.AppendAudio(event.payload, event.n_bytes)  # type: ignore[attr-defined]
-                if not frames & _LOOK_MASK and is_loud(append.payload):
+                if not frames % LOOK_EVERY and is_loud(append.payload):
                     self._talk.watch.loud(now)
                 return (append,)
         elif kind is v.AgentAudio:
-            return self._agent_audio(event, now)  # type: ignore[arg-type]
+            return self.agent_audio(event, now)  # type: ignore[arg-type]
         state = self._s
         handler = self._on.get(kind)
         if handler is None or state.ended or (state.ending is not None and kind in _OVER_WITH_THE_TALK):
@@ -116,6 +121,14 @@ class Bridge:
         state.now = now
         handler(event, now)
         return state.take() if state.out else _NOTHING
+
+    def passed(self, frames: int, n_bytes: int, now: float, payload: bytes) -> None:
+        """Frames of the caller went straight on while ``uplink.open``; ``payload``, if given, is looked at."""
+        up = self._uplink
+        up.frames += frames
+        up.appended_bytes += n_bytes
+        if payload and is_loud(payload):
+            self._talk.watch.loud(now)
 
     def on_timer(self, now: float) -> _Commands:
         """Act upon every deadline that has come."""

@@ -16,6 +16,10 @@ Act = Callable[[float], None]
 class Deadlines:
     """At most one deadline of a name; ``on_missed(name, waited_s, now)`` is told of broken expectations."""
 
+    __slots__ = (
+        "_on_missed", "_waiting", "next_at",
+    )  # fmt: skip
+
     def __init__(self, on_missed: Callable[[str, float, float], None]) -> None:
         self.next_at: float | None = None
         self._on_missed = on_missed

@@ -32,6 +32,10 @@ _CARRIER_STEPS = (
 class Ending:
     """The end of one call."""
 
+    __slots__ = (
+        "_hung_up", "_line", "_provider_closing", "_s", "told",
+    )  # fmt: skip
+
     def __init__(self, state: State) -> None:
         self._s = state
         self._line: str | None = None

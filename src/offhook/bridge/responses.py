@@ -26,6 +26,12 @@ _CANCELLED_KEPT = 32
 class Responses:
     """``on_first_audio(event, now)`` is called once for each response that can be heard."""
 
+    __slots__ = (
+        "_ask_next", "_began_audio", "_cancelled", "_cancelled_order", "_ending", "_failed", "_last_audio_at",
+        "_last_done", "_mute", "_on_first_audio", "_s", "_silent_bytes", "_since_mark", "_sounding", "_stale",
+        "_with_tool", "asked", "caller_speaking", "leaving", "running",
+    )  # fmt: skip
+
     def __init__(self, state: State, ending: Ending, on_first_audio: Callable[[v.AgentAudio, float], None]) -> None:
         self._s = state
         self._ending = ending

@@ -34,9 +34,9 @@ class BridgeSettings(Struct, frozen=True):
     answer_s: float = 20.0  # caller spoke, nothing came back: longer than any think time seen
     response_end_s: float = 3.0  # a cancelled response reports its end within a round trip; then we ask without it
     # Speech goes in and the provider says nothing of it: longer than a semantic end of turn takes (8 s), with
-    # at least this many loud looks (one frame in eight, 160 ms: 1.6 s of sound), so that a cough is no speech.
+    # at least this many loud looks (one frame in five, 100 ms: 1.6 s of sound), so that a cough is no speech.
     speech_heard_s: float = 12.0
-    speech_heard_looks: int = 10
+    speech_heard_looks: int = 16
     speech_end_s: float = 15.0  # a turn that began: look so often whether the caller still makes any sound
     first_mark_s: float = 5.0  # after the audio before it has been played
     # Caller audio is held back while the greeting is being made (see bridge_talk), but not for ever.

@@ -34,6 +34,12 @@ class Stream(enum.Enum):
 class State:
     """One call's shared state."""
 
+    __slots__ = (
+        "carrier", "carrier_paused", "deadlines", "ended", "ending", "ending_wanted", "last_word_at", "lines",
+        "now", "out", "playback", "provider", "provider_gone", "provider_up", "record", "session_ready",
+        "settings", "stream", "uplink",
+    )  # fmt: skip
+
     def __init__(
         self,
         settings: BridgeSettings,

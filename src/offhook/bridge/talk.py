@@ -24,6 +24,11 @@ __all__ = ["Talk"]
 class Talk:
     """One call's conversation."""
 
+    __slots__ = (
+        "_ending", "_greeting", "_greeting_played_at", "_greeting_response", "_keys", "_s", "_speech_at",
+        "_spoken_at", "_stopped_at", "responses", "watch",
+    )  # fmt: skip
+
     def __init__(self, state: State, ending: Ending) -> None:
         self._s = state
         self._ending = ending

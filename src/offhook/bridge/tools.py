@@ -25,6 +25,10 @@ _GOODBYE = "Say a short goodbye to the caller."
 class Tools:
     """One call's tools, and how its agent takes leave."""
 
+    __slots__ = (
+        "_cap_at", "_ending", "_goodbye", "_interrupted", "_response", "_responses", "_s",
+    )  # fmt: skip
+
     def __init__(self, state: State, ending: Ending, responses: Responses) -> None:
         self._s = state
         self._ending = ending

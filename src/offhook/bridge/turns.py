@@ -59,6 +59,11 @@ class Cut(Struct, frozen=True):
 class Playback:
     """The downlink of one call."""
 
+    __slots__ = (
+        "_cleared", "_floor", "_flushed", "_idle_at", "_lags", "_late_s", "_least_lag", "_marks", "_playing",
+        "items", "marks_flushed", "marks_lost", "marks_played", "marks_sent", "marks_unknown", "sent_bytes",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.sent_bytes = 0
         self.items: dict[str, Item] = {}

@@ -16,7 +16,7 @@ from offhook.bridge.turns import BYTES_PER_S
 
 __all__ = ["LOOK_EVERY", "Uplink", "is_loud"]
 
-LOOK_EVERY = 8  # one frame in eight is looked at: 160 ms, finer than any word; must be a power of two
+LOOK_EVERY = 5  # one frame in five is looked at: 100 ms, finer than any word
 
 # µ-law codes below -31 dBFS (a peak of 924 of 32768): room noise on a phone line, not speech.
 _QUIET = bytes(code for code in range(256) if (~code & 0x7F) < 0x30)
@@ -33,6 +33,12 @@ def is_loud(payload: bytes) -> bool:
 
 class Uplink:
     """The caller's audio of one call. ``open`` means: frames go straight through."""
+
+    __slots__ = (
+        "_anchors", "_closed", "_held", "_held_bytes", "_held_since", "_keep_bytes", "_loud_since",
+        "appended_bytes", "dropped_bytes", "early_bytes", "early_dropped_bytes", "frames", "open", "paused",
+        "released_at",
+    )  # fmt: skip
 
     def __init__(self, keep_s: float) -> None:
         self.open = False

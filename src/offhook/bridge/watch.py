@@ -16,6 +16,10 @@ __all__ = ["Watch"]
 class Watch:
     """One call's watchdogs."""
 
+    __slots__ = (
+        "_ending", "_frames", "_last_loud_at", "_looks", "_nudged", "_responses", "_s",
+    )  # fmt: skip
+
     def __init__(self, state: State, ending: Ending, responses: Responses) -> None:
         self._s = state
         self._ending = ending

@@ -21,7 +21,7 @@ from offhook.evidence.files import remove_oldest
 from offhook.evidence.lines import Redactor, Scribe
 from offhook.evidence.outbox import Outbox
 from offhook.evidence.record import VERSION, Channel
-from offhook.media.levels import Meter
+from offhook.media.levels import LOOK_EVERY, Meter
 from offhook.vocab import Leg
 from offhook.wires._wire import Violation
 
@@ -48,6 +48,11 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024  # of all calls that wait for a failing dis
 class Journal:
     """One call's evidence, as the loop sees it."""
 
+    __slots__ = (
+        "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
+        "_unkept", "closed", "last_frame_at", "meters", "name", "path", "redactors", "scribe",
+    )  # fmt: skip
+
     def __init__(self, name: str, path: Path, t0: float, scribe: Scribe, begin: Mapping[str, Any]) -> None:
         self.name = name
         self.path = path
@@ -62,7 +67,6 @@ class Journal:
         self._unkept = 0
         self._pending_bytes = 0
         self._gap_max_s = 0.0
-        self._last: tuple[Any, ...] = ()
         self.last_frame_at = t0
         self.closed = False
 
@@ -72,11 +76,9 @@ class Journal:
         """A message crossed a boundary."""
         self._pending_bytes += len(data)
         if self._pending_bytes > MAX_PENDING_BYTES or len(self._pending) > MAX_PENDING:
-            self._last = ()  # the writer hangs in the disk: the call goes on, the message is only counted
-            self._unkept += 1
+            self._unkept += 1  # the writer hangs in the disk: the call goes on, the message is only counted
             return
-        self._last = ("msg", now, channel, data, binary)
-        self._pending.append(self._last)
+        self._pending.append(("msg", now, channel, data, binary))
 
     def audio(self, channel: int, payload: bytes, n_bytes: int, now: float, data: bytes) -> None:
         """
@@ -96,7 +98,7 @@ class Journal:
             meter.usual = n_bytes
             self._shape(channel, n_bytes, now, data)
         # what goes out is what came in, byte for byte, as long as both wires speak one format: measured once
-        if not frames % 5 and not channel & 1:
+        if not frames % LOOK_EVERY and not channel & 1:
             meter.look(payload)
 
     def _shape(self, channel: int, n_bytes: int, now: float, data: bytes) -> None:
@@ -106,16 +108,29 @@ class Journal:
             lengths.add(n_bytes)
             self._pending.append(("msg", now, channel, data, False))
 
-    def routine(self, channel: Channel) -> None:
-        """The last message was a mark: kept whole only while it is news, for five a second say no more."""
-        if self._marks[channel] >= WHOLE_MEDIA:
-            self._take_back()
-        self._marks[channel] += 1
+    def passed(self, frames: int, n_bytes: int, gap_s: float, at: float, payload: bytes) -> None:
+        """
+        Frames of the caller, of the shape they had before, went through both wires; the last one at ``at``.
 
-    def _take_back(self) -> None:
-        pending = self._pending
-        if pending and pending[-1] is self._last:  # else the writer took it meanwhile: one more line
-            del pending[-1]
+        ``gap_s`` is the longest wait before any of them so far; ``payload``, if given, is measured.
+        """
+        meter, out = self.meters[0], self.meters[3]
+        meter.frames += frames
+        meter.n_bytes += n_bytes
+        out.frames += frames
+        out.n_bytes += n_bytes
+        self.last_frame_at = at
+        if gap_s > self._gap_max_s:
+            self._gap_max_s = gap_s
+        if payload:
+            meter.look(payload)
+
+    def mark(self, channel: int, data: bytes, now: float) -> None:
+        """A mark, sent or returned: kept whole only while it is news, for five a second say no more."""
+        marks = self._marks
+        marks[channel] = n = marks[channel] + 1
+        if n <= WHOLE_MEDIA:
+            self.frame(Channel(channel), data, now)
 
     def note(self, kind: str, now: float, /, **data: Any) -> None:
         """Something was decided, confirmed or missed."""
@@ -313,7 +328,7 @@ class JournalDir:
 
     def _prepare(self, journal: Journal, writing: _Writing) -> bool:
         """Take what the loop left since; whether there is anything to write."""
-        due = not journal.closed and writing.due(self._round_at, sum(meter.frames for meter in journal.meters))
+        due = not journal.closed and writing.due(self._round_at, journal)
         if not (due or journal.waiting or writing.outbox.waiting):
             return False
         taken = journal.take()
@@ -388,9 +403,12 @@ class _Writing:
         self._kept_at = float("-inf")
         self._frames = 0
 
-    def due(self, now: float, frames: int) -> bool:
-        """Whether the figures have changed, and are old enough to be written again."""
-        if frames == self._frames or now - self._counted_at < COUNTERS_S:
+    def due(self, now: float, journal: Journal) -> bool:
+        """Whether the figures are old enough to be written again, and have changed."""
+        if now - self._counted_at < COUNTERS_S:
+            return False
+        frames = sum(meter.frames for meter in journal.meters)
+        if frames == self._frames:
             return False
         self._counted_at, self._frames = now, frames
         return True

@@ -20,6 +20,7 @@ def _magnitude(code: int) -> int:
     return ((((code & 0x0F) << 3) + 0x84) << (code >> 4)) - 0x84
 
 
+LOOK_EVERY = 5  # frames
 _MAGNITUDES = [_magnitude(code) for code in range(256)]
 # Loudness class of a code: 0 digital silence, then about 6 dB a step up to 15 (full scale).
 _CLASS = bytes(0 if m == 0 else max(1, min(15, m.bit_length())) for m in _MAGNITUDES)
@@ -99,7 +100,7 @@ class Meter:
         """Count a frame; every fifth is measured."""
         self.frames = frames = self.frames + 1
         self.n_bytes += n_bytes
-        if not frames % 5:
+        if not frames % LOOK_EVERY:
             self.look(payload_b64)
 
     def look(self, payload_b64: bytes) -> None:

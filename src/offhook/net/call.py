@@ -1,10 +1,10 @@
 """
 One phone call: two legs, one bridge, one journal, and the sockets between them.
 
-This is the glue, and the place to start reading. A frame's whole way is ``_from_carrier`` ->
-leg -> bridge -> ``_append`` -> leg -> socket: one stack of calls, no await, no queue, no task. What has to
-wait (dialling, the REST hang-up) is given to the ``Shell``, and its results come back as
-events. Knows no wire by name, no settings file and no web framework.
+This is the glue, and the place to start reading. A frame's whole way is ``from_carrier`` ->
+leg -> bridge -> ``_append`` -> leg -> socket: one stack of calls, no await, no queue, no task; a frame that is
+like all before it has a shorter one (``straight.py``). What has to wait (dialling, the REST hang-up) is given to
+the ``Shell``, and its results come back as events. Knows no wire by name, no settings file and no web framework.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
 from offhook.net.clock import Clock, Handle
 from offhook.net.sockets import Socket
+from offhook.net.straight import Straight
 from offhook.wires._wire import ConnectRequest, LocalProtocolError, ProviderLeg, Violation
 
 __all__ = ["Call", "CarrierLeg", "Recorder", "Shell"]
@@ -29,9 +30,13 @@ class CarrierLeg(Protocol):
     """Our side of a carrier's wire; the manners of ProviderLeg."""
 
     violations: list[Violation]
+    usual_bytes: int  # of audio in a usual frame
 
     def receive(self, data: bytes, now: float, *, binary: bool = False) -> v.Event: ...
+    def usual(self, data: bytes) -> bytes | None: ...
     def send(self, command: v.Command) -> Sequence[bytes]: ...
+    def play(self, payload: bytes) -> bytes: ...
+    def mark(self, name: str) -> bytes: ...
     def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]: ...
     def counters(self) -> Mapping[str, int]: ...
 
@@ -56,11 +61,11 @@ class Shell(Protocol):
 
 
 # What a person watching the call wants to hear of; audio and confirmations are not among them.
-_SHOWN = (
+_SHOWN: frozenset[type[v.Event]] = frozenset((
     v.StreamStarted, v.KeyPressed, v.StreamStopped, v.SpeechStarted, v.SpeechStopped, v.CallerTranscript,
     v.AgentTranscript, v.ToolCalled, v.DialFailed, v.SessionRejected, v.SessionConfigured, v.ProviderError,
     v.LegClosed, v.ResponseDone,
-)  # fmt: skip
+))  # fmt: skip
 
 
 class Call:
@@ -69,6 +74,13 @@ class Call:
 
     ``name`` is the call's name in the record and in every log line. All methods belong to one loop.
     """
+
+    __slots__ = (
+        "_agent_audio", "_armed_for", "_carrier", "_carrier_leg", "_carrier_socket", "_deadlines", "_do",
+        "_goes_straight", "_now", "_provider_leg", "_provider_socket", "_shell", "_straight", "_timer", "_timer_at",
+        "_uplink", "arriving", "bridge", "clock", "connect_request", "ended", "feeding", "journal", "later", "name",
+        "provider", "recorder", "started_at", "stream_id",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -90,16 +102,22 @@ class Call:
         self.ended: v.EndCall | None = None
         self.stream_id: str | None = None
         self.provider = _ProviderListener(self)
+        self.clock = clock
+        self.recorder = recorder
+        self.feeding = False  # inside an event: another one waits
+        self.later: deque[v.Event] = deque()
         self._shell = shell
-        self._clock = clock
         self._now = clock.now
         self._provider_leg = provider_leg
-        self._recorder = recorder
+        self._carrier = CarrierListener(self)
+        self._straight: Straight | None = None
+        self._goes_straight = False
+        self._uplink = bridge.uplink
+        self._agent_audio = bridge.agent_audio
+        self._deadlines = bridge.deadlines
         self._carrier_leg: CarrierLeg | None = None
         self._carrier_socket: Socket | None = None
         self._provider_socket: Socket | None = None
-        self._feeding = False
-        self._later: deque[v.Event] = deque()
         self._timer: Handle | None = None
         self._timer_at = 0.0
         self._armed_for: float | None = None
@@ -119,9 +137,7 @@ class Call:
 
     # ------------------------------------------------------------------------------- the carrier's side
 
-    def adopt_stream(
-        self, leg: CarrierLeg, socket: Socket, backlog: Sequence[tuple[bytes, float, v.Event]]
-    ) -> CarrierListener:
+    def adopt_stream(self, leg: CarrierLeg, socket: Socket, backlog: Sequence[tuple[bytes, float, v.Event]]) -> None:
         """
         Take over a carrier socket whose first messages named this call.
 
@@ -129,6 +145,7 @@ class Call:
         """
         self._carrier_leg = leg
         self._carrier_socket = socket
+        socket.hand_to(self._carrier)
         self.journal.redactors[v.Leg.CARRIER] = leg.redact
         self.feed(v.StreamOpened())
         for data, at, event in backlog:
@@ -137,11 +154,26 @@ class Call:
                 self.stream_id = event.stream_id
             self._drain_violations(leg.violations, Channel.FROM_CARRIER, at)
             self.feed(event)
-        return CarrierListener(self)
+        self._lay()
 
-    def _from_carrier(self, data: bytes) -> None:
+    def _lay(self) -> None:
+        """Give usual frames their straight way while both sockets are there and the bridge lets them through."""
+        self._goes_straight = self._uplink.open
+        carrier, provider = self._carrier_socket, self._provider_socket
+        if carrier is None or self._carrier_leg is None:
+            return
+        if self._straight is not None:
+            self._straight.settle()
+            self._straight = None
+        if provider is not None and self._goes_straight:
+            self._straight = Straight(self, self._carrier_leg, self._provider_leg, provider.writer())
+            carrier.hear(self._straight.text)
+        else:
+            carrier.hear(self.from_carrier)
+
+    def from_carrier(self, data: bytes) -> None:
         """
-        The path of every frame of the caller; written out, because each call saved is saved fifty times a second.
+        A message of the carrier; audio that is not like the frames before it, or while something stands in its way.
 
         ``arriving`` keeps the message before anyone interprets it; what is not audio then goes into the journal whole.
         """
@@ -150,20 +182,19 @@ class Call:
         leg = self._carrier_leg
         assert leg is not None
         event = leg.receive(data, now)
-        if type(event) is v.CallerAudio and not self._feeding:
+        if type(event) is v.CallerAudio and not self.feeding:
             self.journal.audio(0, event.payload, event.n_bytes, now, data)
-            if self._recorder is not None:
-                self._recorder.caller(event.payload, event.n_bytes, now)
-            self._feeding = True
+            if self.recorder is not None:
+                self.recorder.caller(event.payload, event.n_bytes, now)
+            self.feeding = True
             try:
                 for command in self.bridge.on(event, now):
                     self._do.get(type(command), self._to_provider)(command, now)
             except Exception as error:  # our own fault: this call ends by name, the others go on
-                self._break(error, now)
+                self.broke(error, now)
             finally:
-                self._feeding = False
-            if self._later or self.bridge.next_deadline != self._armed_for:
-                self._settle(now)
+                self.feeding = False
+            self.settle(now)
             return
         self._news(Channel.FROM_CARRIER, leg.violations, event, data, now, False)
 
@@ -174,7 +205,10 @@ class Call:
         event = leg.receive(data, now, binary=binary)
         if type(event) is v.AgentAudio:
             self.journal.audio(2, event.payload, event.n_bytes, now, data)
-            self._feed(event, now)
+            if self.feeding:
+                self.later.append(event)
+            else:
+                self._act(self._agent_audio, event, now)
             return
         self._news(Channel.FROM_PROVIDER, leg.violations, event, data, now, binary)
 
@@ -182,9 +216,10 @@ class Call:
         self, channel: Channel, violations: list[Violation], event: v.Event, data: bytes, now: float, binary: bool
     ) -> None:
         """A message that is no audio: on record, then to the bridge."""
-        self.journal.frame(channel, data, now, binary)
         if type(event) is v.MarkReturned:
-            self.journal.routine(channel)
+            self.journal.mark(channel, data, now)
+        else:
+            self.journal.frame(channel, data, now, binary)
         if violations:
             self._drain_violations(violations, channel, now)
         self._feed(event, now)
@@ -201,58 +236,68 @@ class Call:
         self._feed(event, self._now())
 
     def _feed(self, event: v.Event, now: float) -> None:
-        if self._feeding:  # a write that paused its socket, say: never inside another event
-            self._later.append(event)
+        if self.feeding:  # a write that paused its socket, say: never inside another event
+            self.later.append(event)
             return
-        self._feeding = True
+        if self._straight is not None:
+            self._straight.settle()
+        if type(event) in _SHOWN:
+            self._shell.observe(self, event, now)
+        self._act(self.bridge.on, event, now)
+
+    def _act(self, on: Callable[[Any, float], Sequence[v.Command]], event: v.Event, now: float) -> None:
+        """Do what the bridge answers to an event."""
+        self.feeding = True
         try:
-            if type(event) in _SHOWN:
-                self._shell.observe(self, event, now)
-            commands = self.bridge.on(event, now)
+            commands = on(event, now)
             if len(commands) == 2 and type(commands[1]) is v.SetMark and type(commands[0]) is v.PlayAudio:
                 self._play_marked(commands[0], commands[1], now)
             else:
                 for command in commands:
                     self._do.get(type(command), self._to_provider)(command, now)
         except Exception as error:  # our own fault: this call ends by name, the others go on
-            self._break(error, now)
+            self.broke(error, now)
         finally:
-            self._feeding = False
-        if self._later or self.bridge.next_deadline != self._armed_for:
-            self._settle(now)
+            self.feeding = False
+        self.settle(now)
 
-    def _settle(self, now: float) -> None:
-        """What an event left behind: events that waited for it, and another deadline."""
-        if self._later:
-            self._feed(self._later.popleft(), now)
-        self._arm()
+    def settle(self, now: float) -> None:
+        """What an event left behind: events that waited for it, another deadline, another way for the audio."""
+        if self.later:
+            self._feed(self.later.popleft(), now)
+        if self._uplink.open is not self._goes_straight:
+            self._lay()
+        if self._deadlines.next_at != self._armed_for:
+            self._arm()
 
     def _arm(self) -> None:
         """Keep one timer at or before the bridge's next deadline; an early one just looks again."""
-        self._armed_for = deadline = self.bridge.next_deadline
+        self._armed_for = deadline = self._deadlines.next_at
         if deadline is None or self.ended is not None or (self._timer is not None and self._timer_at <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._clock.call_at(deadline, self._tick)
+        self._timer = self.clock.call_at(deadline, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer = self._armed_for = None
         now = self._now()
-        deadline = self.bridge.next_deadline
-        if deadline is not None and deadline <= now and not self._feeding:
-            self._feeding = True
+        if self._straight is not None:
+            self._straight.settle()
+        deadline = self._deadlines.next_at
+        if deadline is not None and deadline <= now and not self.feeding:
+            self.feeding = True
             try:
                 for command in self.bridge.on_timer(now):
                     self._do.get(type(command), self._to_provider)(command, now)
             except Exception as error:
-                self._break(error, now)
+                self.broke(error, now)
             finally:
-                self._feeding = False
-        self._settle(now)
+                self.feeding = False
+        self.settle(now)
 
-    def _break(self, error: Exception, now: float) -> None:
+    def broke(self, error: Exception, now: float) -> None:
         """A defect of ours, or a message that would have broken the contract: named, and the call ends."""
         where = traceback.extract_tb(error.__traceback__)[-1]
         if isinstance(error, LocalProtocolError):
@@ -293,29 +338,31 @@ class Call:
         socket, leg = self._carrier_socket, self._carrier_leg
         if socket is None or leg is None:
             return
-        for data in leg.send(command):
-            self.journal.audio(1, command.payload, command.n_bytes, now, data)
-            socket.send(data)
-        if self._recorder is not None:
-            self._recorder.agent(command.payload, command.n_bytes, now)
+        data = leg.play(command.payload)
+        self.journal.audio(1, command.payload, command.n_bytes, now, data)
+        socket.send(data)
+        if self.recorder is not None:
+            self.recorder.agent(command.payload, command.n_bytes, now)
 
     def _play_marked(self, play: v.PlayAudio, mark: v.SetMark, now: float) -> None:
         """Audio and the mark behind it, in one write."""
         socket, leg = self._carrier_socket, self._carrier_leg
         if socket is None or leg is None:
             return
-        (audio,), (receipt,) = leg.send(play), leg.send(mark)
+        audio, receipt = leg.play(play.payload), leg.mark(mark.name)
         self.journal.audio(1, play.payload, play.n_bytes, now, audio)
-        self.journal.frame(Channel.TO_CARRIER, receipt, now)
-        self.journal.routine(Channel.TO_CARRIER)
+        self.journal.mark(1, receipt, now)
         socket.send_both(audio, receipt)
-        if self._recorder is not None:
-            self._recorder.agent(play.payload, play.n_bytes, now)
+        if self.recorder is not None:
+            self.recorder.agent(play.payload, play.n_bytes, now)
 
     def _mark(self, command: v.SetMark, now: float) -> None:
-        if self._carrier_socket is not None:
-            self._to_carrier(command, now)
-            self.journal.routine(Channel.TO_CARRIER)
+        socket, leg = self._carrier_socket, self._carrier_leg
+        if socket is None or leg is None:
+            return
+        for data in leg.send(command):
+            self.journal.mark(1, data, now)
+            socket.send(data)
 
     def _to_carrier(self, command: v.Command, now: float) -> None:
         socket, leg = self._carrier_socket, self._carrier_leg
@@ -327,8 +374,8 @@ class Call:
 
     def _clear(self, command: v.ClearPlayback, now: float) -> None:
         self._to_carrier(command, now)
-        if self._recorder is not None:
-            self._recorder.clear(now)
+        if self.recorder is not None:
+            self.recorder.clear(now)
 
     def _to_provider(self, command: v.Command, now: float) -> None:
         socket = self._provider_socket
@@ -365,6 +412,8 @@ class Call:
         if self.ended is not None:
             return
         self.ended = command
+        if self._straight is not None:
+            self._straight.settle()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -373,8 +422,8 @@ class Call:
             if socket is not None:  # it did not confirm its end in time
                 socket.close(1000, "")
         summary = dict(self.bridge.summary())
-        if self._recorder is not None:
-            summary["recording"] = dict(self._recorder.close(now))
+        if self.recorder is not None:
+            summary["recording"] = dict(self.recorder.close(now))
         if self._carrier_leg is not None:
             summary["carrier_wire"] = dict(self._carrier_leg.counters())
         summary["end"] = {"wanted": command.wanted, "why": command.why}  # an abandoned call's bridge knows none
@@ -389,6 +438,7 @@ class Call:
             socket.close(1000, "")
             return
         self._provider_socket = socket
+        self._lay()
         self.feed(v.ProviderOpened())
 
     def closed(self, leg: v.Leg, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
@@ -397,6 +447,7 @@ class Call:
             self._carrier_socket = None
         else:
             self._provider_socket = None
+            self._lay()
         if self.ended is None:
             self.journal.note(f"{leg.value}.closed", self._now(), code=code, reason=reason[:80], by=by)
             self.feed(v.LegClosed(leg=leg, code=code, reason=reason, by=by))
@@ -407,7 +458,7 @@ class CarrierListener:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self.text = call._from_carrier  # one Python frame less on every message
+        self.text = call.from_carrier  # one Python frame less on every message
 
     def opened(self, socket: Socket) -> None:
         """Never called: the socket was open before the call adopted it."""

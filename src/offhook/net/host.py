@@ -23,7 +23,7 @@ from offhook.agent.prompt import CallFacts, render
 from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import JournalDir
 from offhook.net import client, rest
-from offhook.net.call import Call, CarrierLeg, CarrierListener, Recorder
+from offhook.net.call import Call, CarrierLeg, Recorder
 from offhook.net.clock import Clock, Handle
 from offhook.net.echo import EchoStream
 from offhook.net.metrics import Metrics
@@ -297,8 +297,8 @@ class Host:
         self._waiting.add(stream)
         return stream
 
-    def start_stream(self, stream: _NewStream, event: v.StreamStarted) -> CarrierListener | EchoStream | str:
-        """The call that a started stream belongs to takes it over; or the reason why none does."""
+    def start_stream(self, stream: _NewStream, event: v.StreamStarted) -> str | None:
+        """The call that a started stream belongs to takes it over: None; or the reason why none does."""
         token = event.parameters.get("token", "")
         why = self._tokens.spend(token, event.call_id, event.stream_id, self._clock.now())
         if why is not None:
@@ -306,13 +306,16 @@ class Host:
         assert stream.socket is not None
         if event.call_id in self._checks:
             sid = event.call_id
-            return EchoStream(stream.leg, stream.socket, self._clock, lambda: self._forget_check(sid))
+            echo = EchoStream(stream.leg, stream.socket, self._clock, lambda: self._forget_check(sid))
+            stream.socket.hand_to(echo)
+            return None
         call = self.calls.get(event.call_id)
         if call is None:
             return "the call is already over"
         if call.stream_id is not None:
             return "the call already has a stream"
-        return call.adopt_stream(stream.leg, stream.socket, stream.backlog)
+        call.adopt_stream(stream.leg, stream.socket, stream.backlog)
+        return None
 
     def _forget_check(self, call_sid: str) -> None:
         self._checks.pop(call_sid, None)
@@ -460,7 +463,6 @@ class _NewStream:
         self.backlog: list[tuple[bytes, float, v.Event]] = []
         self._host = host
         self._timer: Handle | None = None
-        self._adopted: CarrierListener | EchoStream | None = None
 
     def opened(self, socket: Socket) -> None:
         self.socket = socket
@@ -468,28 +470,20 @@ class _NewStream:
         self._timer = clock.call_at(clock.now() + self._host.start_timeout_s, lambda: self.give_up("no start in time"))
 
     def text(self, data: bytes) -> None:
-        if self._adopted is not None:
-            self._adopted.text(data)
-            return
         now = self._host.clock.now()
         event = self.leg.receive(data, now)
         self.backlog.append((data, now, event))
         if type(event) is v.StreamStarted:
-            taken = self._host.start_stream(self, event)
-            if isinstance(taken, str):
-                self.give_up(taken)
+            refused = self._host.start_stream(self, event)
+            if refused is not None:
+                self.give_up(refused)
                 return
             self._settle()
-            self._adopted = taken
-            self.text = taken.text  # type: ignore[method-assign]  # the frames that follow go straight to the call
         elif len(self.backlog) > 16:
             self.give_up("messages but no start")
 
     def binary(self, data: bytes) -> None:
-        if self._adopted is not None:
-            self._adopted.binary(data)
-        else:
-            self.give_up("binary before start")
+        self.give_up("binary before start")
 
     def give_up(self, why: str) -> None:
         self._settle()
@@ -500,16 +494,12 @@ class _NewStream:
 
     def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
         self._settle()
-        if self._adopted is not None:
-            self._adopted.closed(code, reason, by)
 
     def paused(self, n_bytes: int) -> None:
-        if self._adopted is not None:
-            self._adopted.paused(n_bytes)
+        """Never called: nothing is written before the call adopts the stream."""
 
     def resumed(self) -> None:
-        if self._adopted is not None:
-            self._adopted.resumed()
+        """Never called, for the same reason."""
 
     def _settle(self) -> None:
         self._host.forget_stream(self)

@@ -21,7 +21,7 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTrans
 
 from offhook.net.clock import Handle
 
-__all__ = ["By", "Limits", "Listener", "Socket"]
+__all__ = ["TEXT", "By", "Limits", "Listener", "Socket"]
 
 log = logging.getLogger("offhook")
 
@@ -29,7 +29,7 @@ By = Literal["us", "them", "nobody"]
 
 # RFC 6455, 7.1.1: after both close frames TCP is closed; a peer that does not answer ours gets this long.
 CLOSE_GRACE_S = 1.0
-_TEXT = WSMsgType.TEXT
+TEXT = WSMsgType.TEXT
 _BINARY = WSMsgType.BINARY
 
 
@@ -83,6 +83,10 @@ def _unsendable(data: bytes) -> None:
     """Writing to a socket that is not open, or no longer, does nothing: its end is told by ``closed``."""
 
 
+def _unwritable(kind: WSMsgType, data: bytes) -> None:
+    """The same for ``writer``."""
+
+
 def _sendable(code: int) -> bool:
     """Whether ``code`` may stand in a close frame: the rest are words for what happened without one."""
     return 1000 <= code <= 4999 and code not in (1004, 1005, 1006, 1015)
@@ -109,7 +113,8 @@ class Socket(WSListener):
 
     __slots__ = (
         "_by", "_closing", "_code", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused",
-        "_reason", "_refused", "_seen", "_silent_s", "_transport", "_watch", "fragments", "pong_after_s", "send",
+        "_reason", "_refused", "_seen", "_silent_s", "_text", "_transport", "_watch", "fragments", "pong_after_s",
+        "send",
     )  # fmt: skip
 
     send: Callable[[bytes], None]
@@ -117,10 +122,11 @@ class Socket(WSListener):
     def __init__(self, listener: Listener, limits: Limits) -> None:
         self._listener: Listener = listener
         self._ears: Listener = listener  # who hears messages
+        self._text: Callable[[bytes], None] = _NOBODY.text  # who hears whole text messages
         self._limits = limits
         self._transport: WSTransport | None = None
         self._parts: bytearray | None = None  # of a message whose last frame has not come
-        self._parts_type = _TEXT
+        self._parts_type = TEXT
         self._by: By | None = None
         self._code: int | None = None
         self._reason = ""
@@ -166,6 +172,26 @@ class Socket(WSListener):
         if self._transport is not None:
             self._transport.underlying_transport.resume_reading()
 
+    def hand_to(self, listener: Listener) -> None:
+        """From now on another listener is told; ``opened`` is not said again."""
+        if self._ears is self._listener:  # else nothing is heard any more
+            self._ears = listener
+            self._text = listener.text
+        self._listener = listener
+
+    def hear(self, text: Callable[[bytes], None]) -> None:
+        """Give whole text messages to ``text`` from now on; all else still goes to the listener."""
+        if self._ears is not _NOBODY:
+            self._text = text
+
+    def writer(self) -> Callable[[WSMsgType, bytes], None]:
+        """What ``send`` comes to while the peer reads: takes ``TEXT`` and the message. Not for use while ``paused``."""
+        return _unwritable if self._transport is None else self._transport.send
+
+    def _deafen(self) -> None:
+        self._ears = _NOBODY
+        self._text = _NOBODY.text
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """
         Begin the closing handshake; ``closed`` follows, at the latest after ``Limits.close_grace_s``.
@@ -209,8 +235,8 @@ class Socket(WSListener):
                 self._refuse(1002, "reserved bits set without an extension")
             elif transport.is_close_frame_sent and self._by is None and not self._came_before(frame):
                 pass  # picows has refused a frame, and reads on behind a close that it refused
-            elif kind is _TEXT and frame.fin and self._parts is None:
-                self._ears.text(frame.get_payload_as_bytes())
+            elif kind is TEXT and frame.fin and self._parts is None:
+                self._text(frame.get_payload_as_bytes())
             elif kind is WSMsgType.PING:
                 self._answer_ping(transport, frame)
             elif kind is WSMsgType.CLOSE:
@@ -250,8 +276,8 @@ class Socket(WSListener):
             return
         self._parts = None
         self.fragments += 1
-        if self._parts_type is _TEXT:
-            self._ears.text(bytes(parts))
+        if self._parts_type is TEXT:
+            self._text(bytes(parts))
         else:
             self._ears.binary(bytes(parts))
 
@@ -282,27 +308,28 @@ class Socket(WSListener):
             # echo the code (RFC 6455, 5.5.1); 1005 stands for "none" and is never sent
             transport.send_close(cast(WSCloseCode, code if payload else 1000), "")
             self._drop_later()  # a peer that does not read would hold a graceful close for ever
-        self._ears = _NOBODY
+        self._deafen()
         self.send = _unsendable
         self._drop(gracefully=True)
 
     def _refuse(self, code: int, why: str) -> None:
         """The peer broke the protocol: say so, and hear nothing more (RFC 6455, 7.1.7)."""
-        self._ears = _NOBODY
+        self._deafen()
         self._parts = None
         self.close(code, why)
 
     def _defect(self, where: str) -> None:
         """A listener raised: the connection ends by name, the process goes on."""
         log.exception("defect in a socket's listener", extra={"where": where})
-        self._ears = _NOBODY
+        self._deafen()
         self.close(1011, "internal error")
 
     # --------------------------------------------------------------------------- for picows, a connection
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        self.send = partial(transport.send, _TEXT)
+        self._text = self._ears.text
+        self.send = partial(transport.send, TEXT)
         self._keep_watch()
         try:
             self._listener.opened(self)
@@ -324,7 +351,8 @@ class Socket(WSListener):
                 self._by = "us"
                 self._code, self._reason = cast(int, handshake.sent.code), handshake.sent.reason or ""
                 asyncio.ensure_future(_look_at(transport))
-        listener, self._listener, self._ears = self._listener, _NOBODY, _NOBODY
+        listener, self._listener = self._listener, _NOBODY
+        self._deafen()
         try:
             listener.closed(self._code, self._reason, self._by)
         except Exception:
@@ -345,7 +373,7 @@ class Socket(WSListener):
         self._paused = False
         if self._by is not None or self._transport is None:
             return
-        self.send = partial(self._transport.send, _TEXT)
+        self.send = partial(self._transport.send, TEXT)
         try:
             self._listener.resumed()
         except Exception:
@@ -398,7 +426,7 @@ def _send_bounded(socket: Socket, data: bytes) -> None:
     """``Socket.send`` while the peer does not read: every message is counted against the limit."""
     transport = socket._transport
     if transport is not None:
-        transport.send(_TEXT, data)
+        transport.send(TEXT, data)
         socket._bound_buffer()
 
 

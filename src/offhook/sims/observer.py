@@ -137,10 +137,11 @@ class Observer:
         message = _json_of(data, binary)
         media = message.get("media") if message.get("event") == "media" else None
         if not isinstance(media, dict):
-            self.journal.frame(Channel.FROM_CARRIER, data, now, binary)
             if message.get("event") == "mark":
-                self.journal.routine(Channel.FROM_CARRIER)
+                self.journal.mark(Channel.FROM_CARRIER, data, now)
                 self.out.mark_back(str((message.get("mark") or {}).get("name")), now)
+            else:
+                self.journal.frame(Channel.FROM_CARRIER, data, now, binary)
             return
         payload = str(media.get("payload", "")).encode()
         self.out.frame_in(message, media, now)
@@ -164,12 +165,13 @@ class Observer:
                 self.journal.meters[1].look(payload)
             self.out.media(base64.b64decode(payload), now, self.provider)
             return
+        if event == "mark" and not refused:
+            self.journal.mark(Channel.TO_CARRIER, data, now)
+            self.out.mark_sent(now)
+            return
         self.journal.frame(Channel.TO_CARRIER, data, now, binary)
         if refused:
             self.out.refused(judged)
-        elif event == "mark":
-            self.journal.routine(Channel.TO_CARRIER)
-            self.out.mark_sent(now)
         elif event == "clear":
             self.out.clear(now, self.provider)
 

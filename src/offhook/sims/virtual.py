@@ -235,6 +235,7 @@ class End:
     def __init__(self, process: Process, link: Link) -> None:
         self.process = process
         self.ear: Ear | None = None
+        self._text: Callable[[bytes], None] | None = None  # hears texts in the ear's place
         self.other: End = self
         self.by: By | None = None
         self.code: int | None = None
@@ -272,6 +273,15 @@ class End:
     def send_both(self, first: bytes, second: bytes) -> None:
         self.send(first)
         self.send(second)
+
+    def hand_to(self, listener: Ear) -> None:
+        self.ear, self._text = listener, None
+
+    def hear(self, text: Callable[[bytes], None]) -> None:
+        self._text = text
+
+    def writer(self) -> Callable[[Any, bytes], None]:
+        return lambda kind, data: self.send(data)
 
     def _bound(self) -> None:
         if self.other.unread > MAX_UNREAD:
@@ -344,7 +354,7 @@ class End:
         if binary:
             self.ear.binary(data)
         else:
-            self.ear.text(data)
+            (self._text or self.ear.text)(data)
         other = self.other
         if other._paused and self.unread < PAUSED_ABOVE // 2:
             other._paused = False

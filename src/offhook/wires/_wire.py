@@ -160,6 +160,10 @@ class ProviderLeg(Protocol):
         """The text messages that carry out ``command``, in order (often one)."""
         ...
 
+    def append(self, payload: bytes) -> bytes:
+        """The one message of an AppendAudio: for the way of every frame, without the command around it."""
+        ...
+
     def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> Mapping[str, Any]:
         """
         The message as it may be written to disk: audio as sizes, no secrets, numbers masked.

@@ -55,6 +55,9 @@ _FIGURES = ("chunk", "timestamp", "sequencenumber")  # texts of digits that are 
 _MAX_TEXT = 500  # a custom parameter has at most so many characters, name and value together
 _B64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 _B64_BYTES = bytes(_B64)
+FRAME_BYTES = 160  # 20 ms, in every capture
+_FRAME_TEXT = 216  # the same as base64, which then ends in "=="
+_USUAL_AFTER = 10  # so many of one shape in a row
 
 
 class CarrierSettings(Struct, frozen=True):
@@ -451,6 +454,13 @@ _FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 class Leg:
     """Our side of one media stream."""
 
+    usual_bytes = FRAME_BYTES
+
+    __slots__ = (
+        "_bidirectional", "_counts", "_frames", "_handlers", "_mark_head", "_media_head", "_next_sequence",
+        "_next_text", "_sent_frames", "_stopped", "_usual_run", "call_id", "stream_id", "violations",
+    )  # fmt: skip
+
     def __init__(self, settings: CarrierSettings, *, bidirectional: bool = True) -> None:
         self.violations: list[Violation] = []
         self.stream_id: str | None = None
@@ -460,8 +470,9 @@ class Leg:
         self._next_sequence = 0  # 0: none seen yet
         self._next_text = ""
         self._frames = 0
+        self._usual_run = 0  # frames of the usual shape since the last one of another
         self._counts = dict.fromkeys(("lost", "reordered", "outbound_track", "other_stream"), 0)
-        self._media_head = b""
+        self._media_head = self._mark_head = b""
         self._sent_frames = 0
         self._handlers: dict[type, Callable[[Any], v.Event]] = {
             Connected: lambda message: v.StreamConnected(),
@@ -486,27 +497,44 @@ class Leg:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._strange(data, error)
         if type(message) is Media and message.streamSid == self.stream_id:
-            # written out, for it is run for every frame; whatever is unusual goes the slow way
+            return self._on_media(message)
+        if type(message) is Mark and message.streamSid == self.stream_id:
+            if message.sequenceNumber is not None:
+                self._count(message.sequenceNumber)
+            return v.MarkReturned(message.mark.name)
+        if len(data) > MAX_MESSAGE_BYTES:
+            return self._broken("frame", None, f"{len(data)} bytes", f"at most {MAX_MESSAGE_BYTES}")
+        return self._take(message)
+
+    def usual(self, data: bytes) -> bytes | None:
+        """
+        The payload of a frame that is like those before it: next in sequence, 20 ms, the caller's; counted.
+
+        None for everything else: ``receive`` has to read it, and nothing has changed.
+        """
+        try:
+            message = _decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if (
+            type(message) is Media
+            and message.sequenceNumber == self._next_text
+            and message.streamSid == self.stream_id
+            and self._usual_run > _USUAL_AFTER
+        ):
             media = message.media
             payload = media.payload.encode()
-            n_text = len(payload)
             if (
-                message.sequenceNumber == self._next_text
+                len(payload) == _FRAME_TEXT
+                and payload[-2] == 61
+                and not payload.translate(None, _B64_BYTES)
                 and media.track == "inbound"
-                and n_text & 3 == 0
-                and n_text
-                and self._frames > 10
             ):
                 self._frames += 1
                 self._next_sequence = n = self._next_sequence + 1
                 self._next_text = str(n)
-                if payload[-1] != 61:
-                    return v.CallerAudio(payload, n_text // 4 * 3)
-                return v.CallerAudio(payload, n_text // 4 * 3 - (2 if payload[-2] == 61 else 1))
-            return self._on_media(message)
-        if len(data) > MAX_MESSAGE_BYTES:
-            return self._broken("frame", None, f"{len(data)} bytes", f"at most {MAX_MESSAGE_BYTES}")
-        return self._take(message)
+                return payload
+        return None
 
     def _take(self, message: FromCarrier) -> v.Event:
         sid = getattr(message, "streamSid", None)
@@ -550,13 +578,15 @@ class Leg:
             return v.Harmless(leg=v.Leg.CARRIER, tag=f"media:{media.track[:20]}")
         payload = media.payload.encode()
         n_text = len(payload)
-        # the alphabet is checked on the first frames and on every one that is unusual; then the meter decodes some
         self._frames += 1
         if n_text & 3 or not n_text or payload.translate(None, _B64_BYTES):
+            self._usual_run = 0
             return self._bad_payload(n_text)
-        if payload[-1] != 61:
-            return v.CallerAudio(payload, n_text // 4 * 3)
-        return v.CallerAudio(payload, n_text // 4 * 3 - (2 if payload[-2] == 61 else 1))
+        n_bytes = n_text // 4 * 3
+        if payload[-1] == 61:
+            n_bytes -= 2 if payload[-2] == 61 else 1
+        self._usual_run = self._usual_run + 1 if n_bytes == FRAME_BYTES else 0
+        return v.CallerAudio(payload, n_bytes)
 
     def _bad_payload(self, n_text: int) -> v.Event:
         if n_text == 0:
@@ -579,7 +609,9 @@ class Leg:
         if audio is None:
             return v.Malformed(leg=v.Leg.CARRIER, why=str(self.violations[-1]))
         self.stream_id, self.call_id = sid, body.callSid
-        self._media_head = b'{"event":"media","streamSid":%b,"media":{"payload":"' % _json.encode(sid)
+        quoted = _json.encode(sid)
+        self._media_head = b'{"event":"media","streamSid":%b,"media":{"payload":"' % quoted
+        self._mark_head = b'{"event":"mark","streamSid":%b,"mark":{"name":' % quoted
         return v.StreamStarted(stream_id=sid, call_id=body.callSid, audio=audio, parameters=parameters)
 
     def _audio(self, given: MediaFormat | None) -> v.AudioFormat | None:
@@ -663,22 +695,30 @@ class Leg:
     def send(self, command: v.Command) -> list[bytes]:
         """The messages of ``command``, exactly as documented. Raises LocalProtocolError."""
         if type(command) is v.PlayAudio:
-            payload = command.payload
-            if self._sent_frames < 3 or not payload:
-                self._check_payload(payload)
-            if self._stopped or not self._media_head:
-                self._check_order("media")
-            self._sent_frames += 1
-            return [self._media_head + payload + b'"}}']
+            return [self.play(command.payload)]
         if type(command) is v.SetMark:
-            self._check_order("mark")
-            if not command.name:
-                raise self._local("mark", "mark.name", "''", "a name")
-            return [_json.encode(_MarkOut(self._sid(), _MarkName(command.name)))]
+            return [self.mark(command.name)]
         if type(command) is v.ClearPlayback:
             self._check_order("clear")
             return [_json.encode(_ClearOut(self._sid()))]
         raise TypeError(f"no message of this wire carries {type(command).__name__}")
+
+    def play(self, payload: bytes) -> bytes:
+        """The message that carries a piece of the agent's speech (base64 text). Raises LocalProtocolError."""
+        if self._sent_frames < 3 or not payload:
+            self._check_payload(payload)
+        if self._stopped or not self._media_head:
+            self._check_order("media")
+        self._sent_frames += 1
+        return self._media_head + payload + b'"}}'
+
+    def mark(self, name: str) -> bytes:
+        """The message that asks for a receipt. Raises LocalProtocolError."""
+        if self._stopped or not self._mark_head or not self._bidirectional:
+            self._check_order("mark")
+        if not name:
+            raise self._local("mark", "mark.name", "''", "a name")
+        return self._mark_head + _json.encode(name) + b"}}"
 
     def _sid(self) -> str:
         assert self.stream_id is not None  # _check_order saw to it
@@ -711,15 +751,6 @@ class Leg:
     def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> dict[str, Any]:
         """A message of either direction as it may be written down: no audio, no secrets, no numbers, no keys."""
         return redact(data, binary=binary, digits=digits)
-
-
-class _MarkName(Struct):
-    name: str
-
-
-class _MarkOut(Struct, tag_field="event", tag="mark"):
-    streamSid: str
-    mark: _MarkName
 
 
 class _ClearOut(Struct, tag_field="event", tag="clear"):

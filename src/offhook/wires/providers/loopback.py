@@ -204,16 +204,19 @@ class Leg:
     def send(self, command: v.Command) -> list[bytes]:
         """The messages of ``command``. Raises LocalProtocolError."""
         if type(command) is v.AppendAudio:
-            payload = command.payload
-            n = len(payload)
-            # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
-            if not n or n & 3 or 34 in payload or 92 in payload:
-                raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
-            return [_APPEND_HEAD + payload + b'"}']
+            return [self.append(command.payload)]
         if type(command) is v.Truncate and (type(command.heard_ms) is not int or command.heard_ms < 0):
             got = repr(command.heard_ms)[:40]
             raise self._local("conversation.item.truncate", "audio_end_ms", got, "an integer from 0")
         return [_json.encode(self._message(command))]
+
+    def append(self, payload: bytes) -> bytes:
+        """The message that carries a piece of the caller's audio (base64 text). Raises LocalProtocolError."""
+        n = len(payload)
+        # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
+        if not n or n & 3 or 34 in payload or 92 in payload:
+            raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
+        return _APPEND_HEAD + payload + b'"}'
 
     def _message(self, command: v.Command) -> dict[str, Any]:
         match command:

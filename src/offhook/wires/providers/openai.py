@@ -197,6 +197,7 @@ _BETA_FIELDS = ("input_audio_format", "output_audio_format", "modalities")
 _json = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(FromPeer).decode
 _APPEND_HEAD = b'{"type":"input_audio_buffer.append","audio":"'
+_APPEND_MOST = APPEND_BYTES.value
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # Where audio stands, by event.
 _AUDIO_IN = {
@@ -254,6 +255,11 @@ _COMPARED = (
 
 class Leg:
     """Our side of one session."""
+
+    __slots__ = (
+        "_beta_seen", "_caller_text", "_handlers", "_received_bytes", "_sent_ids", "_settings", "_update_id",
+        "violations",
+    )  # fmt: skip
 
     def __init__(self, settings: SessionSettings) -> None:
         self.violations: list[Violation] = []
@@ -425,13 +431,16 @@ class Leg:
     def send(self, command: v.Command) -> list[bytes]:
         """The messages of ``command``. Raises LocalProtocolError for what the provider would refuse."""
         if type(command) is v.AppendAudio:
-            payload = command.payload
-            n = len(payload)
-            # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
-            if not n or n & 3 or n > APPEND_BYTES.value or 34 in payload or 92 in payload:
-                raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
-            return [_APPEND_HEAD + payload + b'"}']
+            return [self.append(command.payload)]
         return [_json.encode(message) for message in self._messages(command)]
+
+    def append(self, payload: bytes) -> bytes:
+        """The message that carries a piece of the caller's audio (base64 text). Raises LocalProtocolError."""
+        n = len(payload)
+        # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
+        if not n or n & 3 or n > _APPEND_MOST or 34 in payload or 92 in payload:
+            raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
+        return _APPEND_HEAD + payload + b'"}'
 
     def _messages(self, command: v.Command) -> list[dict[str, Any]]:
         match command:

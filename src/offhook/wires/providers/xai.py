@@ -226,6 +226,11 @@ def session_object(settings: SessionSettings) -> dict[str, Any]:
 class Leg:
     """Our side of one session."""
 
+    __slots__ = (
+        "_agent_text", "_asked_since_update", "_committed", "_early", "_greeted", "_handlers", "_model_named",
+        "_now", "_owed", "_received_bytes", "_sent_ids", "_settings", "_update_id", "violations",
+    )  # fmt: skip
+
     def __init__(self, settings: SessionSettings) -> None:
         self.violations: list[Violation] = []
         self._settings = settings
@@ -437,18 +442,21 @@ class Leg:
     def send(self, command: v.Command) -> list[bytes]:
         """The messages of ``command``. Raises LocalProtocolError for what the provider would refuse."""
         if type(command) is v.AppendAudio:
-            payload = command.payload
-            n = len(payload)
-            # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
-            if not n or n & 3 or 34 in payload or 92 in payload:
-                raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
-            return [_APPEND_HEAD + payload + b'"}']
+            return [self.append(command.payload)]
         if type(command) is v.Truncate:
             return self._truncate(command)
         message = self._message(command)
         if message["type"] != "session.update":
             self._asked_since_update = True
         return [_json.encode(message)]
+
+    def append(self, payload: bytes) -> bytes:
+        """The message that carries a piece of the caller's audio (base64 text). Raises LocalProtocolError."""
+        n = len(payload)
+        # 34 and 92 are the quote and the backslash, which would end or bend the JSON string
+        if not n or n & 3 or 34 in payload or 92 in payload:
+            raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
+        return _APPEND_HEAD + payload + b'"}'
 
     def _message(self, command: v.Command) -> dict[str, Any]:
         match command:

@@ -1,0 +1,320 @@
+"""The straight way: the same messages, figures and ends as the ordinary one, whatever comes between."""
+
+import base64
+import json
+import random
+
+import pytest
+
+from offhook import vocab as v
+from offhook.bridge import Bridge, BridgeSettings
+from offhook.evidence.journal import Journal
+from offhook.evidence.lines import Scribe
+from offhook.net.call import Call
+from offhook.net.sockets import TEXT
+from offhook.wires._wire import ConnectRequest
+from offhook.wires.carriers import twilio
+from offhook.wires.providers import openai
+
+SID = "MZ" + "0" * 32
+
+
+class Clock:
+    def __init__(self):
+        self.at = 100.0
+        self.calls = []
+
+    def now(self):
+        return self.at
+
+    def call_at(self, when, fn):
+        handle = Handle(when, fn)
+        self.calls.append(handle)
+        return handle
+
+    def advance(self, seconds):
+        end = self.at + seconds
+        while due := [h for h in self.calls if not h.cancelled and h.when <= end]:
+            first = min(due, key=lambda h: h.when)
+            self.calls.remove(first)
+            self.at = max(self.at, first.when)
+            first.fn()
+        self.at = end
+
+
+class Handle:
+    def __init__(self, when, fn):
+        self.when, self.fn, self.cancelled = when, fn, False
+
+    def cancel(self):
+        self.cancelled = True
+
+
+class Shell:
+    def dial(self, call, attempt): ...
+    def stop_dialling(self, call): ...
+    def hang_up(self, call, why): ...
+    def ended(self, call, end): ...
+    def observe(self, call, happened, now): ...
+
+
+class Wire:
+    """A socket as a call uses it; ``on_write`` happens inside the next write."""
+
+    def __init__(self):
+        self.sent = []
+        self.text = None
+        self.listener = None
+        self.closed = None
+        self.on_write = None
+
+    def hand_to(self, listener):
+        self.listener, self.text = listener, listener.text
+
+    def hear(self, text):
+        self.text = text
+
+    def send(self, data):
+        self.sent.append(data)
+        happens, self.on_write = self.on_write, None
+        if happens:
+            happens()
+
+    def writer(self):
+        def write(kind, data):
+            assert kind is TEXT
+            self.send(data)
+
+        return write
+
+    def send_both(self, first, second):
+        self.send(first)
+        self.send(second)
+
+    def close(self, code, reason):
+        self.closed = self.closed or code
+
+
+class World:
+    """One call between two wires; ``straight=False`` keeps it on the ordinary way."""
+
+    def __init__(self, tmp_path, *, straight=True, recorder=None):
+        self.clock = Clock()
+        self.straight = straight
+        self.carrier, self.provider = Wire(), Wire()
+        self.leg = twilio.Leg(twilio.CarrierSettings(public_url="https://a.example"))
+        settings = openai.SessionSettings(model="gpt-realtime", voice="marin", instructions="Be brief.", api_key="sk-x")
+        carrier = twilio.traits(twilio.CarrierSettings(public_url="https://a.example"))
+        self.call = Call(
+            "c1",
+            shell=Shell(),
+            clock=self.clock,
+            bridge=Bridge(BridgeSettings(), openai.traits(settings), carrier, {}),
+            provider_leg=openai.Leg(settings),
+            connect_request=ConnectRequest("wss://p.example", ()),
+            journal=Journal("c1", tmp_path / "c1", self.clock.at, Scribe(self.clock.at, {}), {}),
+            recorder=recorder,
+        )
+        self.call.feed(v.CallOffered())
+        self.sequence, self.chunk = 2, 0
+        start = json.dumps(
+            {
+                "event": "start", "sequenceNumber": "1", "streamSid": SID,
+                "start": {"streamSid": SID, "callSid": "CA1", "accountSid": "AC1", "tracks": ["inbound"],
+                          "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}},
+            }
+        ).encode()  # fmt: skip
+        self.call.adopt_stream(self.leg, self.carrier, [(start, self.clock.at, self.leg.receive(start, self.clock.at))])
+        self.call.provider_opened(self.provider)
+        self.tell(type="session.created", event_id="e", session={})
+        asked = openai.session_object(settings)
+        self.tell(type="session.updated", event_id="e", session={**asked, "model": "gpt-realtime"})
+
+    def tell(self, **message):
+        """The provider says something."""
+        self.call.provider.text(json.dumps(message).encode())
+
+    def say(self, data):
+        """The carrier says something."""
+        (self.carrier.text if self.straight else self.call.from_carrier)(data)
+
+    def message(self, event, body=None, sid=SID):
+        data = {"event": event, "sequenceNumber": str(self.sequence), "streamSid": sid}
+        self.sequence += 1
+        self.say(json.dumps({**data, **({event: body} if body is not None else {})}, separators=(",", ":")).encode())
+
+    def frame(self, audio=b"\x21" * 160, track="inbound", **more):
+        self.chunk += 1
+        payload = base64.b64encode(audio).decode()
+        body = {"track": track, "chunk": str(self.chunk), "timestamp": str(self.chunk * 20), "payload": payload}
+        self.message("media", {**body, **more})
+
+    def frames(self, n):
+        for _ in range(n):
+            self.clock.advance(0.02)
+            self.frame()
+
+    def agent(self, n_bytes, item="i1", response="r1"):
+        delta = base64.b64encode(b"\x35" * n_bytes).decode()
+        self.tell(type="response.output_audio.delta", event_id="e", response_id=response, item_id=item,
+                  output_index=0, content_index=0, delta=delta)  # fmt: skip
+
+    @property
+    def goes_straight(self):
+        return self.carrier.text != self.call.from_carrier
+
+    def figures(self):
+        """Everything that either way counts."""
+        self.call.abandon("test over")
+        counters = self.call.journal.counters()
+        frames = [channel[:2] for channel in counters["channels"]]
+        return self.call.bridge.summary(), self.leg.counters(), frames, counters["gap_max_ms"], counters["marks"]
+
+
+def test_frames_like_those_before_go_straight_and_are_counted(tmp_path):
+    world = World(tmp_path)
+    world.frames(40)
+    assert world.goes_straight
+    appended = [json.loads(data) for data in world.provider.sent if b"append" in data]
+    assert len(appended) == 40
+    assert {message["audio"] for message in appended} == {base64.b64encode(b"\x21" * 160).decode()}
+    summary, leg, frames, gap_ms, _ = world.figures()
+    assert summary["frames_from_carrier"] == 40 and summary["appended_bytes"] == 6400
+    assert leg["frames"] == 40 and leg["lost"] == 0
+    assert frames[0] == frames[3] == [40, 6400]
+    assert gap_ms == 20
+
+
+def test_the_meter_looks_at_every_fifth_frame_whatever_comes_between(tmp_path):
+    world = World(tmp_path)
+    world.frames(12)
+    before = world.call.journal.meters[0].snapshot()["measured"]
+    for _ in range(25):  # four frames, then something else: a look must not be put off for ever
+        world.frames(4)
+        world.message("dtmf", {"digit": "1", "track": "inbound_track"})
+    assert world.call.journal.meters[0].snapshot()["measured"] - before == 20
+
+
+def test_a_gap_is_measured_on_the_straight_way(tmp_path):
+    world = World(tmp_path)
+    world.frames(30)
+    world.clock.advance(0.2)
+    world.frame()
+    world.frames(30)
+    assert world.figures()[3] == 200
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda w: w.frame(audio=b"\x21" * 80),
+        lambda w: w.frame(audio=b"\x21" * 161),
+        lambda w: w.frame(track="outbound"),
+        lambda w: w.frame(payload="!" * 214 + "=="),
+        lambda w: w.frame(payload='"' + "A" * 213 + "=="),
+        lambda w: w.message("media", {"track": "inbound", "payload": "AAAA"}, sid="MZ" + "1" * 32),
+        lambda w: setattr(w, "sequence", w.sequence + 3),
+        lambda w: setattr(w, "sequence", w.sequence - 3),
+        lambda w: w.say(b"{"),
+        lambda w: w.say(b'{"event":"media"}'),
+        lambda w: w.message("mark", {"name": "unheard of"}),
+        lambda w: w.message("dtmf", {"digit": "5"}),
+        lambda w: w.agent(800),
+        lambda w: w.tell(type="input_audio_buffer.speech_started", event_id="e", audio_start_ms=300, item_id="u1"),
+        lambda w: w.message("stop", {}),
+    ],
+)  # fmt: skip
+def test_what_is_not_usual_is_read_as_on_the_ordinary_way(tmp_path, odd):
+    both = []
+    for straight in (True, False):
+        world = World(tmp_path, straight=straight)
+        world.frames(33)
+        odd(world)
+        world.frames(33)
+        both.append((world.provider.sent, world.carrier.sent, [str(x) for x in world.leg.violations], world.figures()))
+    assert both[0] == both[1]
+
+
+def test_both_ways_tell_the_same_of_a_long_and_wild_call(tmp_path):
+    both = []
+    for straight in (True, False):
+        chance = random.Random(7)
+        world = World(tmp_path, straight=straight)
+        world.tell(type="response.created", event_id="e", response={"id": "r1"})
+        for n in range(3000):
+            world.clock.advance(chance.choice((0.0, 0.02, 0.02, 0.02, 0.04)))
+            match chance.randrange(40):
+                case 0:
+                    world.frame(audio=b"\x21" * chance.randrange(1, 400))
+                case 1:
+                    world.sequence += chance.randrange(-2, 4)
+                case 2 | 3 | 4:
+                    world.agent(chance.choice((160, 800, 1600)), item=f"i{n // 500}")
+                case 5:
+                    marks = [json.loads(data) for data in world.carrier.sent if b'"mark"' in data]
+                    world.message("mark", {"name": chance.choice(marks)["mark"]["name"] if marks else "m1"})
+                case 6:
+                    world.call.feed(v.WritePaused(leg=v.Leg.PROVIDER, buffered_bytes=1))
+                case 7:
+                    world.call.feed(v.WriteResumed(leg=v.Leg.PROVIDER))
+                case _:
+                    world.frame(audio=bytes([chance.randrange(256)]) * 160)
+        both.append((world.provider.sent, world.carrier.sent, world.figures()))
+    assert both[0] == both[1]
+    assert len(both[0][0]) > 1000
+
+
+def test_while_the_provider_does_not_read_frames_are_dropped_by_name(tmp_path):
+    world = World(tmp_path)
+    world.frames(20)
+    # the write of this frame fills the socket: the pause is told inside it
+    world.provider.on_write = lambda: world.call.provider.paused(1)
+    world.frames(1)
+    assert not world.goes_straight
+    sent = len(world.provider.sent)
+    world.frames(5)
+    assert len(world.provider.sent) == sent
+    world.call.provider.resumed()
+    assert world.goes_straight
+    world.frames(1)
+    assert len(world.provider.sent) == sent + 1
+    summary = world.figures()[0]
+    assert summary["counts"]["uplink_dropped_bytes"] == 800
+    assert summary["appended_bytes"] == 22 * 160
+
+
+def test_without_a_provider_socket_nothing_goes_straight(tmp_path):
+    world = World(tmp_path)
+    world.frames(20)
+    world.call.provider.closed(1006, "", "nobody")
+    assert not world.goes_straight
+    sent = len(world.provider.sent)
+    world.frames(3)
+    assert len(world.provider.sent) == sent
+
+
+def test_a_defect_on_the_straight_way_ends_the_call_by_name(tmp_path):
+    def break_down():
+        raise RuntimeError
+
+    world = World(tmp_path)
+    world.frames(20)
+    world.provider.on_write = break_down
+    world.frame()
+    assert world.call.ended == v.EndCall(wanted=False, why="defect: RuntimeError in break_down")
+    assert world.carrier.closed == 1011
+    assert world.call.bridge.summary()["frames_from_carrier"] == 21
+
+
+def test_a_recorder_hears_what_goes_straight(tmp_path):
+    heard = []
+
+    class Tape:
+        def caller(self, payload, n_bytes, now):
+            heard.append((n_bytes, round(now, 3)))
+
+        def close(self, now): ...
+
+    world = World(tmp_path, recorder=Tape())
+    world.frames(30)
+    assert heard == [(160, round(100 + 0.02 * n, 3)) for n in range(1, 31)]
