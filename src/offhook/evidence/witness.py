@@ -102,9 +102,10 @@ class CarrierWitness:
                 self._frames.append(event.payload)
             self.journal.audio(Channel.FROM_CARRIER, event.payload, event.n_bytes, now, data)
             return
-        self.journal.frame(Channel.FROM_CARRIER, data, now, binary)
         if type(event) is v.MarkReturned:
-            self.journal.routine(Channel.FROM_CARRIER)
+            self.journal.mark(Channel.FROM_CARRIER, data, now)
+        else:
+            self.journal.frame(Channel.FROM_CARRIER, data, now, binary)
         _drain(self.journal, self._leg.violations if self._leg is not None else [], Channel.FROM_CARRIER, now)
 
     def heard(self, data: bytes, now: float, *, binary: bool = False) -> list[Violation]:
@@ -118,10 +119,10 @@ class CarrierWitness:
         payload = _payload(data) if hasattr(taken, "audio") else None
         if payload:
             _measure(self.journal, Channel.TO_CARRIER, payload, now, data)
+        elif hasattr(taken, "name"):
+            self.journal.mark(Channel.TO_CARRIER, data, now)
         else:
             self.journal.frame(Channel.TO_CARRIER, data, now, binary)
-            if hasattr(taken, "name"):
-                self.journal.routine(Channel.TO_CARRIER)
         found = list(self._peer.violations) if self._peer is not None else []
         _drain(self.journal, self._peer.violations if self._peer is not None else [], Channel.TO_CARRIER, now)
         return found
