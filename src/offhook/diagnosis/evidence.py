@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from offhook.diagnosis import facts as f
 from offhook.diagnosis.wire_facts import CarrierIn, CarrierOut, ProviderWire, read_wires
@@ -76,11 +76,11 @@ class Evidence(Struct, frozen=True):
             closes=_closes(notes),
             dials=_dials(notes),
             provider=provider,
-            errors=take("provider.error", f.ProviderError, _error),
+            errors=take("provider.error", f.ProviderError, _error) or _fatal(provider, notes),
             asked=notes.merged("session.asked"),
             echoed=notes.merged("session.echoed"),
             differences=take("session.difference", f.Difference),
-            rejected=take("session.rejected", f.Rejected),
+            rejected=take("session.rejected", f.Rejected) or _rejected(provider),
             tools=take("tool", f.Tool),
             tools_done=take("tool.done", f.ToolDone),
             rest=take("rest.result", f.Rest, _rest),
@@ -181,6 +181,28 @@ def _boot(call: Recording) -> f.Boot:
 
 def _error(line: Line) -> dict[str, Any]:
     return {"param": line.data.get("param") or line.data.get("field")}
+
+
+def _fatal(provider: ProviderWire, notes: _Notes) -> tuple[f.ProviderError, ...]:
+    """
+    The errors of a wire that nobody judged while it ran. Fatal is what the provider closed for: its close follows
+    within two seconds, and no audio came in between.
+    """
+    closed = next((c for c in _closes(notes) if c.leg == "provider" and c.by == "them" and c.code != 1000), None)
+    return tuple(
+        structs.replace(error, fatal=closed is not None and 0 <= closed.at_ms - error.at_ms <= 2000.0)
+        for error in provider.errors
+    )
+
+
+def _rejected(provider: ProviderWire) -> tuple[f.Rejected, ...]:
+    """Errors that answer a session.update, and no confirmation after it."""
+    echoes = [session.at_ms for session in provider.sessions if session.kind == "updated"]
+    return tuple(
+        f.Rejected(line=error.line, at_ms=error.at_ms, field=error.param, code=error.code, message=error.message)
+        for error in provider.errors
+        if error.param.startswith("session") and not echoes
+    )
 
 
 def _rest(line: Line) -> dict[str, Any]:

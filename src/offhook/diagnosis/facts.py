@@ -17,8 +17,8 @@ from offhook.evidence.record import Line
 __all__ = [
     "Alert", "Boot", "CallStatus", "Close", "Deadline", "Dial", "DialFailure", "DialPhase", "DialRequest", "Difference",
     "Ending", "Exc", "Fact", "Hook", "Key", "Lag", "Listen", "MissedHook", "Profile", "ProviderError", "Public",
-    "Rejected", "Rest", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone", "Twiml", "Upgrade", "Violation",
-    "read",
+    "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone", "Twiml", "Upgrade",
+    "Violation", "read",
 ]  # fmt: skip
 
 
@@ -276,6 +276,13 @@ class ProviderError(Fact, frozen=True, kw_only=True):
     message: str = ""
     fatal: bool = False
     benign: bool = False
+
+
+class Session(Fact, frozen=True, kw_only=True):
+    """A session object as it crossed the wire: asked for (``update``), or told (``created``, ``updated``)."""
+
+    kind: Literal["created", "update", "updated"] = "update"
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 class Difference(Fact, frozen=True, kw_only=True):

@@ -8,12 +8,12 @@ messages, new lengths and counters. So what is read here says "at least".
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from offhook.diagnosis.facts import Fact
+from offhook.diagnosis.facts import Fact, ProviderError, Session
 from offhook.evidence.record import Channel, Line, Recording
 
 __all__ = ["Audio", "CarrierIn", "CarrierOut", "ProviderWire", "Response", "Start", "read_wires"]
@@ -135,6 +135,8 @@ class ProviderWire(Struct, frozen=True):
     speech: tuple[Fact, ...] = ()
     speech_stopped: tuple[Fact, ...] = ()
     responses: tuple[Response, ...] = ()
+    errors: tuple[ProviderError, ...] = ()  # as the messages say them; what is harmless only a wire's profile knows
+    sessions: tuple[Session, ...] = ()
     creates: tuple[Fact, ...] = ()
     caller_words: int = 0  # transcripts of what the caller said
     agent_words: int = 0
@@ -238,6 +240,8 @@ class _Reading:
         self.speech_stopped: list[Fact] = []
         self.creates: list[Fact] = []
         self.responses: dict[str, Response] = {}
+        self.errors: list[ProviderError] = []
+        self.sessions: list[Session] = []
         self.words = [0, 0]
         self.last_ms: float | None = None
 
@@ -263,6 +267,8 @@ class _Reading:
             self.clears.append(fact)
         elif kind == "response.create" and len(self.creates) < KEPT:
             self.creates.append(fact)
+        elif kind == "session.update":
+            self._session("update", message, fact)
 
     def _from_carrier(self, kind: str, message: dict[str, Any], fact: Fact) -> None:
         if kind == "connected":
@@ -282,10 +288,19 @@ class _Reading:
             self._response(_id(message), fact)
         elif kind == "response.done":
             self._done(message.get("response"), fact)
+        elif kind == "error" and len(self.errors) < KEPT:
+            self.errors.append(_error(message.get("error"), fact))
+        elif kind in ("session.created", "session.updated"):
+            self._session("created" if kind == "session.created" else "updated", message, fact)
         elif kind.endswith("input_audio_transcription.completed"):
             self.words[0] += len(str(message.get("transcript") or "").split())
         elif kind.endswith("audio_transcript.done"):
             self.words[1] += len(str(message.get("transcript") or "").split())
+
+    def _session(self, kind: Literal["created", "update", "updated"], message: dict[str, Any], fact: Fact) -> None:
+        data = message.get("session")
+        if isinstance(data, dict) and len(self.sessions) < KEPT:
+            self.sessions.append(Session(line=fact.line, at_ms=fact.at_ms, kind=kind, data=data))
 
     def _response(self, name: str, fact: Fact) -> None:
         if name not in self.responses and len(self.responses) < KEPT:
@@ -319,12 +334,20 @@ class _Reading:
             speech=tuple(self.speech),
             speech_stopped=tuple(self.speech_stopped),
             responses=tuple(self.responses.values()),
+            errors=tuple(self.errors),
+            sessions=tuple(self.sessions),
             creates=tuple(self.creates),
             caller_words=self.words[0],
             agent_words=self.words[1],
             last_ms=self.last_ms,
             figures=figures,
         )
+
+
+def _error(given: Any, fact: Fact) -> ProviderError:
+    error = given if isinstance(given, dict) else {"message": given}
+    code, kind, param, message = (str(error.get(n) or "")[:200] for n in ("code", "type", "param", "message"))
+    return ProviderError(line=fact.line, at_ms=fact.at_ms, code=code, type=kind, param=param, message=message)
 
 
 def _id(message: dict[str, Any]) -> str:

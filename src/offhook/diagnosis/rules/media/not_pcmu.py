@@ -16,22 +16,28 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="media/not-pcmu",
     title="The audio is not PCMU",
-    decides=("F-125", "F-134", "F-055"),
+    decides=("F-125", "F-134", "F-055", "F-135"),
     lies="no code is logged: any bytes are audio to the carrier",
     source="byte statistics, measured 2026-11-22; thresholds in media/levels.py",
     since="2026-11-24",
 )
 CATALOGUE = {"pcm16": "F-125", "a-law": "F-134", "base64-twice": "F-055"}
+ENOUGH = 10  # measured pieces: a second of speech
+FLOAT_ZEROS = 0.35  # share of 0x00: 32-bit floats of speech have it at 0.44 to 0.53, PCM16 at 0.04 to 0.35
 
 
 def find(view: Evidence) -> Iterator[Finding]:
     for name, audio in (("carrier sends", view.carrier_in.audio), ("agent sends", view.carrier_out.audio)):
-        if audio.judged in CATALOGUE:
-            yield RULE.finding(
-                audio.line,
-                f"What the {name} is {audio.judged}, not PCMU.",
-                "make both sides agree on audio/pcmu at 8000 Hz",
-                observable=f"par {audio.par}, zero bytes {audio.zero}",
-                proof="consistent with",
-                catalogue=CATALOGUE[audio.judged] if "agent" in name else "",
-            )
+        if audio.judged not in CATALOGUE:
+            continue
+        agent = name.startswith("agent")
+        other = agent and audio.judged == "pcm16" and (audio.zero >= FLOAT_ZEROS or audio.par < 0)
+        kind = "linear samples in another layout (float, big-endian, shifted by a byte)" if other else audio.judged
+        yield RULE.finding(
+            audio.line,
+            f"What the {name} is {kind}, not PCMU.",
+            "make both sides agree on audio/pcmu at 8000 Hz",
+            observable=f"par {audio.par}, zero bytes {audio.zero}",
+            proof="consistent with" if audio.measured < ENOUGH else "proven",
+            catalogue=("F-135" if other else CATALOGUE[audio.judged]) if agent else "",
+        )

@@ -10,6 +10,7 @@ Reproduce: `offhook fake` that echoes audio/pcm.
 
 from collections.abc import Iterator
 
+from offhook.diagnosis import session
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
 
@@ -17,12 +18,24 @@ RULE = Rule(
     id="provider-session/format-not-applied",
     title="The audio format was not applied",
     decides=("F-127",),
-    explains=("media/not-pcmu", "turns/no-answer"),
+    explains=(
+        "media/uplink-format",
+        "media/downlink-rate",
+        "media/not-pcmu",
+        "media/odd-frames",
+        "media/level",
+        "provider-session/caller-not-detected",
+        "provider-session/turn-never-ends",
+        "turns/*",
+    ),
     lies="the provider reports success",
     source="openclaw/openclaw#79980",
     since="2026-11-24",
     needs=("provider",),
 )
+
+
+FIX = "the session's shape is another service's, or an endpoint in between rewrites it: check provider.url"
 
 
 def find(view: Evidence) -> Iterator[Finding]:
@@ -31,7 +44,23 @@ def find(view: Evidence) -> Iterator[Finding]:
             yield RULE.finding(
                 difference,
                 f"{difference.field}: asked for {difference.asked}, got {difference.got}.",
-                "the provider's session shape has changed, or an endpoint in between rewrites it: check provider.url",
+                FIX,
                 observable=f"session echo differs: {difference.field}",
                 field=difference.field,
             )
+            return
+    asked = next((s for s in view.provider.sessions if s.kind == "update"), None)
+    echo = next((s for s in view.provider.sessions if s.kind == "updated"), None)
+    if asked is None or echo is None:
+        return
+    for side in ("output", "input"):  # whatever shape they were asked for in
+        want, got = session.audio_format(asked.data, side), session.audio_format(echo.data, side)
+        if want is not None and got is not None and want != got:
+            yield RULE.finding(
+                echo,
+                f"{side} audio: asked for {want[0]} at {want[1]} Hz, got {got[0]} at {got[1]} Hz.",
+                FIX,
+                observable=f"session echo differs: audio.{side}.format",
+                field=f"session.audio.{side}.format",
+            )
+            return

@@ -16,7 +16,7 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="provider-session/lost",
     title="The provider session was lost",
-    decides=("F-121",),
+    decides=("F-121", "F-108"),
     explains=("turns/no-answer",),
     lies="the carrier says 31921: it saw only how we ended the stream afterwards",
     source="openai-python 3.54.0: close codes",
@@ -24,21 +24,34 @@ RULE = Rule(
     needs=("provider",),
     breaks="M14",
 )
+SAME_INSTANT_MS = 250.0
 WHO = {"us": "we closed", "them": "the provider closed", "nobody": "nobody closed"}
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    for note in view.recording.notes("provider.lost"):
-        code, reason = note.data.get("code"), note.text("reason")
-        if code == 1001 or "maximum duration" in reason:
-            said, fix = "it had reached its maximum duration", "set limits.max_call_s below the provider's limit"
-        elif code is None:
-            said, fix = "the connection broke without a close", "look at the network and at the provider's status page"
-        else:
-            said, fix = f"it closed with {code} {reason}".strip(), "read the reason; run `offhook check provider`"
-        yield RULE.finding(
-            view.closed("provider") or note.number,
-            f"The provider session was lost: {said}.",
-            fix,
-            observable=f"{WHO.get(note.text('by'), 'unknown who closed')}, code {code or 'none'}",
+    closed = view.closed("provider")
+    if closed is None or closed.by == "us" or not view.opened_provider:
+        return
+    left = view.carrier_in.stop or view.closed("carrier")
+    if left is not None and left.at_ms + SAME_INSTANT_MS < closed.at_ms:
+        return  # the call was over
+    age_s = closed.age_s if closed.age_s is not None else closed.at_ms / 1000
+    if closed.code == 1000 and not closed.reason:
+        said, fix = "it closed the session by itself", "look at what was said before; `offhook trace` shows it"
+    elif "duration" in closed.reason or "expired" in closed.reason or closed.code == 1001:
+        said = f"it had reached its maximum duration, {age_s / 60:.0f} min"
+        fix = "set limits.max_call_s below the provider's limit, or open a new session before it"
+    elif closed.code is None:
+        said, fix = "the connection broke without a close", "look at the network and at the provider's status page"
+    else:
+        said, fix = (
+            f"it closed with {closed.code} {closed.reason}".strip(),
+            "`offhook explain CODE`; `offhook check provider`",
         )
+    yield RULE.finding(
+        closed,
+        f"The provider session was lost at {closed.at_ms / 1000:.1f} s: {said}.",
+        fix,
+        observable=f"{WHO.get(closed.by, 'unknown who closed')}, code {closed.code or 'none'}, age {age_s:.0f} s",
+        catalogue="F-108" if "maximum duration" in said else "F-121",
+    )

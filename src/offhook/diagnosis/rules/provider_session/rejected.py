@@ -16,8 +16,18 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="provider-session/rejected",
     title="The provider rejected a session field",
-    decides=("F-098",),
-    explains=("provider-session/*", "turns/no-answer", "turns/response-failed"),
+    decides=("F-098", "F-099"),
+    explains=(
+        "provider-session/never-ready",
+        "provider-session/lost",
+        "provider-session/format-not-applied",
+        "provider-session/setting-not-applied",
+        "provider-session/unexplained",
+        "provider-session/caller-not-detected",
+        "provider-session/turn-never-ends",
+        "turns/no-answer",
+        "turns/response-failed",
+    ),
     lies="the session lives on with the provider's defaults",
     source="livekit/agents#3444",
     since="2026-11-24",
@@ -33,4 +43,5 @@ def find(view: Evidence) -> Iterator[Finding]:
             "correct the setting behind that field, or report a changed provider",
             observable=f"{rejected.code}: {rejected.field or 'a field'}",
             field=rejected.field,
+            catalogue="F-099" if rejected.field.endswith("voice") else "F-098",
         )

@@ -16,7 +16,7 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="turns/response-failed",
     title="Responses fail",
-    decides=("F-107",),
+    decides=("F-107", "F-105"),
     explains=("turns/no-answer",),
     lies="the session lives",
     source="openai-python 3.54.0: response.done",
@@ -26,13 +26,21 @@ RULE = Rule(
 )
 
 
+QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "rate_limit", "account_deactivated")
+
+
 def find(view: Evidence) -> Iterator[Finding]:
-    failed = list(view.recording.notes("response.failed"))
-    why = view.recording.summary("end").get("why")
-    if failed and str(why).startswith("responses fail"):
-        yield RULE.finding(
-            failed[-1].number,
-            f"{len(failed)} response(s) failed: {failed[-1].text('reason')}.",
-            "read the reason: quota, content filter or the model's own failure",
-            observable=f"response.done {failed[-1].text('status')}",
-        )
+    failed = [response for response in view.provider.responses if response.status == "failed"]
+    if not failed:
+        return
+    reason = failed[-1].reason or "no reason given"
+    quota = any(name in reason for name in QUOTA)
+    yield RULE.finding(
+        failed[0],
+        f"{len(failed)} of {len(view.provider.responses)} responses failed: {reason}.",
+        "the account's quota or rate is used up: raise it"
+        if quota
+        else "the provider's own failure: ask again, and tell it",
+        observable=f"response.done failed, {reason}",
+        catalogue="F-105" if quota else "F-107",
+    )

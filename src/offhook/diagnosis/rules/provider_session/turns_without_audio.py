@@ -1,0 +1,45 @@
+"""
+The provider closes turn after turn without a sound, although it hears the caller.
+
+Caller notices: silence after every question.
+Who lies: response.done comes each time.
+Why: a content filter, an exhausted token limit, or a rejected response.
+Proof: two or more responses in a row that ended incomplete and had no audio.
+Fix: what the reason names.
+Reproduce: `offhook fake openai` whose responses are incomplete (content_filter).
+"""
+
+from collections.abc import Iterator
+
+from offhook.diagnosis.boundaries import Finding, Rule
+from offhook.diagnosis.evidence import Evidence
+
+RULE = Rule(
+    id="provider-session/turns-without-audio",
+    title="Turns end without a sound",
+    decides=("F-115",),
+    explains=("turns/*", "media/*"),
+    lies="response.done comes each time",
+    source="google-gemini/gemini-live-api-examples#40; openai-python 3.54.0: status_details.reason",
+    since="2026-11-25",
+    needs=("provider",),
+    breaks="M13",
+)
+AT_LEAST = 2
+
+
+def find(view: Evidence) -> Iterator[Finding]:
+    run = []
+    for response in view.provider.responses:
+        if response.status == "incomplete" and response.reason != "turn_detected" and not response.transcript:
+            run.append(response)
+        elif response.status == "completed":
+            run = []
+    if len(run) >= AT_LEAST:
+        reason = run[0].reason or "no reason given"
+        yield RULE.finding(
+            run[0],
+            f"{len(run)} responses in a row ended incomplete ({reason}) and said nothing.",
+            "content_filter: soften the instructions; max_output_tokens: raise the limit; else tell the provider",
+            observable=f"incomplete: {reason}, {len(run)} times",
+        )
