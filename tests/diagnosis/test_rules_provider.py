@@ -265,7 +265,7 @@ def test_broken_frames_are_named_a_last_short_piece_is_not(odd, found):
 def test_clipped_audio_is_named_and_a_loud_word_is_not():
     def loudest(n: int) -> list[int]:
         made = figures(400, size=800)
-        made[-1], made[10 + 12] = n, 80 - n
+        made[-1], made[12 + 12] = n, 80 - n
         return made
 
     tape = good()
@@ -278,6 +278,6 @@ def test_clipped_audio_is_named_and_a_loud_word_is_not():
 def test_speech_of_no_level_is_named_a_pause_is_not():
     tape = good()
     faint = figures(200, size=800)
-    faint[10:] = [15, 0, 0, 0, 5, 20] + [0] * 10
+    faint[12:] = [15, 0, 0, 0, 5, 20] + [0] * 10
     tape.audio[2] = faint
     assert tape.rules() == ["media/digital-silence"]

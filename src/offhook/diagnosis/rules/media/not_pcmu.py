@@ -17,6 +17,7 @@ RULE = Rule(
     id="media/not-pcmu",
     title="The audio is not PCMU",
     decides=("F-125", "F-134", "F-055", "F-135"),
+    explains=("media/level", "media/odd-frames"),
     lies="no code is logged: any bytes are audio to the carrier",
     source="byte statistics, measured 2026-11-22; thresholds in media/levels.py",
     since="2026-11-24",
@@ -28,16 +29,17 @@ FLOAT_ZEROS = 0.35  # share of 0x00: 32-bit floats of speech have it at 0.44 to 
 
 def find(view: Evidence) -> Iterator[Finding]:
     for name, audio in (("carrier sends", view.carrier_in.audio), ("agent sends", view.carrier_out.audio)):
-        if audio.judged not in CATALOGUE:
-            continue
         agent = name.startswith("agent")
-        other = agent and audio.judged == "pcm16" and (audio.zero >= FLOAT_ZEROS or audio.par < 0)
+        other = audio.measured >= ENOUGH and (audio.zero >= FLOAT_ZEROS or (audio.judged == "pcm16" and audio.par < 0))
+        if audio.judged not in CATALOGUE and not other:
+            continue
         kind = "linear samples in another layout (float, big-endian, shifted by a byte)" if other else audio.judged
+        row = "F-135" if other else CATALOGUE[audio.judged]
         yield RULE.finding(
             audio.line,
             f"What the {name} is {kind}, not PCMU.",
             "make both sides agree on audio/pcmu at 8000 Hz",
             observable=f"par {audio.par}, zero bytes {audio.zero}",
-            proof="consistent with" if audio.measured < ENOUGH else "proven",
-            catalogue=("F-135" if other else CATALOGUE[audio.judged]) if agent else "",
+            proof="proven" if audio.measured >= ENOUGH else "consistent with",
+            catalogue=row if agent else "",
         )
