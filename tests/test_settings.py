@@ -217,3 +217,23 @@ def test_a_live_check_says_what_it_cost_and_when_the_price_was_read(tmp_path, na
     result = asyncio.run(run())
     assert result.verdict == "proven", result
     assert "cost about $0.0" in result.sentence and said in result.sentence
+
+
+@pytest.mark.parametrize(("fault", "said"), [("near-silence", "near silence"), ("pcm16-as-pcmu", "pcm16"),
+                                             ("fail-quota", "You exceeded your current quota.")])  # fmt: skip
+def test_a_live_check_names_an_answer_that_cannot_be_heard(tmp_path, fault, said, monkeypatch):
+    import asyncio
+
+    from offhook.checks import provider
+    from offhook.loopback.lines import audio
+    from offhook.sims.provider import Answer
+    from offhook.sims.run_provider import FakeProvider
+
+    monkeypatch.setattr(provider, "ANSWER_S", 4.0)
+
+    async def run():
+        async with FakeProvider("openai", faults=[fault], script=(Answer(audio("hours")),)) as fake:
+            return await provider.check(given(tmp_path, env={**GOOD, "OFFHOOK_PROVIDER_URL": fake.url}), live=True)
+
+    result = asyncio.run(run())
+    assert result.verdict == "broken" and result.phases[-1].name == "audio out" and said in result.sentence

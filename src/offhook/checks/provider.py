@@ -18,7 +18,7 @@ from offhook import vocab as v
 from offhook.checks import settings as judge
 from offhook.checks._check import Ask, Check, State, Trail
 from offhook.loopback.lines import CALLER, audio
-from offhook.media.levels import Meter
+from offhook.media.levels import SPEECH_CLASS, Meter
 from offhook.net.client import DialError, choose_proxy, dial
 from offhook.net.sockets import Socket
 from offhook.settings import Settings
@@ -207,21 +207,30 @@ class _Run:
             elif isinstance(event, v.AgentAudio):
                 for at in range(0, len(event.payload), 216):  # 162 bytes: all of it counts, an answer may be short
                     self._meter.look(event.payload[at : at + 216])
-                if self._meter.judge() not in ("silent", "not proven") and audible_ms is None:
+                if self._judged() not in ("silent", "near silence", "not proven") and audible_ms is None:
                     audible_ms = (self._loop.time() - began) * 1000
             elif isinstance(event, v.ResponseDone):
                 self.usage = event.usage or {}
                 if event.status == "failed":
                     self._add("audio out", "broken", None, f"the response failed: {event.reason}")
+            elif event is None:
+                break  # what came is judged below
             elif not isinstance(event, v.CallerTranscript):
                 self._add("audio out", "broken", None, self._why(event))
         if transcript is None:
             self._add("transcript back", "not proven", None, "no transcript came; the model may answer all the same")
-        judged = self._meter.judge()
+        judged = self._judged()
         if audible_ms is None or judged != "ok":
-            self._add("audio out", "broken", audible_ms, f"nothing to be heard: {judged}")
+            why = self._why(None) if judged == "not proven" else f"nothing to be heard: {judged}"
+            self._add("audio out", "broken", audible_ms, why)
         await self._rest_of_answer(deadline)
         self._add("audio out", "proven", audible_ms, f"audible PCMU: “{self._said or '…'}”")
+
+    def _judged(self) -> str:
+        """What the answer's audio is; "near silence" where no moment of it is as loud as speech on a phone line."""
+        judged = self._meter.judge()
+        loud = sum(self._meter.snapshot()["levels"][SPEECH_CLASS:])
+        return "near silence" if judged == "ok" and not loud else judged
 
     async def _rest_of_answer(self, deadline: float) -> None:
         while not self.usage and self._loop.time() < deadline:
