@@ -41,7 +41,7 @@ class Ending:
         self._line: str | None = None
         self._provider_closing = False
         self._hung_up = False
-        self.told = False  # the caller has heard, or is hearing, why it ends
+        self.told = False  # the caller has heard why it ends, or still hears it
 
     # -------------------------------------------------------------------------------------------- why
 
@@ -153,6 +153,8 @@ class Ending:
         A stream that never said ``start`` was no call that anybody could have wanted to end.
         """
         clean = self._s.started and event.by == "them" and event.code in (1000, 1001, 1005)
+        if not clean and "line heard" in self._s.deadlines:
+            self.told = False  # the line broke off in the middle
         self._caller_left(f"carrier connection lost: {event.code or 'no close frame'}", now, wanted=clean)
         self._s.stream = Stream.GONE
         self._maybe_over(now)

@@ -377,7 +377,8 @@ class Host:
         now = self._clock.now()
         self.calls.pop(call.name, None)
         self._facts.pop(call.name, None)
-        self._remember(call.name, "wanted" if end.wanted else "broken", now)
+        # what follows the stream is asked for after this: a caller who was told is not told again
+        self._remember(call.name, "wanted" if end.wanted or call.bridge.caller_told else "broken", now)
         self.metrics.calls_active.set(len(self.calls))
         self.metrics.call_ended(end.why, now - call.started_at)
         log.info(
