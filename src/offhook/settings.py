@@ -9,6 +9,7 @@ Knows nothing of Offhook's other parts: whether a value can work is judged in ``
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import tomllib
@@ -87,6 +88,7 @@ class Spec:
     env: str = ""  # the environment's name; OFFHOOK_SECTION_KEY when empty
     choices: tuple[str, ...] = ()
     least: float | None = None
+    most: float | None = None
 
     @property
     def variable(self) -> str:
@@ -121,7 +123,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("carrier.fallback_say", str, "", "what the carrier says when the agent cannot be reached"),
     Spec("server.public_url", str, "", "https://… under which the carrier reaches this server"),
     Spec("server.host", str, "127.0.0.1", "address to listen on"),
-    Spec("server.port", int, 8080, "port to listen on; 0: any free one", least=0),
+    Spec("server.port", int, 8080, "port to listen on; 0: any free one", least=0, most=65535),
     Spec("server.drain_s", float, 30.0, "how long running calls may go on after SIGTERM", least=0),
     Spec("limits.max_calls", int, 100, "calls at once", least=1),
     Spec("limits.max_call_s", float, 3600.0, "length of a call", least=1),
@@ -254,12 +256,16 @@ def _convert(spec: Spec, raw: Any, origin: str, problems: list[str]) -> Any:
     if spec.kind in (int, float):
         try:
             number = spec.kind(raw) if not isinstance(raw, bool) else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = None
         if number is None or (isinstance(raw, float) and spec.kind is int and raw != number):
             return bad("a whole number" if spec.kind is int else "a number", "correct it")
+        if not math.isfinite(number):
+            return bad("a number", "write a large one where there shall be no limit")
         if spec.least is not None and number < spec.least:
             return bad(f"at least {spec.least:g}", "correct it")
+        if spec.most is not None and number > spec.most:
+            return bad(f"at most {spec.most:.0f}", "correct it")
         return number
     if not isinstance(raw, str):
         return bad("text", "put it in quotes")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import ipaddress
+import os
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ from offhook.wires.carriers.twilio import CarrierSettings
 
 __all__ = [
     "CHECK",
+    "PLACEHOLDER",
     "PROVIDERS",
     "carrier_settings",
     "instructions",
@@ -33,6 +36,8 @@ __all__ = [
 ]
 
 PROVIDERS = ("openai", "xai", "loopback")
+
+PLACEHOLDER = "YOUR-TUNNEL.example"  # what `offhook init` writes where it does not know the address
 
 HANG_UP = ToolSpec(
     name="hang_up",
@@ -52,7 +57,8 @@ def provider_module(name: str) -> ModuleType:
 def problems(settings: Settings) -> list[SettingProblem]:
     """Everything that cannot work; empty when ``serve`` may start."""
     found = _provider(settings) or _wire(settings)
-    return [*found, *_agent(settings), *public_url_problems(settings), *_carrier(settings), *_lines(settings)]
+    own = (_agent, public_url_problems, _carrier, _lines, _records)
+    return [*found, *(problem for judge in own for problem in judge(settings))]
 
 
 def _problem(settings: Settings, name: str, got: str, wanted: str, fix: str) -> SettingProblem:
@@ -73,7 +79,9 @@ def _provider(settings: Settings) -> list[SettingProblem]:
     if name in PROVIDERS:
         return []
     if name:
-        return [_problem(settings, "provider.name", repr(name), wanted, "choose one of these")]
+        close = get_close_matches(name.lower(), PROVIDERS, n=1)
+        fix = f'write name = "{close[0]}"' if close else "choose one of these"
+        return [_problem(settings, "provider.name", repr(name), wanted, fix)]
     keys = _usable_keys(settings)
     if len(keys) == 1:
         env = provider_module(keys[0]).KEY_ENV
@@ -110,7 +118,7 @@ def _wire(settings: Settings) -> list[SettingProblem]:
 def _with_origin(settings: Settings, module: ModuleType, problem: SettingProblem) -> SettingProblem:
     name = problem.setting if problem.setting != "provider.key" else f"provider.{module.NAME}_key"
     got = f"{problem.got} ({settings.origin(name)})" if name in settings.values else problem.got
-    return SettingProblem(problem.setting, got, problem.wanted, problem.fix, problem.source)
+    return SettingProblem(name, got, problem.wanted, problem.fix, problem.source)
 
 
 def instructions(settings: Settings) -> str:
@@ -165,6 +173,11 @@ def public_url_problems(settings: Settings) -> list[SettingProblem]:
         return [_problem(settings, name, repr(url[:80]), wanted, "the carrier speaks TLS only: use https://")]
     if parts.username is not None or parts.query or parts.fragment:
         return [_problem(settings, name, "a URL with credentials, query or fragment", wanted, "remove them")]
+    if host == PLACEHOLDER.lower():
+        return [_problem(settings, name, "the placeholder of `offhook init`", wanted, "write your tunnel's address")]
+    if open_here:
+        fix = 'write auth = "signature" under [carrier], or take public_url out: then it is this machine alone'
+        return [_problem(settings, name, f"{host} with carrier.auth = none", "a loopback address then", fix)]
     if _private(host):
         return [_problem(settings, name, f"{host}, which only this network knows", wanted, "use a tunnel's address")]
     return []
@@ -192,6 +205,11 @@ def _carrier(settings: Settings) -> list[SettingProblem]:
     elif token != token.strip() or token in ("None", "null"):
         fix = "set TWILIO_AUTH_TOKEN to the token alone"
         found.append(_problem(settings, "carrier.auth_token", "white space or the text None", "the Auth Token", fix))
+    for name, other in (("carrier.api_key", "carrier.api_secret"), ("carrier.shared_key_id", "carrier.shared_key")):
+        if bool(settings[name]) != bool(settings[other]):
+            there, missing = (name, other) if settings[name] else (other, name)
+            got = f"nothing, but {there} ({settings.origin(there)})"
+            found.append(_problem(settings, missing, got, "both or neither", f"set {missing} too, or remove {there}"))
     sid = settings["carrier.account_sid"]
     if sid and not (sid.startswith("AC") and len(sid) == 34):
         fix = "copy Account SID from the Twilio console; an SK… key goes into TWILIO_API_KEY"
@@ -221,7 +239,24 @@ def _lines(settings: Settings) -> list[SettingProblem]:
     try:
         spoken_lines(settings.path("record.lines_dir"))
     except LineError as error:
-        return [_problem(settings, "record.lines_dir", str(error), "WAV files", "correct the file")]
+        wanted = "a folder of WAV files"
+        return [_problem(settings, "record.lines_dir", str(error), wanted, "correct it, or leave the setting out")]
+    return []
+
+
+def _records(settings: Settings) -> list[SettingProblem]:
+    """A folder that can never be written to; a disk that is only full is no reason to leave a phone unanswered."""
+    chosen = settings.path("record.dir")
+    if chosen is None:
+        return []
+    there = next(path for path in (chosen, *chosen.parents) if path.exists())
+    if not there.is_dir():
+        got = f"{there}, which is no directory"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        got = f"{there}, where this user may not write"
+    else:
+        return []
+    return [_problem(settings, "record.dir", got, "a folder for records", "name another one, or change its rights")]
     return []
 
 

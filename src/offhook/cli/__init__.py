@@ -6,6 +6,7 @@ Exit codes: 0 healthy or proven, 1 broken, 2 usage or settings, 3 not proven.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -79,6 +80,8 @@ def serve(
     live: Annotated[str, typer.Option(help="Show calls as they happen: text or json.")] = "",
 ) -> None:
     """Answer the phone until SIGTERM. Refuses to start on what cannot work, with the fix."""
+    if live not in ("", "text", "json"):
+        raise typer.BadParameter(f"got {live!r}, wanted text or json", param_hint="'--live'")
     from offhook.cli.serve import run
 
     settings = _settings(
@@ -246,23 +249,25 @@ def service_systemd(
 
 def main() -> None:
     """Run the command line; an error is a message and an exit code, never a traceback."""
-    from offhook.settings import SettingsError
-    from offhook.wires._wire import clean_text
-
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows ? and goes on
     try:
         app()
-    except SettingsError as error:
-        sys.stderr.write("".join(f"offhook: {clean_text(problem)}\n" for problem in error.problems))
-        sys.exit(2)
     except BrokenPipeError:  # `offhook trace | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         if os.environ.get("OFFHOOK_DEBUG"):
             raise
+        from offhook.wires._wire import clean_text
+
+        if _expected(error):
+            sys.stderr.write("".join(f"offhook: {clean_text(line)}\n" for line in str(error).splitlines()))
+            sys.exit(2)
         sys.stderr.write(f"offhook: {type(error).__name__}: {clean_text(str(error))}\n")
-        sys.stderr.write("offhook: OFFHOOK_DEBUG=1 shows where\n" if not _expected(error) else "")
-        sys.exit(2 if _expected(error) else 1)
+        sys.stderr.write("offhook: OFFHOOK_DEBUG=1 shows where\n")
+        sys.exit(1)
 
 
 def _expected(error: Exception) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from offhook.checks.settings import PROVIDERS, provider_module
+from offhook.checks.settings import PLACEHOLDER, PROVIDERS, provider_module
 from offhook.settings import ALIASES, FILE, load
 
 __all__ = ["run", "text"]
@@ -23,7 +23,7 @@ def text(provider: str, public_url: str) -> str:
         'instructions = "You answer the phone. Be brief and friendly. The caller\'s number is {{caller_number}}."\n'
         'greeting = "Hello, how can I help you?"\n'
         "[server]\n"
-        f'public_url = "{public_url or "https://YOUR-TUNNEL.example"}"   # as the carrier reaches this machine\n'
+        f'public_url = "{public_url or "https://" + PLACEHOLDER}"   # as the carrier reaches this machine\n'
         "port = 8080\n"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import logging
@@ -10,6 +11,7 @@ import os
 import platform
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -38,7 +40,7 @@ from offhook.net.sockets import Limits as SocketLimits
 from offhook.settings import Settings, shown
 from offhook.wires.carriers import twilio
 
-__all__ = ["Serving", "data_dir", "run"]
+__all__ = ["ListenError", "Serving", "data_dir", "run"]
 
 log = logging.getLogger("offhook")
 
@@ -95,7 +97,7 @@ def banner(settings: Settings, session: Any, label: str, public_url: str, port: 
     """What is running, and where each value came from."""
 
     def row(name: str, value: str, origin: str) -> str:
-        return f"  {name:<12} {value}  [{origin}]"
+        return f"  {name:<11} {value:<44}  [{origin}]"
 
     def own(name: str, value: str) -> tuple[str, str]:
         given = settings[name]
@@ -116,14 +118,17 @@ def banner(settings: Settings, session: Any, label: str, public_url: str, port: 
     ]
     if session.api_key:
         lines.append(row("key", shown(settings[f"provider.{name}_key"]), settings.origin(f"provider.{name}_key")))
+    if settings["provider.allow_unlisted"]:
+        lines.append(row("unlisted", "taken: the provider's echo decides", settings.origin("provider.allow_unlisted")))
     auth = settings["carrier.auth"]
     lines += [
         row("public URL", public_url, settings.origin("server.public_url")),
         row("webhook", public_url + "/twilio/voice", "set this at the carrier's number"),
         row("signatures", "checked" if auth == "signature" else "NOT CHECKED (loopback only)",
             settings.origin("carrier.auth")),
-        row("call end", "by REST" if judge.carrier_settings(settings, public_url).rest_credentials else
-            "by closing the stream (31921 in Twilio's debugger is expected)", "TWILIO_ACCOUNT_SID and token"),
+        row("call end", "by REST", settings.origin("carrier.account_sid"))
+        if judge.carrier_settings(settings, public_url).rest_credentials else
+        row("call end", "by closing the stream: 31921 in Twilio's debugger", "REST needs TWILIO_ACCOUNT_SID and token"),
         row("records", str(data_dir(settings)), settings.origin("record.dir")),
         row("listening", f"{settings['server.host']}:{port}", settings.origin("server.port")),
     ]  # fmt: skip
@@ -192,6 +197,25 @@ def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
         case v.Note(kind="deadline.missed", data=data):
             return "missed", {"text": str(data["name"])}
     return None
+
+
+class ListenError(Exception):
+    """The address to listen on cannot be had."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        super().__init__(host, port, error)
+        self.host, self.port, self.error = host, port, error
+
+    def __str__(self) -> str:
+        where = f"server.host = {self.host}, server.port = {self.port}"
+        number = self.error.errno or 0  # asyncio passes on the resolver's, which are negative
+        if number < 0 or number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return f"{where}: no address of this machine; 127.0.0.1 serves a tunnel, 0.0.0.0 every network"
+        if number == errno.EADDRINUSE:
+            return f"{where}: another program listens there already; stop it, or choose another server.port"
+        if number in (errno.EACCES, errno.EPERM):
+            return f"{where}: this user may not listen there; choose a server.port above 1023"
+        return f"{where}: cannot listen: {os.strerror(number)}"
 
 
 class Serving:
@@ -276,7 +300,12 @@ class Serving:
             max_sockets=settings["limits.max_calls"] + 256,
             limits=SocketLimits(max_message_bytes=settings["limits.max_message_bytes"]),
         )
-        await self.server.start()
+        try:
+            await self.server.start()
+        except OSError as error:
+            if self._child is not None:
+                await self._child.stop()
+            raise ListenError(host_name, settings["server.port"], error) from error
         if not public:  # signatures are off and we are on a loopback address: it is our own
             public = f"http://127.0.0.1:{self.server.port}"
             self.host.carrier_settings = structs.replace(carrier, public_url=public)
@@ -299,6 +328,10 @@ class Serving:
             "voice": session.voice,
             "endpoint": session.url,
         }
+        try:
+            self.journals.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # said now, not when the first call has gone unrecorded
+            self._journal_fails(f"{self.journals.directory}: {error.strerror}")
         self.journals.start()
         self.host.start()
         default_tls()  # 21 ms once, at start and not in the first call
@@ -363,7 +396,7 @@ def refusal(found: list[Any]) -> str:
     for problem in found:
         lines += [f"  {problem.setting}: got {problem.got}", f"    wanted {problem.wanted}", f"    fix: {problem.fix}"]
         if problem.source:
-            lines.append(f"    says: {problem.source}")
+            lines.append(f"    source: {problem.source}")
     return "\n".join(lines) + "\n"
 
 
@@ -373,12 +406,7 @@ async def _serve(settings: Settings, live: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     serving = Serving(settings, live=live)
-    try:
-        await serving.start()
-    except OSError as error:
-        where = f"{settings['server.host']}:{settings['server.port']}"
-        sys.stderr.write(f"offhook: cannot listen on {where}: {error.strerror}; choose another server.port\n")
-        return 2
+    await serving.start()
     assert serving.server is not None
     port = serving.server.port
     if live == "json":
@@ -410,8 +438,6 @@ def _settle_memory() -> None:
 
 def _notify(state: str) -> None:
     """Tell systemd, if it asked to be told (Type=notify)."""
-    import socket
-
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

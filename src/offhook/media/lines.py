@@ -35,7 +35,7 @@ def spoken_lines(own: Path | None = None) -> dict[str, bytes]:
     lines = {name: (FOLDER / f"{name}.ulaw").read_bytes() for name in TEXTS}
     if own is not None:
         if not own.is_dir():
-            raise LineError(f"record.lines_dir: {own} is no directory; name one, or leave the setting out")
+            raise LineError(f"{own} is no directory")
         for file in sorted(own.glob("*.wav")):
             if file.stem not in lines:
                 raise LineError(f"{file}: no line of this name; wanted one of {', '.join(lines)}")
