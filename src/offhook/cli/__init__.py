@@ -144,7 +144,7 @@ def fake(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8790,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     fault: Annotated[
-        list[str] | None, typer.Option(help="NAME, NAME@3 (third response) or NAME@30s; again and again.")
+        list[str] | None, typer.Option(help="NAME, NAME@30s or NAME@response2; again and again. See --list-faults.")
     ] = None,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Which faults this provider plays.")] = False,
     tls: Annotated[str, typer.Option(help="CERT,KEY: files in PEM; the URL is wss:// then.")] = "",

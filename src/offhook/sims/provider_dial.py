@@ -120,6 +120,7 @@ class Dial:
         return d.holds(responses, self._scene.open_s)
 
     def _look_at(self, now: float) -> None:
+        self._scene.now = now
         self._scene.open_s = now - self._opened_at if self._opened_at is not None else 0.0
 
     # ------------------------------------------------------------------------------------- both directions
@@ -127,6 +128,7 @@ class Dial:
     def opened(self, out: list[Out], now: float) -> list[Act]:
         """What the provider says first."""
         self._opened_at = now
+        self._look_at(now)
         self._begin(lambda d: d.first is None and d.after_s is None and not d.on_append)
         return self.says(out, now)
 

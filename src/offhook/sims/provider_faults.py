@@ -151,7 +151,7 @@ def _reset(scene: Scene) -> list[Item]:
 
 def _phantom(scene: Scene) -> list[Item]:
     """Speech is noticed where nobody spoke: line echo, a cough, a television."""
-    made: list[Item] = list(scene.peer.user_started(0, 0.0))
+    made: list[Item] = list(scene.peer.user_started(0, scene.now))
     return made
 
 

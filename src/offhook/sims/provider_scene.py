@@ -69,6 +69,7 @@ class Scene(Struct):
     wire: str
     peer: Any
     amount: float = 0.0  # what was dialled, where a fault takes an amount
+    now: float = 0.0
     open_s: float = 0.0  # since the opening
     responses: int = 0  # that have begun
     deltas: int = 0  # of the running response
