@@ -29,6 +29,9 @@ ALLOWED: dict[str, set[str]] = {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
         "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence",
     },
+    "testing": {
+        "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
+    },
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",
     },

@@ -337,7 +337,7 @@ def _read_dotenv(path: Path, problems: list[str]) -> dict[str, tuple[str, str]]:
     return found
 
 
-_NOT_SETTINGS = {"OFFHOOK_DEBUG"}
+_NOT_SETTINGS = {"OFFHOOK_DEBUG", "OFFHOOK_SIDE_EFFECTS"}  # the second is of offhook.testing
 
 
 def _check_environment(env: Mapping[str, str], problems: list[str]) -> None:

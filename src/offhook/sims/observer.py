@@ -23,7 +23,6 @@ from offhook.evidence.lines import Scribe
 from offhook.evidence.observed import CarrierOut, ProviderAudio
 from offhook.evidence.record import Channel, Recording
 from offhook.evidence.witness import ProviderWitness
-from offhook.sims.carrier import TwimlError
 from offhook.vocab import Leg
 from offhook.wires import _judge
 from offhook.wires._wire import ConnectRequest, redact_json
@@ -86,13 +85,13 @@ class Observer:
         if kind not in _INSIDE or "bridge" in self._begin["sees"]:
             self.journal.note(kind, now, **data)
 
-    def document(self, body: bytes, error: TwimlError | None, now: float) -> None:
+    def judged_by(self, peer: Any) -> None:
+        """Whose judgement of the server's messages is written down; ``stream`` says it otherwise."""
+        self._peer = peer
+
+    def document(self, body: bytes, code: str | None, why: str, now: float) -> None:
         """What a TwiML document says, and whether the carrier takes it."""
-        said: dict[str, Any] = {
-            "ok": error is None,
-            "code": error.code if error else None,
-            "why": error.why if error else "",
-        }
+        said: dict[str, Any] = {"ok": code is None, "code": code, "why": why}
         try:
             root = ET.fromstring(body)
         except ET.ParseError:

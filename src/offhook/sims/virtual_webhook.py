@@ -139,7 +139,8 @@ class Webhook:
 
     def _twiml_note(self, body: bytes, error: TwimlError | None) -> None:
         if self._line.observer is not None:
-            self._line.observer.document(body, error, self._world.now())
+            code, why = (error.code, error.why) if error is not None else (None, "")
+            self._line.observer.document(body, code, why, self._world.now())
 
     def _failed(
         self, phase: str, why: str, note: dict[str, Any], sent: float, done: Callable[[list[Verb]], None]
