@@ -25,6 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     "sims": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence",
     },
+    "dial": {
+        "sims", "wires/_wire", "wires/_checks", "wires/carriers", "media", "evidence", "diagnosis", "net", "vocab",
+        "loopback",
+    },
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
         "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence",

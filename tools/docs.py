@@ -12,7 +12,8 @@ from offhook.settings import SPECS, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
-    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",), ("tap",),
+    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",),
+    ("dial",), ("tap",),
     ("check", "settings"), ("check", "provider"), ("service", "systemd"),
 )  # fmt: skip
 

@@ -138,6 +138,66 @@ def trace(
     raise typer.Exit(run(call, data_dir(_settings(config)), media=media, as_json=json))
 
 
+@app.command(
+    epilog="Examples: offhook dial ws://127.0.0.1:8000/media   |   offhook dial http://127.0.0.1:8000/voice "
+    "--public https://voice.example.com --auth-token-env TWILIO_AUTH_TOKEN   |   offhook dial URL --conformance"
+)
+def dial(
+    url: Annotated[str, typer.Argument(help="http(s)://: the webhook, then its stream. ws(s)://: the stream.")] = "",
+    public: Annotated[str, typer.Option(help="The origin that URL stands for: signed and sent as Host.")] = "",
+    connect: Annotated[str, typer.Option(help="HOST:PORT that is really dialled for that origin.")] = "",
+    insecure_ws: Annotated[bool, typer.Option("--insecure-ws", help="Leave TLS out, as for a local server.")] = False,
+    ca: Annotated[Path | None, typer.Option(help="Certificates to trust instead of this machine's.")] = None,
+    auth_token_env: Annotated[str, typer.Option(help="Name of the variable with the auth token that signs.")] = "",
+    method: Annotated[str, typer.Option(help="How the number's webhook is set: POST or GET.")] = "POST",
+    fallback_url: Annotated[str, typer.Option(help="The number's fallback URL.")] = "",
+    param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of customParameters; again and again.")] = None,
+    say: Annotated[
+        list[str] | None, typer.Option(help="Words, a shipped line, tone:HZ:S, noise:DBFS:S, babble:S, silence:S.")
+    ] = None,
+    say_file: Annotated[list[Path] | None, typer.Option(help="A WAV file of any rate.")] = None,
+    microphone: Annotated[bool, typer.Option("--microphone", help="Speak yourself (pip install sounddevice).")] = False,
+    press: Annotated[list[str] | None, typer.Option(help="KEY@SECONDS, as in 1@3s.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="A TOML file of steps; see docs/dial.md.")] = None,
+    max_s: Annotated[float | None, typer.Option("--max", help="Seconds after which the caller leaves.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="NAME[=VALUE][@WHEN]; again and again.")] = None,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Every fault that can be dialled.")] = False,
+    seed: Annotated[int, typer.Option(help="Of everything random: the same seed, the same call.")] = 0,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Let extra fields pass, as some say Twilio does.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Directory of the recording.")] = None,
+    audio: Annotated[bool, typer.Option("--audio", help="Keep the audio as well: a stereo WAV.")] = False,
+    conformance: Annotated[bool, typer.Option("--conformance", help="The whole list against this server.")] = False,
+    calls: Annotated[int, typer.Option(help="So many callers at once.")] = 1,
+    ramp: Annotated[float, typer.Option(help="Seconds over which they begin.")] = 0.0,
+    duration: Annotated[float | None, typer.Option(help="Seconds during which each calls again.")] = None,
+    own: Annotated[bool, typer.Option("--i-own-this-server", help="Many calls to a server elsewhere.")] = False,
+    baseline: Annotated[Path | None, typer.Option(help="An earlier run (--save) to compare with.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep this run for a later --baseline.")] = None,
+    server: Annotated[str, typer.Option(help="Start this command first; {port} in it and in URL is its port.")] = "",
+    fakes: Annotated[str, typer.Option(help="all, openai or xai: fake providers for --server.")] = "",
+    provider_fault: Annotated[
+        list[str] | None, typer.Option(help="A fault of the fakes, as offhook fake has them; xai:NAME at one of them.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="JUnit XML as well.")] = None,
+    json: Json = False,
+) -> None:
+    """A strict simulated carrier calls anybody's media-stream server, and says what a real one would not."""
+    from offhook.cli.dial import Wishes, fault_list, run
+
+    if list_faults or not url:
+        typer.echo(fault_list() if list_faults else "offhook dial: wanted a URL; see offhook dial --help")
+        raise typer.Exit(0 if list_faults else 2)
+    wishes = Wishes(
+        url, public=public, connect=connect, insecure_ws=insecure_ws, ca=ca, auth_token_env=auth_token_env,
+        method=method, fallback_url=fallback_url, params=tuple(param or ()), say=tuple(say or ()),
+        say_file=tuple(say_file or ()), microphone=microphone, press=tuple(press or ()), scenario=scenario, max_s=max_s,
+        faults=tuple(fault or ()), seed=seed, lenient=lenient, out=out, audio=audio, conformance=conformance,
+        calls=calls, ramp=ramp, duration=duration, own=own, baseline=baseline, save=save, server=server, fakes=fakes,
+        provider_faults=tuple(provider_fault or ()), junit=junit, json=json,
+    )  # fmt: skip
+    raise typer.Exit(run(wishes))
+
+
 @app.command(epilog="Examples: offhook fake openai   |   offhook fake xai --fault ignore-formats --once")
 def fake(
     provider: Annotated[str, typer.Argument(help="openai, xai or loopback.")],

@@ -8,7 +8,7 @@ The up-filter is a polyphase FIR with 32 taps a phase: 2 ms of delay, flat to 3.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Upsample2", "downsample_to_8k"]
+__all__ = ["Upsample2", "downsample_to_8k", "resample"]
 
 TAPS_PER_PHASE = 32
 
@@ -50,3 +50,28 @@ def downsample_to_8k(samples: NDArray[np.float64], rate: int) -> NDArray[np.floa
     kernel = _low_pass(64 * factor + 1, 0.45 / factor)
     filtered: NDArray[np.float64] = np.convolve(samples, kernel, "same")
     return filtered[::factor]
+
+
+def resample(samples: NDArray[np.float64], from_hz: int, to_hz: int) -> NDArray[np.float64]:
+    """
+    A whole clip at another rate, any ratio: a windowed sinc of 32 zero crossings a side, cut off below both rates.
+
+    Flat to 0.42 of the lower rate, images and aliases below -70 dB (measured with tones in its test).
+    """
+    if from_hz == to_hz:
+        return samples
+    scale = min(1.0, to_hz / from_hz)
+    cutoff = 0.46 * scale  # of the input's rate
+    half = int(np.ceil(32 / scale))
+    n_out = int(len(samples) * to_hz / from_hz)
+    padded = np.concatenate([np.zeros(half), samples, np.zeros(half + 1)])
+    taps = np.arange(-half + 1, half + 1)
+    out = np.empty(n_out)
+    for begin in range(0, n_out, 8192):  # in pieces: the weights of a whole clip would fill the memory
+        positions = np.arange(begin, min(begin + 8192, n_out)) * (from_hz / to_hz)
+        whole = np.floor(positions).astype(np.int64)
+        distance = (positions - whole)[:, None] - taps[None, :]
+        window = np.i0(9.0 * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, 1))) / np.i0(9.0)
+        weights = 2 * cutoff * np.sinc(2 * cutoff * distance) * window
+        out[begin : begin + len(positions)] = (padded[whole[:, None] + taps[None, :] + half] * weights).sum(axis=1)
+    return out

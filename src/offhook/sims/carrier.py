@@ -47,6 +47,7 @@ class Phone:
         self.clears: list[float] = []
         self.dropped_ms: list[int] = []  # by each clear
         self.arrivals: list[tuple[float, int]] = []  # when how many bytes came
+        self.received = bytearray()  # the first ten minutes of what came, played or not
         self.marks: list[tuple[str, float]] = []  # as they came
         self.marks_returned: list[str] = []
         self._queue: deque[bytes | str] = deque()
@@ -60,6 +61,7 @@ class Phone:
         happened = self.peer.receive(data, now, binary=binary)
         if isinstance(happened, Played):
             self.arrivals.append((now, len(happened.audio)))
+            self.received += happened.audio[: MAX_UNPLAYED_BYTES - len(self.received)]
             self._append(happened.audio, now)
         elif isinstance(happened, Marked):
             self.marks.append((happened.name, now))

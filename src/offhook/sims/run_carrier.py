@@ -113,6 +113,7 @@ class PhoneCall:
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._hung_up = False
+        self.awaited = 0  # streams that the carrier will open anew
         self._held_callback: dict[str, str] | None = None
 
     def _fault(self, name: str) -> Fault | None:
@@ -304,6 +305,7 @@ class PhoneCall:
 
     def _more_streams(self, at: float, why: str) -> None:
         """The carrier opens another stream for this call: beside the first, or after it broke."""
+        self.awaited += why == "again"
         self._tasks.append(asyncio.create_task(self._again(at, why), name=f"stream {why}"))
 
     async def _again(self, at: float, why: str) -> None:
@@ -313,6 +315,7 @@ class PhoneCall:
             self.carrier = carrier
         with contextlib.suppress(CallFailed):  # it is in the alerts
             await self._connect(carrier, self._stream_verb)
+        self.awaited -= why == "again"
         if why == "again" and not any(stream.open for stream in self.streams):
             self._over.set()
 
@@ -325,8 +328,10 @@ class PhoneCall:
             self._alert("31921", f"the server closed the stream with {code}")
         elif by == "nobody":
             self._alert("31903", "the connection broke")
+        elif stream.broke_protocol:
+            self._alert("31924", f"the server breaks RFC 6455 ({stream.broke_protocol})")
         self._on_event("closed", {"code": code, "reason": reason, "by": by, "age_s": stream.age_s})
-        if any(other.open for other in self.streams) or any(c.carrier.streams_wanted for c in self.streams):
+        if any(other.open for other in self.streams) or self.awaited:
             return
         self._callback("stream-stopped")
         self._tasks.append(asyncio.create_task(self._after_stream(), name="after the stream"))

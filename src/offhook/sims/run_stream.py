@@ -54,6 +54,7 @@ class Stream:
         self.age_s = 0.0
         self.dropped_frames = 0  # the server did not read: what the carrier logs as 31930
         self.max_unsent = 0
+        self.broke_protocol = ""  # the server broke RFC 6455: why we failed the connection
         self.after_stop = 0  # messages that came behind our stop
         self._clock = clock
         self._on_frame, self._on_closed, self._on_wanted, self._on_code = on_frame, on_closed, on_wanted, on_code
@@ -62,6 +63,7 @@ class Stream:
         self._resume: Handle | None = None
         self._grace: Handle | None = None
         self._codes = 0
+        self._aborted = False
         self._gone = asyncio.Event()
 
     async def dial(
@@ -162,6 +164,7 @@ class Stream:
 
     def abort(self) -> None:
         """TCP is gone without a word."""
+        self._aborted = True
         if self._socket is not None:
             self._socket.abort(1006, "dropped")
 
@@ -211,6 +214,8 @@ class Stream:
         self._socket = None
         was_open, self.open = self.open, False
         self.age_s = round(now - self.opened_at, 3) if was_open else 0.0
+        if was_open and by == "us" and not self.carrier.ended and not self._aborted:
+            self.broke_protocol = f"{code}: {reason}" if reason else str(code)
         self.carrier.closed(now)
         self._gone.set()
         if was_open:

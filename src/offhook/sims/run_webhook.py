@@ -43,7 +43,8 @@ class Route:
     """
     How public names are reached: ``connect`` is the address that stands for the origin ``public`` (host, port).
 
-    The way to ``connect`` is plain TCP unless ``tls`` is given; every other name is dialled as it is.
+    The way to ``connect`` is plain TCP unless ``tls`` is given; every other name is dialled as it is. ``insecure``
+    leaves TLS out everywhere, for a server on this machine that names itself by ``wss`` without having it.
     """
 
     def __init__(
@@ -52,9 +53,9 @@ class Route:
         connect: tuple[str, int] | None = None,
         tls: ssl.SSLContext | None = None,
         *,
-        plain_ws: bool = False,
+        insecure: bool = False,
     ) -> None:
-        self.public, self.connect, self.tls, self.plain_ws = public, connect, tls, plain_ws
+        self.public, self.connect, self.tls, self.insecure = public, connect, tls, insecure
 
     def address(self, url: str) -> tuple[str, int] | None:
         """The address that is dialled for ``url``; None for its own."""
@@ -65,7 +66,7 @@ class Route:
 
     def plain(self, url: str) -> bool:
         """Whether ``url`` is reached without TLS though its name says otherwise."""
-        return self.address(url) is not None and self.tls is None
+        return self.tls is None and (self.insecure or self.address(url) is not None)
 
 
 class Webhooks:
@@ -138,7 +139,7 @@ class Webhooks:
         if answer.code is not None:
             self._on_answer(answer, False, redirects)
             return None, answer
-        plain_ws = self._route.plain_ws or urlsplit(answer.request.url).scheme == "http"
+        plain_ws = self._route.insecure or urlsplit(answer.request.url).scheme == "http"
         document = read_twiml(answer.body, answer.content_type, answer.request.url, plain_ws=plain_ws)
         if document.refused is not None:
             answer = _failed(answer, document.refused.code, document.refused.why)
