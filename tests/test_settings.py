@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -152,7 +153,26 @@ def test_init_writes_ten_lines_once_and_check_settings_reads_them(tmp_path):
 def test_the_unit_runs_the_preflight_reads_an_environment_file_and_drains(tmp_path):
     unit = offhook("service", "systemd", cwd=tmp_path).stdout
     assert "ExecStartPre=" in unit and "check settings" in unit and "EnvironmentFile=" in unit
+    program = Path(sys.executable).with_name("offhook")
+    assert f"ExecStart={program} serve\n" in unit  # this installation, not what its interpreter is linked to
     assert "KillSignal=SIGTERM" in unit and "TimeoutStopSec=55" in unit and "Type=notify" in unit
+
+
+def test_the_unit_quotes_what_systemd_would_read_otherwise(tmp_path):
+    folder = tmp_path / "50% of it"
+    folder.mkdir()
+    (folder / "offhook.toml").write_text("[server]\nport = 443\n")
+    unit = offhook("service", "systemd", cwd=folder).stdout
+    assert f'serve --config "{tmp_path}/50%% of it/offhook.toml"' in unit
+    assert f"WorkingDirectory={tmp_path}/50%% of it\n" in unit and "AmbientCapabilities=CAP_NET_BIND_SERVICE" in unit
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
+    file = tmp_path / "offhook.service"
+    file.write_text(offhook("service", "systemd", cwd=tmp_path).stdout)
+    ran = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, timeout=15)
+    assert ran.returncode == 0 and "offhook" not in ran.stderr, ran.stderr
 
 
 @pytest.mark.parametrize("args", [["show", "nothing"], ["trace", "nothing"]])
