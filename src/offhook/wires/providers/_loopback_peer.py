@@ -211,12 +211,21 @@ class Peer:
         return [_json.encode(created), *self.tick(now)]
 
     def _cancel(self, why: str) -> list[Out]:
+        """
+        End the running response; what its audio says is told all the same.
+
+        As OpenAI's output_audio.done and transcript.done: "also emitted when a Response is interrupted, incomplete,
+        or cancelled" (openai-python 3.54.0, openai/types/realtime, read 2026-11-22).
+        """
         response = self.response or ""
+        closing = [
+            _json.encode(message) for message in self._queue if isinstance(message, wire.AudioDone | wire.AgentSaid)
+        ]
         self.response = None
         self._queue.clear()
         self._due = None
         details = msgspec.convert({"type": "cancelled", "reason": why}, wire.Cancelled)
-        return [_json.encode(wire.ResponseDone(wire.Response(response, "cancelled", details)))]
+        return [*closing, _json.encode(wire.ResponseDone(wire.Response(response, "cancelled", details)))]
 
     # ------------------------------------------------------------------------------------------ time
 
