@@ -36,6 +36,9 @@ def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(tmp_path)
     assert text.index("A check up costs forty dollars") < text.index("We are open from nine to five")
     for part in ("barge-in", "(not understood)", "You pressed two", "hang_up", "proven"):
         assert part in text, part
+    # what the agent was saying is shown though it was cut off, and the server's log repeats nothing of it
+    assert "please ask for an appointment. [cut off]" in text and text.count("[cut off]") == 1
+    assert "call started" not in text + ran.stderr and not ran.stderr
     (record,) = tmp_path.glob("*.jsonl")
     written = record.read_text()
     assert "[presses 2]" in text and "+1555010" not in text + ran.stderr + written
@@ -43,6 +46,7 @@ def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(tmp_path)
     end = json.loads(written.splitlines()[-1])
     assert end["end"] == {"why": "agent hung up", "wanted": True} and end["barge_ins"]
     (wav,) = tmp_path.glob("*.wav")
+    assert str(wav) in text and f"offhook show {record}" in text
     assert wav.stat().st_size > 16_000 * 20
 
 

@@ -6,12 +6,14 @@ import asyncio
 import json
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from offhook.cli.screen import colored, fitted
 from offhook.loopback.lines import AGENT, CALLER, audio
 
 __all__ = ["run"]
@@ -22,7 +24,7 @@ GIVE_UP_S = 60.0
 SCRIPT: tuple[tuple[str, str, str], ...] = (
     ("agent heard", "say", "caller_hours"),
     ("agent heard", "say", "caller_services"),
-    ("agent speaks 2 s", "say", "caller_price"),
+    ("agent speaks 1.5 s", "say", "caller_price"),
     ("agent heard", "say", "caller_nonsense"),
     ("agent heard", "press", "2"),
     ("agent heard", "say", "caller_goodbye"),
@@ -34,13 +36,12 @@ class Screen:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._color = colored()
 
     def line(self, who: str, text: str, style: str = "") -> None:
-        at = time.monotonic() - self._began
-        body = f"\x1b[{style}m{text}\x1b[0m" if style and self._color else text
-        sys.stdout.write(f"{at:6.2f}s  {who:<9} {body}\n")
-        sys.stdout.flush()
+        head = f"{time.monotonic() - self._began:6.2f}s  {who:<9} "
+        body = fitted(head, text)[len(head) :]
+        self.plain(head + (f"\x1b[{style}m{body}\x1b[0m" if style and self._color else body))
 
     def plain(self, text: str = "") -> None:
         sys.stdout.write(text + "\n")
@@ -50,8 +51,8 @@ class Screen:
 def run(out: Path | None = None, *, swap: bool = False) -> int:
     """Run the demo; ``swap`` exchanges two of the caller's lines. The exit code: 0 when the call was healthy."""
     screen = Screen()
-    screen.plain("offhook demo: a simulated caller, the real Twilio wire, a real `offhook serve`,")
-    screen.plain("and a receptionist on this machine: loopback (no AI, no network). Nothing leaves this machine.\n")
+    screen.plain("offhook demo: a simulated caller speaks over the real Twilio wire into a real `offhook serve`;")
+    screen.plain("loopback (no AI, no network) answers. Half a minute, and nothing leaves this machine.\n")
     folder = out or Path(tempfile.mkdtemp(prefix="offhook-demo-"))
     try:
         return asyncio.run(_Demo(screen, folder, swap).run())
@@ -67,12 +68,13 @@ class _Demo:
         self._token = secrets.token_hex(16)
         self._port: asyncio.Future[int] | None = None
         self._server: asyncio.subprocess.Process | None = None
+        self._barged_in = False
 
     async def run(self) -> int:
         self._port = asyncio.get_running_loop().create_future()
         self._folder.mkdir(parents=True, exist_ok=True)
         server = self._server = await self._start_server()
-        watching = asyncio.create_task(self._watch(server))
+        watching = asyncio.gather(self._watch(server), self._read_log(server))
         try:
             async with asyncio.timeout(GIVE_UP_S):
                 port = await self._port
@@ -104,7 +106,7 @@ class _Demo:
         }
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "offhook", "serve", "--live", "json",
-            stdout=asyncio.subprocess.PIPE, env=environment, cwd=self._folder,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment, cwd=self._folder,
         )  # fmt: skip
 
     async def _watch(self, server: asyncio.subprocess.Process) -> None:
@@ -118,10 +120,12 @@ class _Demo:
             elif what == "caller":
                 self._screen.line("heard", f"“{told['text']}”", "36")
             elif what == "agent":
-                self._screen.line("agent", told["text"], "32")
+                self._screen.line("agent", told["text"] + (" [cut off]" if self._barged_in else ""), "32")
+                self._barged_in = False
             elif what == "reply":
                 self._screen.line("", f"first word {told['ms']} ms after the end of speech", "2")
             elif what == "barge-in":
+                self._barged_in = True
                 self._screen.line("barge-in", f"the caller heard {told['heard_ms']} of {told['of_ms']} ms", "33")
             elif what == "tool":
                 self._screen.line("tool", told["text"], "35")
@@ -130,6 +134,14 @@ class _Demo:
         if not self._port.done():
             self._port.set_exception(_Broken("the server did not start; its reason stands above"))
 
+    async def _read_log(self, server: asyncio.subprocess.Process) -> None:
+        """The server's own log: what it says of an ordinary call stands on the screen already."""
+        assert server.stderr is not None
+        while line := await server.stderr.readline():
+            text = line.decode(errors="replace").rstrip()
+            if text.split(" ")[1:2] != ["info"]:
+                self._screen.line("log", text, "31")
+
     async def _call(self, port: int) -> None:
         from offhook.sims.run_carrier import CallFailed, PhoneCall
 
@@ -137,7 +149,7 @@ class _Demo:
             async with PhoneCall(
                 f"{PUBLIC_URL}/twilio/voice", auth_token=self._token, connect_to=("127.0.0.1", port)
             ) as call:
-                self._screen.line("carrier", f"call {call.call_sid}, webhook answered in {call.webhook_ms:.0f} ms")
+                self._screen.line("carrier", f"webhook answered in {call.webhook_ms:.0f} ms: call {call.call_sid}")
                 for when, act, what in SCRIPT:
                     await self._until(call, when)
                     self._act(call, act, what)
@@ -164,7 +176,7 @@ class _Demo:
         before = len(phone.audio())
         seconds = float(when.split()[2]) if "speaks" in when else 0.0
         quiet = 0
-        while quiet < 15:
+        while quiet < 10:
             if call.closed is not None:
                 raise _Broken("the server closed the stream before the caller was done")
             await asyncio.sleep(0.02)
@@ -184,10 +196,10 @@ class _Demo:
         self._screen.plain(render(report, conversation=False))
         for violation in self._violations:
             self._screen.line("carrier", f"would refuse: {violation}", "31")
-        wav = next(iter(self._folder.glob("*.wav")), None)
-        self._screen.plain(f"recording  {wav}  (stereo: caller left, agent right; the caller is a synthetic voice)")
-        self._screen.plain(f"record     {path}")
-        self._screen.plain(f"more       offhook show {path}")
+        self._screen.plain("\nlisten     stereo, caller left, agent right; both are synthetic voices")
+        self._screen.plain(f"           {path.with_suffix('.wav')}")
+        self._screen.plain(f"read       offhook show {shlex.quote(str(path))}")
+        self._screen.plain(f"           offhook trace {shlex.quote(str(path))}")
         healthy = report.verdict == "healthy" and not self._violations and not self._carrier_log
         return 0 if healthy else 1
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from offhook.cli.screen import colored, fitted
 from offhook.diagnosis.report import EXIT, Report, judge
 from offhook.evidence.files import find, read
 from offhook.evidence.record import Channel, Line, Recording
@@ -33,15 +33,17 @@ def render(report: Report, *, conversation: bool = True) -> str:
     call = report.call
     lines = [*_head(call), *(_conversation(call) if conversation else []), "", *_ladder(report), ""]
     for finding in report.roots:
-        lines += [f"{finding.rule}  [{finding.proof}]", f"  {finding.sentence}"]
-        lines += [f"  proof  {finding.observable} (line {finding.line})", f"  fix    {finding.fix}", ""]
-    lines += [f"note   {finding.sentence}" for finding in report.others]
-    lines.append(f"{_paint(report.verdict, report.verdict)}: {report.because}")
+        lines += [f"{finding.rule}  [{finding.proof}]", fitted("  ", finding.sentence)]
+        lines += [fitted("  proof  ", f"{finding.observable} (line {finding.line})")]
+        lines += [fitted("  fix    ", finding.fix), ""]
+    lines += [fitted("note   ", finding.sentence) for finding in report.others]
+    verdict = fitted(f"{report.verdict}: ", report.because)
+    lines.append(_paint(report.verdict, report.verdict) + verdict[len(report.verdict) :])
     return "\n".join(lines)
 
 
 def _paint(text: str, verdict: str) -> str:
-    if os.environ.get("NO_COLOR") or not sys.stdout.isatty():
+    if not colored():
         return text
     return {"healthy": "\x1b[1;32m", "broken": "\x1b[1;31m"}.get(verdict, "\x1b[1;33m") + text + "\x1b[0m"
 
@@ -83,12 +85,18 @@ def _conversation(call: Recording) -> list[str]:
             said.append((note.at_ms, f"  {kind}: {note.data.get(notes[kind])}{unit}"))
         elif kind == "barge-in":
             said.append((note.at_ms, f"  barge-in: {note.data.get('heard_ms')} of {note.data.get('sent_ms')} ms heard"))
-    return ["", *(f"{at / 1000:7.2f}s {text}" for at, text in sorted(said))]
+    return [
+        "",
+        *(fitted(f"{at / 1000:7.2f}s {text[:9]}", text[9:]) for at, text in sorted(said, key=lambda one: one[0])),
+    ]
 
 
 def _ladder(report: Report) -> list[str]:
     width = max(len(hop.boundary) for hop in report.hops)
-    return [f"{MARKS[hop.state]} {hop.boundary:<{width}}  {hop.state:<11}  {hop.observable}" for hop in report.hops]
+    return [
+        fitted(f"{MARKS[hop.state]} {hop.boundary:<{width}}  {hop.state:<11}  ", hop.observable).rstrip()
+        for hop in report.hops
+    ]
 
 
 NAMES = {Channel.FROM_CARRIER: "C<", Channel.TO_CARRIER: "C>", Channel.FROM_PROVIDER: "P<", Channel.TO_PROVIDER: "P>"}
@@ -119,7 +127,8 @@ def trace_lines(call: Recording, *, media: bool = False) -> Iterator[str]:
             kind = str(message.get("type") or message.get("event") or "?")
             if not media and kind in ("media", "input_audio_buffer.append", "response.output_audio.delta"):
                 continue
-            body = json.dumps({key: value for key, value in message.items() if key not in ("type", "event")})
+            rest = {key: value for key, value in message.items() if key not in ("type", "event")}
+            body = json.dumps(rest, ensure_ascii=False)
             yield f"{stamp} {NAMES[Channel(line.data['ch'])]} {kind}  {body}"
         elif line.kind == "note":
             data = {key: value for key, value in line.data.items() if key != "note"}
