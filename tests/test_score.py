@@ -24,6 +24,17 @@ def finding(name, severity="fault", boundary="carrier-stream"):
     return found
 
 
+def test_a_fault_from_a_dial_may_be_any_row_that_it_injects_and_never_the_carriers():
+    dial = row("dialled", ("F-121", "F-073"))
+    assert score.classify_dialled(dial, [finding("F-073", boundary="bridge")]) == "named"
+    assert score.classify_dialled(dial, []) == "coped"
+    assert score.classify_dialled(dial, [finding("F-108", boundary="provider-session")]) == "other cause"
+    assert score.classify_dialled(dial, [finding("turns/no-answer", boundary="turns")]) == "boundary only"
+    assert score.classify_dialled(dial, [finding("F-049")]) == "wrong blame"
+    heard = score.Row(id="D", title="noise", boundary=("B4",), verdict="dialled", findings=("F-099",))
+    assert score.classify_dialled(heard, []) == "missed"
+
+
 def row(verdict="fault", findings=("F-049",), boundary=("B2",)):
     return score.Row(id="X", title="", boundary=boundary, verdict=verdict, findings=findings)
 

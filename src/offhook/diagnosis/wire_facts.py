@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from offhook.diagnosis.facts import Fact, ProviderError, Session
 from offhook.evidence.record import Channel, Line, Recording
@@ -160,9 +160,22 @@ def read_wires(call: Recording) -> tuple[CarrierIn, CarrierOut, ProviderWire]:
 
 
 def _audio(counters: dict[str, Any]) -> list[Audio]:
+    """
+    The figures of the four channels.
+
+    Our own bridge measures audio where it comes in: what it passes on is the same bytes, so it has the same pattern.
+    """
     line = counters.get("line", 0)
     channels = counters.get("channels") or [{}] * len(Channel)
-    return [msgspec.convert({**given, "line": line}, Audio) for given in channels]
+    made = [msgspec.convert({**given, "line": line}, Audio) for given in channels]
+    for out, came in ((Channel.TO_CARRIER, Channel.FROM_PROVIDER), (Channel.TO_PROVIDER, Channel.FROM_CARRIER)):
+        one, other = made[out], made[came]
+        if one.frames and not one.measured and other.measured:
+            share = one.bytes / (other.bytes or 1)
+            made[out] = structs.replace(
+                other, frames=one.frames, bytes=one.bytes, speech_ms=round(other.speech_ms * share)
+            )
+    return made
 
 
 def _number(given: dict[str, Any], name: str) -> float:

@@ -21,7 +21,7 @@ from offhook.evidence.files import remove_oldest
 from offhook.evidence.lines import Redactor, Scribe
 from offhook.evidence.outbox import Outbox
 from offhook.evidence.record import VERSION, Channel
-from offhook.media.levels import LOOK_EVERY, Meter
+from offhook.media.levels import LONG_BYTES, LOOK_EVERY, Meter
 from offhook.vocab import Leg
 from offhook.wires._wire import Violation
 
@@ -98,7 +98,7 @@ class Journal:
             meter.usual = n_bytes
             self._shape(channel, n_bytes, now, data)
         # what goes out is what came in, byte for byte, as long as both wires speak one format: measured once
-        if not frames % LOOK_EVERY and not channel & 1:
+        if (n_bytes > LONG_BYTES or not frames % LOOK_EVERY) and not channel & 1:
             meter.look(payload)
 
     def _shape(self, channel: int, n_bytes: int, now: float, data: bytes) -> None:

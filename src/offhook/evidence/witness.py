@@ -18,7 +18,7 @@ import msgspec
 from offhook import vocab as v
 from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
-from offhook.media.levels import is_silence
+from offhook.media.levels import LONG_BYTES, LOOK_EVERY, is_silence
 from offhook.wires._wire import Violation, clean_text
 
 __all__ = ["CarrierWitness", "ProviderWitness", "Reader", "describe", "write_differences"]
@@ -221,7 +221,7 @@ def _measure(journal: Journal, channel: Channel, payload: bytes, now: float, dat
     n_bytes = len(payload) * 3 // 4 - payload[-2:].count(b"=")
     journal.audio(channel, payload, n_bytes, now, data)
     meter = journal.meters[channel]
-    if not meter.frames % 5:
+    if n_bytes > LONG_BYTES or not meter.frames % LOOK_EVERY:
         try:
             meter.look(payload)
         except (binascii.Error, ValueError):

@@ -21,6 +21,9 @@ def _magnitude(code: int) -> int:
 
 
 LOOK_EVERY = 5  # frames
+# A longer message than two frames is looked at each time: providers send 100 ms and more, and with every fifth of those
+# no answer of a short call would be long enough to be judged.
+LONG_BYTES = 400
 _MAGNITUDES = [_magnitude(code) for code in range(256)]
 # Loudness class of a code: 0 digital silence, then about 6 dB a step up to 15 (full scale).
 _CLASS = bytes(0 if m == 0 else max(1, min(15, m.bit_length())) for m in _MAGNITUDES)

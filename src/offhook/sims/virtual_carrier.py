@@ -212,6 +212,7 @@ class Line:
     # -------------------------------------------------------------------------------------- the stream
 
     def _open(self, verb: Verb) -> None:
+        """Dial the stream; a caller who left meanwhile needs none."""
         headers = [
             ("User-Agent", "Twilio.TmeWs/1.0"), ("Host", urlsplit(verb.stream_url).netloc),
             ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", "x" * 22 + "=="),
@@ -230,7 +231,7 @@ class Line:
             given = {"up": False}
 
             def accept(ear: Ear) -> End:
-                if given["up"]:  # too late: the carrier has gone
+                if given["up"] or self.left:  # too late: the carrier has gone
                     return self._gave_up(ear)
                 given["up"] = True
                 return self._accepted(ear, verb, request, sent)

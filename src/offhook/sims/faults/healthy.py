@@ -155,7 +155,7 @@ def webhook_only() -> list[Recording]:
     """The caller gives up between the webhook and the stream."""
 
     def then(world: Any, server: Any, lines: list[Line]) -> None:
-        world.after(0.025, lines[0].hang_up)
+        world.after(0.015, lines[0].hang_up)
 
     return ours("openai", greeting="Hello.", play=lambda line: None, then=then, limit_s=5.0, settle_s=40.0)
 
