@@ -23,22 +23,43 @@ def median(rows: list[dict], *path: str) -> float:
 
 def main() -> None:
     groups: dict[tuple[int, bool], dict[str, list[dict]]] = defaultdict(lambda: defaultdict(list))
-    for line in (HERE / "results.jsonl").read_text().splitlines():
-        row = json.loads(line)
+    for row in rows_of("results.jsonl"):
         groups[(row["calls"], bool(row["barges"]))][row["name"]].append(row)
     for (calls, barge), names in sorted(groups.items()):
         sys.stdout.write(f"{calls} calls{', barge-ins' if barge else ''}\n")
-        base = median(names["crelay"], "us_per_in_frame") if "crelay" in names else 0.0
         for name, rows in names.items():
-            cpu = median(rows, "us_per_in_frame")
-            text = f"  {name:<10} {cpu:5.1f} us/frame ({cpu / base:.2f} x C)" if base else f"  {name:<10} {cpu:5.1f} us"
-            text += f"  added p50 {median(rows, 'added', 'p50_ms'):.2f} p99 {median(rows, 'added', 'p99_ms'):.2f} ms"
-            text += f"  {median(rows, 'rss_kb_per_call'):.0f} kB/call  lost {sum(row['lost'] for row in rows)}"
-            if barge:
-                text += f"  clear p99 {median(rows, 'clear', 'p99_ms'):.2f} ms, after clear {rows[0]['after_clear']}"
-            sys.stdout.write(text + "\n")
-        if not barge:
+            sys.stdout.write(f"  {line(name, rows, names)}\n")
+        if not barge and "crelay" in names:
             plot(calls, names)
+    searched = defaultdict(list)
+    for row in rows_of("searches.jsonl"):
+        searched[row["name"]].append(row)
+    for name, rows in searched.items():
+        passed = max((row for row in rows if row["ok"]), key=lambda row: row["calls"], default=None)
+        failed = sorted(row["calls"] for row in rows if not row["ok"])
+        if passed is not None:
+            sys.stdout.write(f"{name}: carries {passed['calls']} calls at {passed['sut_util']:.0%} of its core, ")
+            sys.stdout.write(f"{passed['us_per_in_frame']:.1f} us/frame; failed {failed}\n")
+
+
+def rows_of(name: str) -> list[dict]:
+    path = HERE / name
+    return [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+
+
+def line(name: str, rows: list[dict], names: dict[str, list[dict]]) -> str:
+    """One system's medians, and its ratios to the marks that ran in turn with it."""
+    cpu = median(rows, "us_per_in_frame")
+    text = f"{name:<14} {cpu:5.1f} us/frame"
+    for mark in ("crelay", "prototype"):
+        if mark in names and mark != name:
+            text += f" ({cpu / median(names[mark], 'us_per_in_frame'):.2f} x {mark})"
+    text += f"  added p50 {median(rows, 'added', 'p50_ms'):.2f} p99 {median(rows, 'added', 'p99_ms'):.2f} ms"
+    text += f"  {median(rows, 'rss_kb_per_call'):.0f} kB/call  lost {sum(row['lost'] for row in rows)}"
+    if rows[0]["barges"]:
+        text += f"  barge-ins {rows[0]['barges']}, clear p50 {median(rows, 'clear', 'p50_ms'):.2f}"
+        text += f" p99 {median(rows, 'clear', 'p99_ms'):.2f} ms, after clear {rows[0]['after_clear']}"
+    return text
 
 
 def plot(calls: int, names: dict[str, list[dict]]) -> None:

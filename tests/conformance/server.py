@@ -6,6 +6,7 @@ carrier's REST address may be a stub's, so that what takes minutes takes seconds
 """
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -34,7 +35,12 @@ async def main(given: dict) -> None:
     await stop.wait()
     await serving.stop()
     left = [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    serving.live.say("left", tasks=left, calls=len(serving.host.calls), sockets=serving.server.open_sockets)
+    timers = [
+        str(timer) for timer in gc.get_objects() if type(timer).__name__ == "TimerHandle" and not timer.cancelled()
+    ]
+    serving.live.say(
+        "left", tasks=left, timers=timers, calls=len(serving.host.calls), sockets=serving.server.open_sockets
+    )
 
 
 if __name__ == "__main__":
