@@ -13,7 +13,7 @@ from offhook.settings import SPECS, shown
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
     (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",),
-    ("dial",), ("tap",),
+    ("dial",), ("tap",), ("replay",),
     ("check", "settings"), ("check", "provider"), ("service", "systemd"),
 )  # fmt: skip
 

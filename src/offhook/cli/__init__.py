@@ -265,6 +265,21 @@ def tap(
     )  # fmt: skip
 
 
+@app.command(epilog="Examples: offhook replay last   |   offhook replay CA0123 --as-test tests/test_bad_call.py")
+def replay(
+    call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],
+    greeting: Annotated[str | None, typer.Option(help="The greeting, where the record does not have it whole.")] = None,
+    as_test: Annotated[Path | None, typer.Option("--as-test", help="Write a test_….py and its record as well.")] = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """A recorded call again, against the code of today: what differs, and whether it is healthy now."""
+    from offhook.cli.replay import run
+    from offhook.cli.serve import data_dir
+
+    raise typer.Exit(run(call, data_dir(_settings(config)), greeting=greeting, as_test=as_test, as_json=json))
+
+
 @app.command(
     epilog="Examples: offhook check   |   offhook check settings provider --live   |   offhook check --watch 600"
 )
