@@ -1,0 +1,143 @@
+"""
+Never silence: whatever a provider does, the phone plays the spoken line, bit for bit, once, and the record says why.
+
+A real server process, a fake provider that fails, and a simulated phone, all on one clock that runs six times as fast.
+"""
+
+import asyncio
+import struct
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.conformance.harness import PUBLIC, TOKEN, ServerProcess, until, world
+
+from offhook.media.lines import spoken_lines
+from offhook.net.clock import LoopClock
+from offhook.sims.provider import Answer, tone
+from offhook.sims.run_carrier import PhoneCall
+
+RATE = 6.0
+LINES = spoken_lines()
+OWN_LINE = tone(700, 330.0)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The user's own WAV replaces one line; the others are those that ship."""
+    folder = tmp_path_factory.mktemp("silence")
+    (folder / "own").mkdir()
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(OWN_LINE), b"WAVE", b"fmt ", 16, 7, 1, 8000, 8000, 1, 8,
+                       b"data", len(OWN_LINE))  # fmt: skip
+    (folder / "own" / "provider_lost.wav").write_bytes(head + OWN_LINE)
+    env = {"OFFHOOK_RECORD_LINES_DIR": "own", "OFFHOOK_PROVIDER_DIAL_TIMEOUT_S": "0.2"}
+    process = ServerProcess(folder, rate=RATE, env=env)
+    yield process
+    process.stop()
+    assert "Traceback" not in process.stderr() and "defect" not in process.stderr()
+
+
+@asynccontextmanager
+async def placed(server: ServerProcess, fake):
+    clock = LoopClock(asyncio.get_running_loop(), RATE)
+    if fake is not None:
+        fake._loop_clock = clock
+    address = ("127.0.0.1", server.port)
+    async with PhoneCall(PUBLIC + "/twilio/voice", auth_token=TOKEN, connect_to=address, clock=clock) as call:
+        yield call
+
+
+async def speak(call: PhoneCall, turns: int) -> None:
+    for _ in range(turns):
+        if call.closed is None:
+            call.say(tone(900))
+            await asyncio.sleep(5 / RATE)
+
+
+def heard(call: PhoneCall) -> list[str]:
+    """The lines that the phone has played whole, as often as it played them."""
+    audio = call.phone.audio()
+    known = {**LINES, "own": OWN_LINE}
+    return [name for name, line in known.items() for _ in range(audio.count(line))]
+
+
+def check(server: ServerProcess, call: PhoneCall, line: str, why: str) -> None:
+    assert heard(call) == [line]
+    assert [verb.name for verb in call.verbs] == ["Connect", "Hangup"]  # told once: no fallback after it
+    assert call.violations == []
+    record = server.record(call.call_sid)
+    assert record.end["end"]["wanted"] is False and why in record.end["end"]["why"]
+    assert record.end["caller_told"] is True
+
+
+@pytest.mark.parametrize(
+    ("fault", "turns", "line", "why"),
+    [
+        ("refuse-401", 0, "provider_failed", "provider upgrade failed"),
+        ("no-greeting", 0, "provider_failed", "never greeted"),
+        ("no-session-updated", 0, "provider_failed", "never confirmed"),
+        ("reject-session", 0, "provider_failed", "session rejected"),
+        ("ignore-formats", 0, "provider_failed", "session not applied"),
+        ("digital-silence", 3, "provider_failed", "digital silence"),
+        ("fail-responses", 3, "provider_failed", "responses fail"),
+        ("stop-answering", 1, "provider_failed", "never answered"),
+        ("drop", 1, "own", "connection dropped"),
+        ("close-1011", 2, "own", "1011"),
+    ],
+)
+def test_a_provider_that_fails_is_told_to_the_caller_once(server, fault, turns, line, why):
+    async def run():
+        script = (Answer(tone(2000)),) * 4
+        async with world(server, faults=(fault,), script=script) as w, placed(server, w.fake) as call:
+            await speak(call, turns)
+            await asyncio.wait_for(call.ended(), 60 / RATE)
+            return call
+
+    check(server, asyncio.run(run()), line, why)
+
+
+def test_a_provider_that_takes_the_connection_and_says_nothing_is_told_too(server):
+    async def run():
+        async def mute(reader, writer):
+            try:
+                await reader.read()
+            finally:
+                writer.close()
+
+        listening = await asyncio.start_server(mute, "127.0.0.1", server.provider_port)
+        async with listening, world(server, fake=False), placed(server, None) as call:
+            await asyncio.wait_for(call.ended(), 60 / RATE)
+            return call
+
+    check(server, asyncio.run(run()), "provider_failed", "never opened")
+
+
+def test_nobody_at_the_providers_address_is_told_too(server):
+    async def run():
+        async with world(server, fake=False), placed(server, None) as call:
+            await asyncio.wait_for(call.ended(), 60 / RATE)
+            return call
+
+    check(server, asyncio.run(run()), "provider_failed", "tcp")
+
+
+@pytest.mark.parametrize("fault", ["malformed-json", "unknown-events"])
+def test_nonsense_among_good_messages_ends_no_call_and_is_on_record(server, fault):
+    async def run():
+        async with (
+            world(server, faults=(fault,), script=(Answer(tone(1500)),) * 2) as w,
+            placed(server, w.fake) as call,
+        ):
+            await speak(call, 2)
+            assert call.closed is None
+            call.hang_up()
+            await asyncio.wait_for(call.ended(), 5)
+            await until(lambda: w.fake.open == 0)
+            return call
+
+    call = asyncio.run(run())
+    assert call.phone.audio().count(tone(1500)) == 2 and heard(call) == []
+    record = server.record(call.call_sid)
+    assert record.end["end"] == {"why": "caller hung up", "wanted": True}
+    nonsense = [line for line in record.lines if line.kind == "violation"]
+    strange = [line for line in record.lines if line.data.get("m", {}).get("type") == "response.mood_detected"]
+    assert nonsense if fault == "malformed-json" else strange
