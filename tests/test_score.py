@@ -31,12 +31,12 @@ def test_a_fault_from_a_dial_may_be_any_row_that_it_injects_and_never_the_carrie
     assert score.classify_dialled(dial, [finding("F-108", boundary="provider-session")]) == "other cause"
     assert score.classify_dialled(dial, [finding("turns/no-answer", boundary="turns")]) == "boundary only"
     assert score.classify_dialled(dial, [finding("F-049")]) == "wrong blame"
-    heard = score.Row(id="D", title="noise", boundary=("B4",), verdict="dialled", findings=("F-099",))
+    heard = score.Row(id="D-noise", title="noise", boundary=("B4",), verdict="dialled", findings=("F-099",))
     assert score.classify_dialled(heard, []) == "missed"
 
 
 def row(verdict="fault", findings=("F-049",), boundary=("B2",)):
-    return score.Row(id="X", title="", boundary=boundary, verdict=verdict, findings=findings)
+    return score.Row(id="D-x", title="", boundary=boundary, verdict=verdict, findings=findings)
 
 
 def test_classes():

@@ -25,6 +25,7 @@ from msgspec import Struct
 from offhook.diagnosis.boundaries import Finding
 from offhook.diagnosis.report import report
 from offhook.evidence.record import Recording
+from offhook.sims import carrier_faults
 from offhook.sims.faults import dialled, healthy, variations
 from offhook.sims.faults.catalogue import Row, injections, rows
 
@@ -37,7 +38,11 @@ BOUNDARIES = {
     "B4": ("provider-connect", "provider-session", "turns", "media"), "B5": ("media",), "B6": ("tools", "turns"),
     "B7": ("records",), "B8": ("call-control",), "B9": ("far-end",),
 }  # fmt: skip
-PROVIDER_SIDE = ("provider-connect", "provider-session", "media", "turns", "tools")
+# Whom a fault from a dial may be blamed on, by who plays it.
+SIDES = {
+    "D": ("provider-connect", "provider-session", "media", "turns", "tools"),
+    "L": ("webhook", "carrier-stream", "media", "turns", "far-end"),
+}
 CLASSES = ("named", "boundary only", "unknown", "missed", "wrong blame", "false alarm", "broken", "not injected")
 WORST = ("wrong blame", "false alarm", "broken")
 
@@ -106,13 +111,13 @@ def classify_dialled(row: Row, found: list[Finding]) -> str:
     """
     A fault from a dial has no one name: right is every row that it is said to inject, and a bridge may cope with it.
 
-    Whoever blames another side than the provider's is wrong; another cause there is listed, for the texts of both lists
-    were written without each other.
+    Whoever blames the other side is wrong; another cause on this side is listed, for the texts of both lists were
+    written without each other.
     """
-    own = [one for one in found if blames(one)]
+    own = [one for one in found if blames(one) or (one.severity == "far-end" and one.catalogue)]
     if not own:
-        return "missed" if row.title in dialled.AUDIBLE else "coped"
-    if any(one.boundary not in PROVIDER_SIDE and name_of(one) not in row.findings for one in own):
+        return "missed" if row.title in dialled.AUDIBLE or row.id.startswith("L-") else "coped"
+    if any(one.boundary not in SIDES[row.id[0]] and name_of(one) not in row.findings for one in own):
         return "unknown" if all(one.rule.endswith("/unexplained") for one in own) else "wrong blame"
     if all(name_of(one) in row.findings for one in own):
         return "named"
@@ -155,9 +160,16 @@ def _dialled(name: str) -> Result:
     return judge(row, lambda: dialled.dial(name))
 
 
+def _line(name: str) -> Result:
+    verdict = "healthy" if name in dialled.HARMLESS else "dialled"
+    wanted = () if verdict == "healthy" else carrier_faults.FAULTS[name].rows
+    row = Row(id=f"L-{name}", title=name, boundary=("B2",), verdict=verdict, findings=tuple(wanted))
+    return judge(row, lambda: dialled.dial_line(name))
+
+
 def _job(job: tuple[str, Any]) -> Result:
     kind, what = job
-    return {"row": judge, "plain": _plain, "variation": _variation, "dialled": _dialled}[kind](what)
+    return {"row": judge, "plain": _plain, "variation": _variation, "dialled": _dialled, "line": _line}[kind](what)
 
 
 def run(wanted: list[Row], n_variations: int = variations.COUNT, plain: bool = True) -> list[Result]:
@@ -166,6 +178,7 @@ def run(wanted: list[Row], n_variations: int = variations.COUNT, plain: bool = T
     jobs: list[tuple[str, Any]] = [("row", row) for row in wanted]
     jobs += [("plain", name) for name in healthy.PLAIN] if plain else []
     jobs += [("dialled", name) for name in dialled.DIALLED] if plain else []
+    jobs += [("line", name) for name in dialled.LINES] if plain else []
     jobs += [("variation", seed) for seed in range(n_variations)]
     longest_first = sorted(jobs, key=lambda job: getattr(job[1], "id", "") not in ("F-108", "S-001", "F-013"))
     with multiprocessing.get_context("fork").Pool(2, _quiet) as pool:
@@ -217,8 +230,8 @@ def page(results: list[Result], seconds: float, today: datetime.date) -> str:
     catalogue = {row.id: row for row in rows()}
     own = [result for result in results if result.id in catalogue]
     injected = [result for result in own if result.kind != "not injected"]
-    shapes = [result for result in results if result.id not in catalogue and result.id[:2] != "D-"]
-    dials = [result for result in results if result.id[:2] == "D-"]
+    shapes = [result for result in results if result.id not in catalogue and result.id[:2] not in ("D-", "L-")]
+    dials = [result for result in results if result.id[:2] in ("D-", "L-")]
     dial_counts = Counter(result.kind for result in dials)
     counts = Counter(result.kind for result in injected)
     played = sum(result.call_seconds for result in results)
@@ -247,9 +260,9 @@ def page(results: list[Result], seconds: float, today: datetime.date) -> str:
         f"Healthy calls of every provider and in {sum(r.id.startswith('V-') for r in shapes)} seeded shapes: "
         f"{len(shapes)} calls, {false} false alarm{'s' if false != 1 else ''}.",
         "",
-        f"Faults from the fake providers' dial, one call each with our own server ({len(dials)}): "
+        f"Faults from the dials of the fake providers (D) and the simulated carrier (L), one call each ({len(dials)}): "
         + ", ".join(f"{n} {kind}" for kind, n in dial_counts.most_common())
-        + ". A bridge may cope with a fault; blaming another side than the provider's is wrong.",
+        + ". A bridge may cope with a fault; blaming the other side is wrong.",
         "",
         "## Rows that are not named",
         "",
@@ -339,7 +352,7 @@ def main(argv: list[str]) -> int:
             got = ", ".join(result.got) or "nothing"
             say(f"{result.id} {result.kind:13} want {result.wanted:22} got {got[:800]}   ({result.title})\n")
     seconds = time.perf_counter() - began
-    for what, first in (("rows", "FSH"), ("healthy calls", "Vpn"), ("dialled", "D")):
+    for what, first in (("rows", "FSH"), ("healthy calls", "Vpn"), ("dialled", "DL")):
         counts = Counter(result.kind for result in results if result.id[0] in first)
         if counts:
             say(f"{what}: " + ", ".join(f"{n} {kind}" for kind, n in counts.most_common()) + f"; {seconds:.1f} s\n")

@@ -53,6 +53,7 @@ class Line:
         start_delay_s: float = 0.0,
         quiet: bytes = QUIET,
         returns_marks: bool = True,
+        status_url: str = "",
         observer: Observer | None = None,
         call_sid: str = "",
     ) -> None:
@@ -80,6 +81,7 @@ class Line:
         self.frozen = False
         self.stops_quietly = False  # sends stop, and leaves TCP open
         self.url, self._method, self._token = url, method, auth_token
+        self._status_url = status_url  # told when the call is over, as a number's status callback is
         self._route, self._link = route or Route(), link or Link()
         self._webhook = Webhook(
             self, world, server, self._route, token=auth_token, shared_key=shared_key, json_body=json_body,
@@ -407,6 +409,8 @@ class Line:
         if self.over:
             return
         self.over = True
+        if self._status_url:
+            self._webhook.tell(self._status_url, {**self.form, "CallStatus": status})
         self.note(
             "call.status", status=status, answered_by=self.answered_by, direction=self._direction,
             **{"from": "dial"}, seconds=round(self.world.now() - self._placed_at, 2),

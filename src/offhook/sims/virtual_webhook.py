@@ -109,6 +109,12 @@ class Webhook:
             self._world.after(0.02, lambda: self._server.process.enter(lambda: self._server.http(got, answered)))
             self._world.after(WEBHOOK_S, late)
 
+    def tell(self, url: str, form: Mapping[str, str]) -> None:
+        """A callback: nobody looks at its answer."""
+        full, headers, body = self._signed("POST", url, form)
+        request = Request("POST", full, headers, body, self._line.call_sid)
+        self._world.after(0.05, self._server.process.enter, lambda: self._server.http(request, lambda reply: None))
+
     def _answered(
         self, reply: Reply, request: Request, note: dict[str, Any], sent: float,
         done: Callable[[list[Verb]], None], hops: int,

@@ -6,10 +6,11 @@ so that a diagnosis is asked what it was not written for.
 from __future__ import annotations
 
 from offhook.evidence.record import Recording
+from offhook.sims import carrier_faults
 from offhook.sims.faults.scene import ours, wait
 from offhook.sims.provider_faults import FAULTS
 
-__all__ = ["AUDIBLE", "DIALLED", "dial", "is_healthy", "may_be"]
+__all__ = ["AUDIBLE", "DIALLED", "HARMLESS", "LINES", "dial", "dial_line", "is_healthy", "may_be"]
 
 # What the caller hears as wrong: whoever calls such a call healthy has not listened.
 AUDIBLE = frozenset(
@@ -46,3 +47,22 @@ def dial(name: str) -> list[Recording]:
     """One call with this fault; what is timed by a response begins with the second."""
     when = "@response2" if FAULTS[name].at == "response1" else ""
     return ours(DIALLED[name], wait(26.0), greeting="Hello.", net={"faults": (name + when,)}, limit_s=60.0)
+
+
+# What a carrier can do wrong on a stream that our server cannot be blamed for.
+LINES = tuple(
+    name for name, kind in carrier_faults.FAULTS.items()
+    if kind.where in ("stream", "audio", "playback", "end")
+    and name not in ("second-stream", "reconnect", "one-way", "both-tracks", "callbacks-reversed")
+)  # fmt: skip
+# A healthy call all the same: small losses and strange messages that hurt nobody, a caller who says nothing or leaves.
+HARMLESS = frozenset(
+    ("late-start", "media-before-start", "second-start", "unknown-event", "unknown-field", "number-types",
+     "other-stream", "malformed-json", "binary-frame", "odd-frames", "unknown-mark", "loss", "jitter", "bunching",
+     "clock-drift", "quiet", "low-level", "no-marks-on-clear", "hang-up", "second-stop", "stop-without-close")
+)  # fmt: skip
+
+
+def dial_line(name: str) -> list[Recording]:
+    """One call over a line with this fault."""
+    return ours("openai", wait(26.0), greeting="Hello.", line={"faults": (name,)}, limit_s=60.0, settle_s=90.0)

@@ -157,7 +157,15 @@ def webhook_only() -> list[Recording]:
     def then(world: Any, server: Any, lines: list[Line]) -> None:
         world.after(0.015, lines[0].hang_up)
 
-    return ours("openai", greeting="Hello.", play=lambda line: None, then=then, limit_s=5.0, settle_s=40.0)
+    return ours(
+        "openai",
+        greeting="Hello.",
+        play=lambda line: None,
+        then=then,
+        limit_s=5.0,
+        settle_s=40.0,
+        line={"status_url": "https://voice.example.com/twilio/status"},
+    )
 
 
 @injects("H-019")

@@ -23,6 +23,7 @@ from offhook.sims.provider import Answer
 from offhook.sims.run_world import TOKEN, OurServer
 from offhook.sims.virtual import Link, World
 from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_faulty import FaultyLine
 from offhook.sims.virtual_provider import Net, ProviderHost
 from offhook.wires.carriers import twilio
 from offhook.wires.providers import openai, xai
@@ -120,7 +121,8 @@ def ours(
         program = OurServer(world, Net(world, known), provider, **server)
         lines = []
         for n in range(calls):
-            one = Line(world, program, **{"auth_token": TOKEN, **(line or {})})
+            kind = FaultyLine if line and "faults" in line else Line
+            one = kind(world, program, **{"auth_token": TOKEN, **(line or {})})
             program.lines[one.call_sid] = one
             play(one)
             world.after(n * apart_s, one.begin)
