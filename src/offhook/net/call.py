@@ -11,54 +11,20 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from offhook import vocab as v
 from offhook.bridge import Bridge
 from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
 from offhook.net.clock import Clock, Handle
+from offhook.net.parties import CarrierLeg, CarrierListener, ProviderListener, Recorder, Shell
 from offhook.net.sockets import Socket
 from offhook.net.straight import Straight
 from offhook.wires._wire import ConnectRequest, LocalProtocolError, ProviderLeg, Violation
 
-__all__ = ["Call", "CarrierLeg", "Recorder", "Shell"]
-
-
-class CarrierLeg(Protocol):
-    """Our side of a carrier's wire; the manners of ProviderLeg."""
-
-    violations: list[Violation]
-    usual_bytes: int  # of audio in a usual frame
-
-    def receive(self, data: bytes, now: float, *, binary: bool = False) -> v.Event: ...
-    def usual(self, data: bytes) -> bytes | None: ...
-    def send(self, command: v.Command) -> Sequence[bytes]: ...
-    def play(self, payload: bytes) -> bytes: ...
-    def mark(self, name: str) -> bytes: ...
-    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]: ...
-    def counters(self) -> Mapping[str, int]: ...
-
-
-class Recorder(Protocol):
-    """Keeps the audio of both sides, when that was asked for."""
-
-    def caller(self, payload: bytes, n_bytes: int, now: float) -> None: ...
-    def agent(self, payload: bytes, n_bytes: int, now: float) -> None: ...
-    def clear(self, now: float) -> None: ...
-    def close(self, now: float) -> Mapping[str, Any]: ...
-
-
-class Shell(Protocol):
-    """What a call asks of the process around it. Nothing here blocks; results come back as events."""
-
-    def dial(self, call: Call, attempt: int) -> None: ...
-    def stop_dialling(self, call: Call) -> None: ...
-    def hang_up(self, call: Call, why: str) -> None: ...
-    def ended(self, call: Call, end: v.EndCall) -> None: ...
-    def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None: ...
-
+__all__ = ["Call"]
 
 # What a person watching the call wants to hear of; audio and confirmations are not among them.
 _SHOWN: frozenset[type[v.Event]] = frozenset((
@@ -101,7 +67,7 @@ class Call:
         self.started_at = clock.now()
         self.ended: v.EndCall | None = None
         self.stream_id: str | None = None
-        self.provider = _ProviderListener(self)
+        self.provider = ProviderListener(self)
         self.clock = clock
         self.recorder = recorder
         self.feeding = False  # inside an event: another one waits
@@ -171,7 +137,7 @@ class Call:
         else:
             carrier.hear(self.from_carrier)
 
-    def from_carrier(self, data: bytes) -> None:
+    def from_carrier(self, data: bytes, binary: bool = False) -> None:
         """
         A message of the carrier; audio that is not like the frames before it, or while something stands in its way.
 
@@ -181,7 +147,7 @@ class Call:
         self.arriving = data
         leg = self._carrier_leg
         assert leg is not None
-        event = leg.receive(data, now)
+        event = leg.receive(data, now, binary=binary)
         if type(event) is v.CallerAudio and not self.feeding:
             self.journal.audio(0, event.payload, event.n_bytes, now, data)
             if self.recorder is not None:
@@ -196,9 +162,9 @@ class Call:
                 self.feeding = False
             self.settle(now)
             return
-        self._news(Channel.FROM_CARRIER, leg.violations, event, data, now, False)
+        self._news(Channel.FROM_CARRIER, leg.violations, event, data, now, binary)
 
-    def _from_provider(self, data: bytes, binary: bool = False) -> None:
+    def from_provider(self, data: bytes, binary: bool = False) -> None:
         now = self._now()
         self.arriving = data
         leg = self._provider_leg
@@ -451,56 +417,3 @@ class Call:
         if self.ended is None:
             self.journal.note(f"{leg.value}.closed", self._now(), code=code, reason=reason[:80], by=by)
             self.feed(v.LegClosed(leg=leg, code=code, reason=reason, by=by))
-
-
-class CarrierListener:
-    """The carrier socket's callbacks of one call."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self.text = call.from_carrier  # one Python frame less on every message
-
-    def opened(self, socket: Socket) -> None:
-        """Never called: the socket was open before the call adopted it."""
-
-    def binary(self, data: bytes) -> None:
-        call = self._call
-        now = call._now()
-        call.journal.frame(Channel.FROM_CARRIER, data, now, True)
-        leg = call._carrier_leg
-        assert leg is not None
-        event = leg.receive(data, now, binary=True)
-        call._drain_violations(leg.violations, Channel.FROM_CARRIER, now)
-        call._feed(event, now)
-
-    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
-        self._call.closed(v.Leg.CARRIER, code, reason, by)
-
-    def paused(self, n_bytes: int) -> None:
-        self._call.feed(v.WritePaused(leg=v.Leg.CARRIER, buffered_bytes=n_bytes))
-
-    def resumed(self) -> None:
-        self._call.feed(v.WriteResumed(leg=v.Leg.CARRIER))
-
-
-class _ProviderListener:
-    """The provider socket's callbacks of one call."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self.text = call._from_provider
-
-    def opened(self, socket: Socket) -> None:
-        self._call.provider_opened(socket)
-
-    def binary(self, data: bytes) -> None:
-        self._call._from_provider(data, True)
-
-    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
-        self._call.closed(v.Leg.PROVIDER, code, reason, by)
-
-    def paused(self, n_bytes: int) -> None:
-        self._call.feed(v.WritePaused(leg=v.Leg.PROVIDER, buffered_bytes=n_bytes))
-
-    def resumed(self) -> None:
-        self._call.feed(v.WriteResumed(leg=v.Leg.PROVIDER))

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from offhook import vocab as v
-from offhook.net.call import CarrierLeg
 from offhook.net.clock import Clock, Handle
+from offhook.net.parties import CarrierLeg
 from offhook.net.sockets import Socket
 
 __all__ = ["MAX_S", "EchoStream"]

@@ -23,10 +23,11 @@ from offhook.agent.prompt import CallFacts, render
 from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import JournalDir
 from offhook.net import client, rest
-from offhook.net.call import Call, CarrierLeg, Recorder
+from offhook.net.call import Call
 from offhook.net.clock import Clock, Handle
 from offhook.net.echo import EchoStream
 from offhook.net.metrics import Metrics
+from offhook.net.parties import CarrierLeg, Recorder
 from offhook.net.server import UpgradeRequest
 from offhook.net.sockets import Listener, Socket
 from offhook.net.token import TokenBook, mint

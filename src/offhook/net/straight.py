@@ -20,7 +20,8 @@ from offhook.net.sockets import TEXT
 if TYPE_CHECKING:
     from picows import WSMsgType
 
-    from offhook.net.call import Call, CarrierLeg
+    from offhook.net.call import Call
+    from offhook.net.parties import CarrierLeg
     from offhook.wires._wire import ProviderLeg
 
 __all__ = ["SETTLED_EVERY", "Straight"]
@@ -38,18 +39,8 @@ class Straight:
     """
 
     __slots__ = (
-        "_append",
-        "_call",
-        "_clock",
-        "_last",
-        "_leg",
-        "_n",
-        "_n_bytes",
-        "_phase",
-        "_recorder",
-        "_widest",
-        "_write",
-    )
+        "_append", "_call", "_clock", "_last", "_leg", "_n", "_n_bytes", "_phase", "_recorder", "_widest", "_write",
+    )  # fmt: skip
 
     def __init__(
         self, call: Call, carrier: CarrierLeg, provider: ProviderLeg, write: Callable[[WSMsgType, bytes], None]

@@ -1,0 +1,99 @@
+"""
+Whom a call deals with: the carrier's leg, who records, the process around it, and what its sockets tell it.
+
+Knows no wire by name and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from offhook import vocab as v
+from offhook.net.sockets import Socket
+from offhook.wires._wire import Violation
+
+if TYPE_CHECKING:
+    from offhook.net.call import Call
+
+__all__ = ["CarrierLeg", "CarrierListener", "ProviderListener", "Recorder", "Shell"]
+
+
+class CarrierLeg(Protocol):
+    """Our side of a carrier's wire; the manners of ProviderLeg."""
+
+    violations: list[Violation]
+    usual_bytes: int  # of audio in a usual frame
+
+    def receive(self, data: bytes, now: float, *, binary: bool = False) -> v.Event: ...
+    def usual(self, data: bytes) -> bytes | None: ...
+    def send(self, command: v.Command) -> Sequence[bytes]: ...
+    def play(self, payload: bytes) -> bytes: ...
+    def mark(self, name: str) -> bytes: ...
+    def redact(self, data: bytes, *, binary: bool = False) -> Mapping[str, Any]: ...
+    def counters(self) -> Mapping[str, int]: ...
+
+
+class Recorder(Protocol):
+    """Keeps the audio of both sides, when that was asked for."""
+
+    def caller(self, payload: bytes, n_bytes: int, now: float) -> None: ...
+    def agent(self, payload: bytes, n_bytes: int, now: float) -> None: ...
+    def clear(self, now: float) -> None: ...
+    def close(self, now: float) -> Mapping[str, Any]: ...
+
+
+class Shell(Protocol):
+    """What a call asks of the process around it. Nothing here blocks; results come back as events."""
+
+    def dial(self, call: Call, attempt: int) -> None: ...
+    def stop_dialling(self, call: Call) -> None: ...
+    def hang_up(self, call: Call, why: str) -> None: ...
+    def ended(self, call: Call, end: v.EndCall) -> None: ...
+    def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None: ...
+
+
+class CarrierListener:
+    """The carrier socket's callbacks of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.text = call.from_carrier  # one Python frame less on every message
+
+    def opened(self, socket: Socket) -> None:
+        """Never called: the socket was open before the call adopted it."""
+
+    def binary(self, data: bytes) -> None:
+        self._call.from_carrier(data, True)
+
+    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
+        self._call.closed(v.Leg.CARRIER, code, reason, by)
+
+    def paused(self, n_bytes: int) -> None:
+        self._call.feed(v.WritePaused(leg=v.Leg.CARRIER, buffered_bytes=n_bytes))
+
+    def resumed(self) -> None:
+        self._call.feed(v.WriteResumed(leg=v.Leg.CARRIER))
+
+
+class ProviderListener:
+    """The provider socket's callbacks of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.text = call.from_provider
+
+    def opened(self, socket: Socket) -> None:
+        self._call.provider_opened(socket)
+
+    def binary(self, data: bytes) -> None:
+        self._call.from_provider(data, True)
+
+    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
+        self._call.closed(v.Leg.PROVIDER, code, reason, by)
+
+    def paused(self, n_bytes: int) -> None:
+        self._call.feed(v.WritePaused(leg=v.Leg.PROVIDER, buffered_bytes=n_bytes))
+
+    def resumed(self) -> None:
+        self._call.feed(v.WriteResumed(leg=v.Leg.PROVIDER))
