@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
     },
-    "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge"},
+    "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge", "tap", "dial"},
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",
     },

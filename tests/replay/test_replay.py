@@ -259,3 +259,23 @@ def test_the_page_shows_what_really_happens(tmp_path, capsys, monkeypatch):
 
     assert plain(first) == plain(failing)
     assert plain(capsys.readouterr().out) == plain(passing)
+
+
+@pytest.mark.parametrize("field", ["stream_sid", "streamSid"])
+def test_somebody_elses_server_fails_until_its_field_is_spelt_right(tmp_path, field):
+    """Recorded by a tap at a server that misspelt it; played in real time at one that does, and at a mended one."""
+    from offhook.replay.against import replay_against
+
+    def short(line):
+        line.then(0.3, lambda: line.say(scene.CALLER[:9600])).then(3.2, line.hang_up)
+
+    was = scene.foreign(sid_field="stream_sid", play=short)[0]
+    record = written(was, tmp_path / "20261125T120000Z-CA1.jsonl")
+    command = f"{sys.executable} {ROOT / 'tests' / 'replay' / 'server.py'} {{port}} {field}"
+    outcome = replay_against(record, command, path="/media", stream=True)
+    assert outcome.was.verdict == "broken"
+    if field == "streamSid":
+        assert outcome.passed, outcome
+        assert outcome.now.call.counters()["channels"][1]["frames"] > 3
+    else:
+        assert not outcome.passed and outcome.why.startswith("the same fault"), outcome

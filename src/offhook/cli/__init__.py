@@ -270,6 +270,13 @@ def replay(
     call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],
     greeting: Annotated[str | None, typer.Option(help="The greeting, where the record does not have it whole.")] = None,
     as_test: Annotated[Path | None, typer.Option("--as-test", help="Write a test_….py and its record as well.")] = None,
+    against: Annotated[
+        str, typer.Option(help="COMMAND of another server ({port} is its port), played at in real time.")
+    ] = "",
+    path: Annotated[str, typer.Option(help="With --against: the webhook's path, where the record has none.")] = "",
+    stream: Annotated[
+        bool, typer.Option("--stream", help="With --against: no webhook, --path is the stream's.")
+    ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -277,7 +284,12 @@ def replay(
     from offhook.cli.replay import run
     from offhook.cli.serve import data_dir
 
-    raise typer.Exit(run(call, data_dir(_settings(config)), greeting=greeting, as_test=as_test, as_json=json))
+    raise typer.Exit(
+        run(
+            call, data_dir(_settings(config)), greeting=greeting, as_test=as_test, as_json=json, against=against,
+            path=path, stream=stream,
+        )
+    )  # fmt: skip
 
 
 @app.command(

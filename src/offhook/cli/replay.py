@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -36,13 +37,31 @@ class ReplayError(Exception):
     """What was asked for cannot be done."""
 
 
-def run(call: str, directory: Path, *, greeting: str | None, as_test: Path | None, as_json: bool) -> int:
+def run(
+    call: str,
+    directory: Path,
+    *,
+    greeting: str | None,
+    as_test: Path | None,
+    as_json: bool,
+    against: str = "",
+    path: str = "",
+    stream: bool = False,
+) -> int:
     """Replay a call. 0 passed, 1 failed. Raises RecordingError, TapeError and ReplayError."""
     record = find(call, directory)
+    if as_test is not None and against:
+        raise ReplayError("--as-test writes tests of our own server; with --against there is none to write")
     if as_test is not None:
         written = _write_test(record, as_test)
         sys.stderr.write(f"written: {', '.join(str(path) for path in written)}\n")
-    outcome = replay(record, Setup(greeting=greeting))
+    if against:
+        from offhook.replay.against import replay_against
+
+        token = os.environ.get("TWILIO_AUTH_TOKEN", "")
+        outcome = replay_against(record, against, path=path, stream=stream, token=token)
+    else:
+        outcome = replay(record, Setup(greeting=greeting))
     if as_json:
         sys.stdout.write(json.dumps(_as_data(outcome), indent=1) + "\n")
     else:

@@ -92,7 +92,8 @@ def text(outcome: Outcome) -> str:
     before, after = (", ".join(map(str, ms)) or "-" for ms in (outcome.latencies.was, outcome.latencies.now))
     rows.append(("replies, ms", before, after))
     width = max(24, *(len(before) + 2 for _, before, _ in rows))
-    lines = [f"replay   {was.call.begin.get('call')}, {now.call.last_ms / 1000:.1f} s in virtual time"]
+    how = "in virtual time" if now.call.begin.get("source") == "replay" else "in real time"
+    lines = [f"replay   {was.call.begin.get('call')}, {now.call.last_ms / 1000:.1f} s {how}"]
     lines += [f"         {said}" for said in outcome.said]
     lines += ["", f"{'':13}{'then':<{width}}now"]
     lines += [f"{name:<13}{before:<{width}}{after}" for name, before, after in rows]
@@ -118,9 +119,7 @@ def replay_recording(was: Recording, setup: Setup | None = None, record: Path | 
     """The same of a recording in memory; ``record`` is where a WAV file might be."""
     tape = read_tape(was)
     track = sound.caller(tape, sound.wav_of(record, tape) if record is not None else None)
-    if any(cue.audio_ms for session in tape.sessions for cue in session.cues):
-        voice = "digital silence, as the meters saw," if tape.agent_silence else "a synthetic voice"
-        tape.said.append(f"the agent's audio was not recorded: {voice} of the same length")
+    sound.tell_agent(tape)
     before = report(was)
     if tape.ends is None and before.verdict != "healthy":
         tape.said.append(

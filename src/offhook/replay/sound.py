@@ -14,7 +14,7 @@ from offhook.media import g711
 from offhook.media.synth import babble
 from offhook.replay.tape import Tape
 
-__all__ = ["answer", "caller", "silence", "wav_of"]
+__all__ = ["answer", "caller", "silence", "tell_agent", "wav_of"]
 
 QUIET = bytes((0xFF, 0x7F, 0xFE, 0x7F, 0xFF, 0xFE, 0x7E, 0xFF))  # what a line carries when nobody speaks
 SILENCE = b"\xff"
@@ -50,6 +50,13 @@ def _speak(track: bytearray, spans: Sequence[tuple[float, float]]) -> None:
         first, last = int(start * 8000), min(int(end * 8000), len(track))
         if last > first:
             track[first:last] = g711.encode(np.clip(babble(last - first), -32768, 32767).astype(np.int16))
+
+
+def tell_agent(tape: Tape) -> None:
+    """Say what stands for the agent's audio."""
+    if any(cue.audio_ms for session in tape.sessions for cue in session.cues):
+        voice = "digital silence, as the meters saw," if tape.agent_silence else "a synthetic voice"
+        tape.said.append(f"the agent's audio was not recorded: {voice} of the same length")
 
 
 def silence(ms: int) -> bytes:

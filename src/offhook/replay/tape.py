@@ -138,7 +138,8 @@ def read(recording: Recording) -> Tape:
 
 
 def _provider(recording: Recording) -> str:
-    label = f"{recording.begin.get('provider')} {recording.boot.get('provider')}".lower()
+    joined = " ".join(line.text("provider") for line in recording.notes("tap.join"))
+    label = f"{recording.begin.get('provider')} {recording.boot.get('provider')} {joined}".lower()
     for word, name in (("openai", "openai"), ("xai", "xai"), ("grok", "xai"), ("loopback", "loopback")):
         if word in label:
             return name

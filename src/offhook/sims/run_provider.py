@@ -63,6 +63,7 @@ class FakeProvider:
         port: int = 0,
         tls: tuple[str, str] | None = None,
         watch: Watch | None = None,
+        make: Callable[[int], Any] | None = None,
         **knobs: Any,
     ) -> None:
         dial = SimProvider(name, **knobs).dial  # what cannot be played is said here, not to the first client
@@ -74,7 +75,7 @@ class FakeProvider:
         self.open = 0
         self.requests: list[UpgradeRequest] = []
         self._name = name
-        self._knobs = knobs
+        self._make = make or (lambda n: SimProvider(name, **knobs))
         self._clock = clock
         self._path = path
         self._host = host
@@ -121,7 +122,7 @@ class FakeProvider:
 
     def _decide(self, request: UpgradeRequest) -> Refusal | Listener:
         self.requests.append(request)
-        session = SimProvider(self._name, **self._knobs)
+        session = self._make(len(self.requests))
         refusal = session.upgrade(request.path_qs, dict(request.headers))
         if refusal is None and self._at_once is not None and self.open >= self._at_once:
             refuses = FAULTS["refuse-429"].refuses
