@@ -122,6 +122,17 @@ def test_a_call_is_recorded_as_the_carrier_saw_it(tmp_path):
     assert judge(next(tmp_path.glob("*.jsonl"))).verdict == "broken"
 
 
+@pytest.mark.parametrize(("defect", "verdict", "says"), [("pcm16", "broken", "16-bit PCM"), ("none", "healthy", ""),
+                                                         ("mute", "suspected", "never heard")])  # fmt: skip
+def test_the_record_explains_itself_afterwards(tmp_path, defect, verdict, says):
+    journals = JournalDir(tmp_path)
+    journals.start()
+    asyncio.run(call(defect, journals=journals))
+    journals.stop()
+    report = judge(next(tmp_path.glob("*.jsonl")))
+    assert report.verdict == verdict and says in "".join(finding.sentence for finding in report.roots)
+
+
 ENDS = {
     "hang-up@500ms": "us", "drop@500ms": "us", "close-without-stop@500ms": "us", "stop-without-close@500ms": "them",
     "half-dead@500ms": "us", "no-start": "us",

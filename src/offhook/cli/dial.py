@@ -142,6 +142,9 @@ def _press(text: str) -> tuple[float, str]:
     return float(digits), keys
 
 
+SEVERITY = ("healthy", "not proven", "suspected", "broken")
+
+
 class Screen:
     """What happens, as it happens, on stderr where that is a terminal or stdout is for people; never a secret."""
 
@@ -270,7 +273,8 @@ class _Dialling:
         path = Path(result.record)
         read(path)  # what cannot be read again is no recording
         engine = judge(path)
-        verdict = result.verdict if result.verdict != "healthy" or engine.verdict != "broken" else engine.verdict
+        worst = max((result.verdict, engine.verdict), key=SEVERITY.index)  # neither overrules the other's proof
+        verdict = "not proven" if worst == "suspected" else worst
         if not wishes.json:
             self._show(result, engine, verdict)
         data = {
@@ -333,6 +337,7 @@ class _Dialling:
     def finish(self, data: dict[str, Any], cases: list[report.Outcome], code: int, old: dict[str, Any] | None) -> int:
         """Compare, save, write what programs read; the exit code."""
         wishes = self._wishes
+        data = json.loads(json.dumps(data, default=str))  # as an earlier run was read: lists, no tuples
         if old is not None:
             compared = baseline.compare(old, data)
             data["baseline"] = msgspec.to_builtins(compared)
@@ -340,7 +345,7 @@ class _Dialling:
                 for line in compared.lines:
                     self._screen.line(line)
             code = 2 if compared.refused else max(code, int(bool(compared.worse))) if code != 3 else 3
-        text = self._sieve.clean(json.dumps(data, indent=1, default=str)) + "\n"
+        text = self._sieve.clean(json.dumps(data, indent=1)) + "\n"
         if wishes.save is not None:
             wishes.save.write_text(text)
         if wishes.junit is not None:

@@ -1,8 +1,9 @@
 """
 Starting somebody else's server, and our fake providers for it to talk to: one start, one proof that all is gone.
 
-The command runs in a process group of its own; ``{port}`` in it stands for a free port. Fakes are named to it by the
-environment variables of ENVIRONMENT. One ``Foreign`` is one pass; whoever wants more passes starts more of them.
+The command runs in a process group of its own; ``{port}`` in it, and in what it is told, stands for a free port.
+Fakes are named to it by the environment variables of ENVIRONMENT. One ``Foreign`` is one pass; whoever wants more
+passes starts more of them.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Foreign:
         environment = {**os.environ, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         for name, fake in self.fakes.items():
             environment |= fake_environment(name, fake.url)
-        environment |= self._environment
+        environment |= {name: value.replace("{port}", str(self.port)) for name, value in self._environment.items()}
         words = [word.replace("{port}", str(self.port)) for word in shlex.split(self._command)]
         if not words:
             raise ForeignError("--server: no command")

@@ -21,6 +21,7 @@ Severity = Literal["fault", "suspicion", "note"]
 Verdict = Literal["healthy", "broken", "not proven"]
 WEBHOOK_MS = 1000.0
 UPGRADE_MS = 1000.0
+ENOUGH_MS = 1000  # of audio, before a level says something of a voice
 
 
 class Finding(Struct, frozen=True):
@@ -162,13 +163,34 @@ REFUSED = {
 _FAILED = {"31920": "H01", "31901": "H03", "31910": "H07", "11203": "W01", "11215": "W14", "11200": "W13"}
 
 
+_FIXES = {
+    "I02": "send nothing until start has come: there is no streamSid before it",
+    "O01": "send text frames: str, not bytes",
+    "O02": "send one JSON object a frame",
+    "O03": "send media, mark and clear, and nothing else: no acknowledgement is wanted",
+    "O04": "send exactly event, streamSid and media with its payload (--lenient lets other fields pass)",
+    "O05": "send exactly event, streamSid and mark with its name",
+    "O06": "send exactly event and streamSid",
+    "O07": "write 'streamSid', in camelCase, beside 'event'",
+    "O08": "take streamSid from this call's start",
+    "O09": "use the standard alphabet, padded, without line breaks",
+    "O10": "encode once: the provider's payload is base64 already",
+    "O11": "send no message where there is no audio",
+    "O12": "leave the file header away: raw µ-law begins at its first sample",
+    "O14": "fill with 0xFF: a zero byte of µ-law is full scale",
+    "O15": "give every mark a name",
+    "O20": "speak on <Connect><Stream>: <Start><Stream> only listens",
+}
+
+
 def _messages(facts: Facts) -> Iterator[Finding]:
     for seen in facts.violations:
         v = seen.violation
         where = f"field {v.field}: " if v.field else ""
         sentence = f"{v.message}: {where}got {v.got}, wanted {v.wanted}"
         proof = f"message {seen.message} at {seen.at_s:.2f} s" + (f", {seen.count} times" if seen.count > 1 else "")
-        yield _broken(statement_of(v), v.code, sentence, proof, f"see {v.source}", seen.count)
+        statement = statement_of(v)
+        yield _broken(statement, v.code, sentence, proof, _FIXES.get(statement, f"see {v.source}"), seen.count)
     again = sorted({name for name in facts.marks if facts.marks.count(name) > 1})
     if again:
         sentence = f"mark names repeat ({again[0][:40]!r}): what was played cannot be told"
@@ -211,7 +233,7 @@ def _audio(facts: Facts) -> Iterator[Finding]:
     if heard.full_scale > LOUD_SHARE:
         sentence = f"{heard.full_scale:.0%} of the samples are at full scale: clipped, or no audio"
         yield Finding("O13", None, "suspicion", sentence, f"{heard.ms} ms measured")
-    if heard.level_dbfs is not None and heard.level_dbfs < FAINT_DBFS:
+    if heard.level_dbfs is not None and heard.level_dbfs < FAINT_DBFS and heard.ms >= ENOUGH_MS:
         sentence = f"the agent is hardly audible: {heard.level_dbfs} dBFS"
         yield _broken(
             "",

@@ -18,6 +18,7 @@ import msgspec
 
 from offhook.dial.call import Result, place
 from offhook.dial.plan import Plan, route_of
+from offhook.net.client import default_tls
 from offhook.net.clock import LoopClock
 from offhook.sims.carrier_faults import parse_fault
 from offhook.sims.line import SimCarrier
@@ -213,7 +214,7 @@ async def _plain_get(bench: Bench, url: str) -> tuple[State, str]:
     host, port = route.address(url) or (parts.hostname or "", parts.port or (443 if secure else 80))
     target = parts._replace(scheme="https" if secure else "http", netloc=f"{host}:{port}").geturl()
     try:
-        async with httpx2.AsyncClient(timeout=5, trust_env=False, verify=route.tls or True) as http:
+        async with httpx2.AsyncClient(timeout=5, trust_env=False, verify=route.tls or default_tls()) as http:
             got = await http.get(target, headers={"Host": parts.netloc})
     except httpx2.HTTPError as error:
         return "fail", f"no answer: {type(error).__name__}"

@@ -54,9 +54,7 @@ def judge(received: bytes, said: bytes) -> Heard:
         if frame.translate(None, b"\xff\x7f\xfe\x7e"):
             loud.append(frame)
     sounding = b"".join(loud)
-    level = level_dbfs(sounding) if sounding else None
-    if level is not None and math.isinf(level):
-        level = None
+    level = _active_level(loud)
     samples = g711.decode(sounding).astype(np.float64)
     rate, proof = _rate(samples) if len(samples) >= 8000 else (None, "")
     like, late_ms = similarity(g711.decode(said), g711.decode(received)) if said and received else (0.0, 0)
@@ -70,6 +68,13 @@ def judge(received: bytes, said: bytes) -> Heard:
         own_voice=round(like, 2),
         own_voice_ms=late_ms,
     )
+
+
+def _active_level(frames: list[bytes]) -> float | None:
+    """The level while somebody speaks: of the loudest third, for pauses and breaths are no faint voice."""
+    levels = sorted((level for frame in frames if not math.isinf(level := level_dbfs(frame))), reverse=True)
+    third = levels[: len(levels) // 3 + 1]
+    return 10 * math.log10(sum(10 ** (level / 10) for level in third) / len(third)) if third else None
 
 
 def _judged(meter: Meter, level: float | None) -> str:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
-from offhook.net.client import DialError, dial
+from offhook.net.client import DialError, default_tls, dial
 from offhook.net.clock import Clock, Handle
 from offhook.net.sockets import Limits, Socket
 from offhook.sims.line import Binary, Message, SimCarrier
@@ -100,7 +99,7 @@ class Stream:
         host, port = route.address(url) or (parts.hostname or "", parts.port or (443 if secure else 80))
         target = parts._replace(scheme="https" if secure else "http", netloc=f"{host}:{port}").geturl()
         key = [("Sec-WebSocket-Key", "b2ZmaG9vay1vZmZob29rLQ=="), ("Sec-WebSocket-Version", "13")]
-        verify: ssl.SSLContext | bool = route.tls if route.tls is not None else True
+        verify = route.tls or default_tls()
         try:
             async with httpx2.AsyncClient(timeout=DIAL_S, trust_env=False, verify=verify) as http:
                 got = await http.get(target, headers=[*headers, *key])

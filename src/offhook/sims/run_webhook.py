@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from offhook.net.client import default_tls
 from offhook.sims.carrier_faults import Fault, named
 from offhook.sims.twiml import Document, read_twiml
 from offhook.sims.webhook import (
@@ -88,7 +89,7 @@ class Webhooks:
         self._fallback = fallback_url
         self._total_s = total_s
         self._on_answer = on_answer
-        verify: ssl.SSLContext | bool = route.tls if route.tls is not None else True
+        verify = route.tls or default_tls()  # shared: loading the certificates blocks the loop, and every call would
         timeout = httpx2.Timeout(total_s, connect=CONNECT_S.value)
         self._http = httpx2.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, verify=verify)
 

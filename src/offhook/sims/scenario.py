@@ -49,7 +49,8 @@ class Step(Struct, frozen=True):
     optional: bool = False
 
     def __str__(self) -> str:
-        return f"{self.do} {self.value}"
+        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
+        return self.do if self.do == "hang-up" else f"{self.do} {value}"
 
 
 class Scenario(Struct, frozen=True):
