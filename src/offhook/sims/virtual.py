@@ -191,7 +191,7 @@ class Process:
         """Run ``fn`` in this process now, or as soon as it is free."""
         if self.dead:
             return
-        if self._waiting or self.blocked_until > self.world.loop.virtual:
+        if self._waiting or self.blocked_until > self.world.now():
             if not self._waiting:
                 self.world.call_at(self.blocked_until, self._free)
             self._waiting.append(fn)

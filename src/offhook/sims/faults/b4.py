@@ -119,7 +119,7 @@ def _no_turns(session: Session) -> Session:
 
 @injects("F-102")
 def nobody_asks() -> list[Recording]:
-    return foreign(session=_no_turns, net={"answers_turns": False})
+    return foreign(session=_no_turns)
 
 
 @injects("F-103")
@@ -134,7 +134,7 @@ def too_quiet() -> list[Recording]:
         session["audio"]["input"]["turn_detection"]["threshold"] = 0.9
         return session
 
-    return foreign(session=high, play=play, net={"vad_dbfs": -25.0})
+    return foreign(session=high, play=play, net={"faults": ("hard-of-hearing",)})
 
 
 @injects("F-104")
@@ -241,7 +241,7 @@ def almost_silent() -> list[Recording]:
 @injects("F-119")
 def refused_at_first_audio() -> list[Recording]:
     """Everything is fine until the first piece of audio."""
-    return foreign(net={"refuse_audio": True}, greeting=False, play=wait(15.0))
+    return foreign(net={"faults": ("reject-first-append",)}, greeting=False, play=wait(15.0))
 
 
 @injects("F-120")

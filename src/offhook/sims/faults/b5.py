@@ -53,7 +53,7 @@ def forgetful_resampler() -> list[Recording]:
 
 @injects("F-132")
 def aliases() -> list[Recording]:
-    return foreign(audio="pcm", resample="alias", net={"greeting_pcm_hz": 6000.0}, play=wait(14.0), selftest=6000.0)
+    return foreign(audio="pcm", resample="alias", net={"pcm_tone_hz": 6000.0}, play=wait(14.0), selftest=6000.0)
 
 
 @injects("F-133")

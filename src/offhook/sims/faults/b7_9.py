@@ -17,7 +17,7 @@ def last_words_lost() -> list[Recording]:
     def play(line: Line) -> None:
         line.then(4.0, lambda: line.say(SHORT)).then(7.95, line.hang_up)
 
-    return foreign(play=play, net={"slow_transcript_s": 0.8}, sees=ALL)
+    return foreign(play=play, net={"faults": ("late-transcripts@0.8s",)}, sees=ALL)
 
 
 @injects("F-154")

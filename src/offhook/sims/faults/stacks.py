@@ -120,7 +120,7 @@ def locked_at_the_end() -> list[Recording]:
         line.then(4.0, lambda: line.say(SHORT)).then(7.95, line.hang_up)
 
     return foreign(store_stalls_s=5.0, store_stalls_at="end", teardown_raises="CancelledError", play=play, sees=ALL,
-                   cut=True, net={"slow_transcript_s": 0.8})  # fmt: skip
+                   cut=True, net={"faults": ("late-transcripts@0.8s",)})  # fmt: skip
 
 
 __all__ = ["FOREIGN_URL", "TOKEN", "talk"]
