@@ -19,6 +19,7 @@ from offhook.evidence.record import Channel
 from offhook.loopback.lines import audio
 from offhook.sims.judge import ClientJudge
 from offhook.sims.provider import SimProvider
+from offhook.sims.provider_faults import faults_of
 
 ROOT = Path(__file__).parent.parent
 ENV = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1"}
@@ -29,17 +30,22 @@ SESSION = {
 }  # fmt: skip
 
 
+FAULTS = ("refuse-401", "reject-key", "reject-session", "reject-voice", "ignore-formats", "ignore-voice",
+          "another-voice", "another-format", "echo-without-formats", "error-mid-call", "benign-errors",
+          "beta-session", "no-session-updated", "fail-responses")  # fmt: skip
+
+
 class Client:
     """A client of a simulated provider, in virtual time, under the judge's eyes."""
 
     def __init__(self, provider: str, query: str = "?model=gpt-realtime", headers=None, faults=(), **knobs):
         self.sim = SimProvider(provider, faults=faults, **knobs)
-        self.judge = ClientJudge(provider, faults)
+        self.judge = ClientJudge(provider)
         self.now = 100.0
         headers = {"Authorization": "Bearer sk-test-000000000"} if headers is None else headers
         path = "/v1/realtime" + query
         self.refusal = self.sim.upgrade(path, headers)
-        self.judge.request(path, headers, self.refusal)
+        self.judge.request(path, headers, self.sim.peer.upgrade(path, headers))
         if self.refusal is None:
             out = self.sim.opened(self.now)
             self._out(self.judge.opened(self.sim.own, self.now), out)
@@ -145,14 +151,21 @@ def test_what_xai_drops_in_silence_is_said_where_it_changes_the_call():
     assert [note.field for note in client.judge.notes] == ["session.output_modalities"]
 
 
-@pytest.mark.parametrize("fault", ["ignore-formats", "reject-session", "another-model", "reject-key", "beta-events"])
-def test_a_dialled_fault_is_not_the_clients(fault):
-    client = Client("openai", faults=(fault,))
-    client.send(type="session.update", session=SESSION)
-    assert not client.judge.wrongs
-    client = Client("xai", "?model=grok-voice-latest", faults=("reject-tools", "ignore-formats"))
-    client.send(type="session.update", session={"voice": "ara", "audio": {"input": {"format": PCMU}}})
-    assert not client.judge.wrongs
+@pytest.mark.parametrize(
+    ("provider", "fault"), [(name, fault) for name in ("openai", "xai") for fault in FAULTS if fault in faults_of(name)]
+)
+def test_a_dialled_fault_is_not_the_clients_and_its_own_mistake_is(provider, fault):
+    right = SESSION if provider == "openai" else {"voice": "ara", "audio": {"input": {"format": PCMU}}}
+    query = "?model=gpt-realtime" if provider == "openai" else "?model=grok-voice-latest"
+    client = Client(provider, query, faults=(fault,))
+    if client.refusal is None:
+        client.send(type="session.update", session=right)
+        client.speak(audio("caller_hours") + b"\xff" * 8000)
+        assert not client.judge.wrongs
+        client.send(type="response.make")
+        assert len(client.judge.wrongs) == 1
+    else:
+        assert not client.judge.wrongs
 
 
 def test_races_are_counted_and_not_blamed():
@@ -254,7 +267,7 @@ def test_ctrl_c_ends_it_cleanly_and_nobody_dialled_is_not_proven():
     assert told(process) == [] and process.returncode == 3
 
 
-def test_a_refused_request_ends_once_with_its_reason():
+def test_a_request_that_a_dialled_fault_refuses_is_nobodys_mistake():
     process, listening = start("xai", "--once", "--fault", "refuse-429")
 
     async def knock():
@@ -263,8 +276,8 @@ def test_a_refused_request_ends_once_with_its_reason():
             await websockets.connect(listening["url"], additional_headers=headers, proxy=None)
 
     asyncio.run(knock())
-    refused, wrong = told(process)
-    assert refused["status"] == 429 and wrong["field"] == "limit" and process.returncode == 1
+    (refused,) = told(process)
+    assert refused["status"] == 429 and refused["dialled"] and process.returncode == 3  # not the client's fault
 
 
 @pytest.mark.parametrize(
@@ -302,6 +315,7 @@ def test_the_page_shows_what_really_happens():
 
     def plain(text: str) -> str:
         text = re.sub(r"^ *\d+\.\d+s", "T", text.replace(port, "8790"), flags=re.M)
+        text = re.sub(r"over after \d+\.\d s", "over after T", text)
         return re.sub(r"Python/\S+ websockets/\S+", "WS", text)
 
     assert plain("".join(first)) == plain(shown.split("\n", 1)[1])

@@ -160,7 +160,8 @@ class _Serving:
     def asked(self, request: UpgradeRequest, session: SimProvider, refusal: Refusal | None) -> _Session:
         self._sessions += 1
         made = _Session(self, self._sessions, self._journals)
-        made.ask(request, refusal)
+        own = session.peer.upgrade(request.path_qs, dict(request.headers))  # without any dialled fault
+        made.ask(request, refusal, own)
         return made
 
     def strayed(self, method: str, path: str) -> None:
@@ -186,14 +187,14 @@ class _Session:
     def __init__(self, serving: _Serving, number: int, journals: JournalDir | None) -> None:
         self._serving = serving
         self._number = number
-        self._judge = ClientJudge(serving.provider, serving.faults)
+        self._judge = ClientJudge(serving.provider)
         self._journals = journals
         self._journal: Journal | None = None
         self._witness: ProviderWitness | None = None
         self._request: dict[str, Any] = {}
 
-    def ask(self, request: UpgradeRequest, refusal: Refusal | None) -> None:
-        found = self._judge.request(request.path_qs, dict(request.headers), refusal)
+    def ask(self, request: UpgradeRequest, refusal: Refusal | None, own: Refusal | None) -> None:
+        found = self._judge.request(request.path_qs, dict(request.headers), own)
         path, _, query = request.path_qs.partition("?")
         agent = (request.header("User-Agent") or "no user agent")[:80]
         model = next((part[6:] for part in query.split("&") if part.startswith("model=")), None)
@@ -204,9 +205,11 @@ class _Session:
         }  # fmt: skip
         text = f"{path} model {model or '(none)'}, {agent}"
         if refusal is not None:
-            self._say("refused", f"refused {text}: HTTP {refusal.status}", status=refusal.status, **self._request)
+            whose = "" if own is not None else ", by the dialled fault"
+            said = f"refused {text}: HTTP {refusal.status}{whose}"
+            self._say("refused", said, status=refusal.status, dialled=own is None, **self._request)
             self._wrong(found)
-            self._serving.ended("wrong")
+            self._serving.ended("wrong" if found else "not proven")
         else:
             self._say("accepted", f"accepted {text}", **self._request)
 

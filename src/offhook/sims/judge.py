@@ -1,14 +1,15 @@
 """
 The verdict on a client of a simulated provider: what it did wrong, and what was seen of it that was right.
 
-Pure: told what the client sent and what it was answered, with ``now``. Knows the wires' own judges and no socket.
+Pure: told what the client sent and what the strict peer answers to that, before any dialled fault, with ``now``.
+Knows the wires' own judges and no socket.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -25,8 +26,6 @@ __all__ = ["ClientJudge", "Verdict"]
 _WIRES: Mapping[str, Any] = {"openai": openai, "xai": xai, "loopback": loopback}
 _JUDGES: Mapping[str, Any] = {"openai": _openai_judge, "xai": _xai_judge}
 _OURS = "offhook: the loopback wire is its own specification"
-# A dialled fault that makes the session come back other than it was asked for: then nobody blames the client.
-_BENDS_ECHO = frozenset(("ignore-formats", "beta-session", "beta-events"))
 # Fields that change the call when a provider drops them in silence. livekit-plugins-xai 1.8.9 sends others as well
 # (type, model, output_modalities), which is no harm.
 _MATTERS = re.compile(r"voice|format|turn_detection|instructions|tools")
@@ -47,13 +46,12 @@ class Verdict(Struct, frozen=True):
 class ClientJudge:
     """Judges one session. What it returns is new: each violation once a session, by message, field and code."""
 
-    def __init__(self, provider: str, faults: Iterable[str] = ()) -> None:
+    def __init__(self, provider: str) -> None:
         self.wrongs: list[Violation] = []
         self.notes: list[Violation] = []
         self.races = 0  # errors that hurt nobody: both sides spoke at once
         self._wire = provider
         self._judge = _JUDGES.get(provider)
-        self._bent = bool({fault.partition("@")[0] for fault in faults} & _BENDS_ECHO)
         self._seen: set[tuple[str, str | None, str | None]] = set()
         self._asked: dict[str, Any] | None = None
         self._model_asked: str | None = None
@@ -156,7 +154,7 @@ class ClientJudge:
         found = []
         for event in _events(out, b'"session.updated"'):
             self._formats = (event.get("session") or {}).get("audio") or {}
-            if self._asked is None or self._bent:
+            if self._asked is None:
                 continue
             moved = getattr(self._judge, "MOVED", {})
             for gone in _judge.differences(self._asked, event.get("session") or {}):
