@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from offhook.diagnosis.boundaries import Finding
 from offhook.diagnosis.report import report
+from offhook.diagnosis.together import report_all
 from offhook.evidence.record import Recording
 from offhook.sims import carrier_faults
 from offhook.sims.faults import dialled, healthy, variations
@@ -62,8 +63,7 @@ class Result(Struct, frozen=True):
 def explained(recordings: Iterable[Recording]) -> list[Finding]:
     """The findings of all recordings of a row that nothing explains, each once, in order."""
     found: list[Finding] = []
-    for recording in recordings:
-        made = report(recording)
+    for made in report_all(list(recordings)):
         for finding in (*made.roots, *made.others):
             if name_of(finding) not in map(name_of, found):
                 found.append(finding)

@@ -112,8 +112,8 @@ def test_a_root_stands_and_its_symptoms_do_not():
     stream_leg(tape, 70)
     tape.note("ending", 9500.0, why="provider not reached", wanted=False).frames(2, 0).frames(3, 0).frames(1, 0)
     judged = tape.report()
-    assert judged.verdict == "broken" and [f.boundary for f in judged.roots] == ["provider-connect"]
-    assert [finding.rule for finding in judged.symptoms] == ["provider-session/never-ready"]
+    assert judged.verdict == "broken" and [f.rule for f in judged.roots] == ["settings/egress-blocked"]
+    assert [finding.rule for finding in judged.symptoms] == ["provider-connect/failed", "provider-session/never-ready"]
 
 
 def test_the_reports_data_and_line_are_for_programs():

@@ -72,7 +72,7 @@ def diagnose(view: Evidence) -> Diagnosis:
         steps=steps,
         roots=tuple(sorted([*roots, *alone], key=_causal)),
         symptoms=tuple(sorted([*symptoms, *explained], key=_causal)),
-        others=tuple(finding for finding in found if not finding.blames),
+        others=tuple(one for one in found if not one.blames and not any(_explains(root, one) for root in roots)),
     )
 
 

@@ -67,10 +67,10 @@ class Evidence(Struct, frozen=True):
             source=str(call.begin.get("source") or "bridge"),
             sees=frozenset(map(str, sees)) if isinstance(sees, list) else EVERYTHING,
             boot=_boot(call),
-            hooks=take("webhook", f.Hook),
+            hooks=_hooks(notes),
             missed_hooks=take("webhook.missed", f.MissedHook),
             twiml=take("twiml", f.Twiml),
-            upgrades=take("upgrade", f.Upgrade),
+            upgrades=_upgrades(notes),
             carrier_in=carrier_in,
             carrier_out=carrier_out,
             closes=_closes(notes),
@@ -119,6 +119,29 @@ class Evidence(Struct, frozen=True):
         return self.provider.seen or "M8" in self.marks or any(_opened(dial) for dial in self.dials)
 
     @property
+    def answered(self) -> bool:
+        """Whether a webhook of this call was taken and answered: what was refused beside it did no harm."""
+        good = (hook for hook in self.hooks if hook.signature.ok is not False)
+        return any(200 <= (hook.status or 0) < 300 for hook in good) or "M1" in self.marks
+
+    @property
+    def carrier_up(self) -> bool:
+        """Whether the carrier's stream came to be."""
+        accepted = any(upgrade.status == 101 for upgrade in self.upgrades)
+        return accepted or self.carrier_in.seen or "M5" in self.marks
+
+    @property
+    def dial_failure(self) -> f.DialFailure | None:
+        """Why the provider was not reached; None where it was, or where nobody tried to the end."""
+        return self.dials[-1].failure if self.dials and not self.opened_provider else None
+
+    @property
+    def own_key(self) -> f.Key | None:
+        """The key of the provider that runs."""
+        name = (self.boot.profile.provider or self.boot.value("provider.name")).upper()
+        return next((key for key in self.boot.keys if name and key.env.upper().startswith(name)), None)
+
+    @property
     def final_status(self) -> f.CallStatus | None:
         """How the phone call ended, by the carrier."""
         final = ("completed", "busy", "no-answer", "canceled", "failed")
@@ -150,12 +173,14 @@ class _Notes:
         return tuple(f.read(into, line, **(more(line) if more else {})) for line in self.of(kind))
 
     def merged(self, kind: str) -> dict[str, str]:
-        """The fields of all notes of a kind, the first value of each: what was asked first was meant."""
+        """
+        The session in all notes of a kind, flat (``audio.input.format.type``): what was said first was meant.
+        """
         found: dict[str, str] = {}
         for line in self.of(kind):
-            for name, value in line.data.items():
-                if name != "note" and isinstance(value, (str, int, float)):
-                    found.setdefault(name, str(value))
+            given = line.data.get("session")
+            _flatten("", given if isinstance(given, dict) else line.data, found)
+        found.pop("note", None)
         return found
 
     def milestones(self) -> dict[str, f.Fact]:
@@ -163,6 +188,16 @@ class _Notes:
         for line in self.of("milestone"):
             found.setdefault(line.text("id"), f.Fact(line=line.number, at_ms=line.at_ms))
         return found
+
+
+def _flatten(prefix: str, given: Any, into: dict[str, str]) -> None:
+    if isinstance(given, dict):
+        for name, value in given.items():
+            _flatten(f"{prefix}{'.' if prefix else ''}{name}", value, into)
+    elif isinstance(given, list):
+        into.setdefault(prefix, ",".join(str(item) for item in given if not isinstance(item, (dict, list))))
+    else:
+        into.setdefault(prefix, "" if given is None else str(given))
 
 
 def _boot(call: Recording) -> f.Boot:
@@ -177,6 +212,37 @@ def _boot(call: Recording) -> f.Boot:
         if isinstance(given.get("settings"), dict)
         else None,
     )
+
+
+def _hooks(notes: _Notes) -> tuple[f.Hook, ...]:
+    """Requests; what the server itself said of a refusal belongs to the answer that follows it."""
+    said = notes.of("webhook.refused")
+    found = []
+    for hook in notes.take("webhook", f.Hook):
+        before = [line for line in said if line.number < hook.line]
+        if hook.status in (0, None) and not hook.failed:
+            hook = structs.replace(hook, failed=hook.why or "no answer")
+        if before and hook.signature.ok is None and hook.status is not None and hook.status >= 400:
+            refused = f.read(f.Hook, before[-1])
+            hook = structs.replace(hook, signature=refused.signature, why=refused.why or hook.why)
+        found.append(hook)
+    return tuple(found)
+
+
+def _upgrades(notes: _Notes) -> tuple[f.Upgrade, ...]:
+    """The same for upgrades: both sides may have written down the one upgrade, each what it knows of it."""
+    found = []
+    said = [f.read(f.Upgrade, line) for line in notes.of("upgrade.refused")]
+    seen = [f.read(f.Upgrade, line) for line in notes.of("upgrade.seen")]
+    for upgrade in notes.take("upgrade", f.Upgrade):
+        refused = next((one for one in reversed(said) if one.line < upgrade.line), None)
+        there = next((one for one in reversed(seen) if one.line < upgrade.line), None)
+        if refused is not None and refused.status == upgrade.status:
+            upgrade = structs.replace(upgrade, why=refused.why, signature=refused.signature)
+        if there is not None:
+            upgrade = structs.replace(upgrade, headers=there.headers)
+        found.append(upgrade)
+    return tuple(found) or tuple(said)
 
 
 def _error(line: Line) -> dict[str, Any]:

@@ -69,6 +69,13 @@ class Profile(Struct, frozen=True):
     duplex: str = "half"
 
 
+class AgentFacts(Struct, frozen=True):
+    """What the agent is told where nothing else is said, and the call's parameters that should change it."""
+
+    instructions: str = ""
+    uses_parameters: tuple[str, ...] = ()
+
+
 class Boot(Fact, frozen=True, kw_only=True):
     """What the process was started with."""
 
@@ -83,6 +90,7 @@ class Boot(Fact, frozen=True, kw_only=True):
     public: Public = Public()
     listen: Listen = Listen()
     profile: Profile = Profile()
+    agent: AgentFacts = AgentFacts()
     runtime: dict[str, Any] = field(default_factory=dict)
     clock_off_s: float | None = None
     limits: dict[str, float] = field(default_factory=dict)
@@ -188,7 +196,7 @@ class Upgrade(Fact, frozen=True, kw_only=True):
     signature: Signature = Signature()
     why: str = ""
     call_sid: str = ""
-    worker: str = ""
+    active: int = 0  # calls that ran when it was refused
 
 
 # -------------------------------------------------------------------------------------------- both legs
@@ -362,6 +370,7 @@ class Rest(Fact, frozen=True, kw_only=True):
     twiml_chars: int = 0
     machine_detection: str = ""
     voice_url: str = ""
+    wanted: str = ""
 
 
 class Alert(Fact, frozen=True, kw_only=True):

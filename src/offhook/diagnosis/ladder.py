@@ -297,7 +297,8 @@ def _audible(view: Evidence) -> Judged:
 
 def _sent(view: Evidence) -> Judged:
     out = view.carrier_out
-    bad = sum(out.bad.values()) or sum(1 for v in view.violations if v.outbound and v.leg == "carrier" and v.code)
+    bad = sum(n for name, n in out.bad.items() if name.startswith(("media", "frame")))
+    bad = bad or sum(1 for v in view.violations if v.outbound and v.leg == "carrier" and v.message == "media")
     if out.audio.frames and not (bad and not view.agent_heard and out.audio.frames <= bad):
         return _met(out.first, f"{out.audio.frames} frames sent")
     if bad:

@@ -28,6 +28,7 @@ CHECKS = {
 # The family of a code says at which boundary the carrier stood (twilio.com/docs/api/errors, checked 2026-11-22).
 _FAMILIES = (
     ("319", "carrier-stream", "M5"),
+    ("1175", "webhook", "M3"),
     ("11", "webhook", "M2"),
     ("12", "webhook", "M3"),
     ("10", "call-control", "M1"),

@@ -84,6 +84,7 @@ class CarrierIn(Struct, frozen=True):
     digits: int = 0
     marks: int = 0
     unknown: tuple[str, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 class CarrierOut(Struct, frozen=True):
@@ -209,6 +210,7 @@ def _carrier_in(reading: _Reading, audio: Audio, wire: dict[str, Any], counters:
             kind for kind in reading.kinds[Channel.FROM_CARRIER]
             if kind not in ("connected", "start", "media", "stop", "dtmf", "mark", "?")
         ),
+        figures=wire,
     )  # fmt: skip
 
 

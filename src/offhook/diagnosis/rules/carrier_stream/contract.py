@@ -11,6 +11,7 @@ Reproduce: `offhook dial` against a server that sends it.
 from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
+from offhook.diagnosis.carrier_messages import mistake
 from offhook.diagnosis.evidence import Evidence
 
 RULE = Rule(
@@ -25,18 +26,19 @@ RULE = Rule(
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    found = [violation for violation in view.violations if violation.leg == "carrier"]
-    for ours in (True, False):
-        broken = next((violation for violation in found if violation.outbound is ours), None)
+    ours = [v for v in view.violations if v.leg == "carrier" and v.outbound and mistake(v) in ("other", "one-way")]
+    theirs = [v for v in view.violations if v.leg == "carrier" and not v.outbound]
+    for found in (ours, theirs):
+        broken = found[0] if found else None
         if broken is None:
             continue
-        who = "The server was about to send" if ours else "The carrier's side sent"
+        who = "The server sent" if found is ours else "The carrier's side sent"
         what = broken.field or "its frame"
         yield RULE.finding(
             broken,
             f"{who} {broken.message} with {what} = {broken.got}, wanted {broken.wanted}.",
-            "mend the server's serializer" if ours else "mend whatever stands between the carrier and here",
+            "mend the server's serializer" if found is ours else "mend whatever stands between the carrier and here",
             observable=f"{broken.field or broken.message}: {broken.got}",
-            severity="fault" if ours else "note",
+            severity="fault" if found is ours else "note",
             field=broken.field or "",
         )

@@ -24,13 +24,27 @@ RULE = Rule(
     needs=("carrier",),
     breaks="M17",
 )
+SILENT_MS = 10_000  # a carrier sends fifty frames a second, silence included
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    for missed in view.missed("carrier reads"):
+    missed = next(iter(view.missed("carrier reads", "frames")), None)
+    start = view.carrier_in.start
+    heard = start.at_ms + view.carrier_in.audio.frames * 20 if start is not None else 0.0
+    silent_ms = view.length_ms - heard
+    over = view.carrier_in.stop or view.closed("carrier") or view.final_status or view.recording.end is None
+    unplayed = view.carrier_out.marks_sent > view.carrier_out.marks_returned
+    if missed is not None:
         yield RULE.finding(
             missed,
-            f"The carrier took no data for {missed.waited_ms / 1000:.0f} s and did not close: the connection is dead.",
-            "look at the network between the carrier and here",
-            observable="write buffer stayed full",
+            f"Nothing went through for {missed.waited_ms / 1000:.0f} s and nobody closed: the connection is dead.",
+            "look at the network between the carrier and here; bound every send",
+            observable=f"no confirmation: {missed.name}",
+        )
+    elif start is not None and not over and view.carrier_in.audio.frames and silent_ms > SILENT_MS and unplayed:
+        yield RULE.finding(
+            view.carrier_in.audio.line,
+            f"The carrier sent nothing for {silent_ms / 1000:.0f} s, returned no mark, and did not close.",
+            "look at the network between the carrier and here; bound every send and watch for frames that stop",
+            observable=f"last frame at {heard / 1000:.1f} s of {view.length_ms / 1000:.1f} s, no close",
         )
