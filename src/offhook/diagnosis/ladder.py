@@ -65,7 +65,7 @@ def _implied(steps: list[Step]) -> list[Step]:
     reached = max((n for n, step in enumerate(steps) if step.id in _CHAIN and step.state == "met"), default=-1)
     return [
         structs.replace(step, state="met", why=f"since {steps[reached].id} was reached")
-        if n < reached and step.id in _CHAIN and step.state == "unmet" and step.why == ""
+        if n < reached and step.id in _CHAIN and (step.state, step.why) == ("unmet", "")
         else step
         for n, step in enumerate(steps)
     ]
@@ -137,8 +137,8 @@ def _answered(view: Evidence) -> Judged:
 
 
 def _document(view: Evidence) -> Judged:
-    if not view.twiml:
-        return "unmet", "", None
+    if not view.twiml:  # nobody wrote the document down
+        return ("not seen" if view.hooks or "M1" in view.marks else "unmet"), "", None
     good = [doc for doc in view.twiml if doc.ok is not False and doc.verb in ("Connect", "")]
     if good:
         return _met(good[0], f"<{good[0].verb or 'Response'}> to {good[0].stream.path or 'a stream'}")

@@ -112,7 +112,8 @@ def _verdict(found: Diagnosis) -> tuple[Verdict, str]:
 def _no_call(found: Diagnosis) -> bool:
     """Whether there never was a call to diagnose: the caller had left before a stream could start."""
     upgrade = next(step for step in found.steps if step.id == "M4")
-    return bool(found.view.hooks) and upgrade.state == "not due"
+    asked = bool(found.view.hooks) or "M1" in found.view.marks
+    return asked and upgrade.state == "not due"
 
 
 def _evidence(found: Diagnosis) -> str:

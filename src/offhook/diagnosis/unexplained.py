@@ -93,7 +93,8 @@ def unexplained(
     if roots:
         return None
     ending = view.ending
-    if ending is not None and ending.wanted is False:
+    never = next(step for step in steps if step.id == "M4").state == "not due"  # the caller left while it rang
+    if ending is not None and ending.wanted is False and not never:
         return _finding(
             _boundary_of(ending.why), "M19", ending.line, f"the call ended unwanted ({ending.why or 'no reason'})",
             observable=f"end: {ending.why}",
