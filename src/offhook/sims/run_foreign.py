@@ -46,8 +46,9 @@ class _World:
 class _End:
     """A real socket as the naive bridge knows its ends; what is written before it is open waits."""
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: Ear, on_open: Callable[[_End], None] = lambda end: None) -> None:
         self.ear = ear
+        self._on_open = on_open  # before any message is told
         self.by: By | None = None
         self._socket: Socket | None = None
         self._early: list[tuple[bytes, bool]] = []
@@ -57,6 +58,7 @@ class _End:
         for data, binary in self._early:
             self.send(data, binary)
         self._early.clear()
+        self._on_open(self)
 
     def send(self, data: bytes, binary: bool = False) -> None:
         if self._socket is None:
@@ -109,14 +111,10 @@ class _Net:
         proxy: str | None = None, observer: Any = None,
     ) -> None:  # fmt: skip
         async def dial() -> None:
-            end = _End(ear)
             try:
-                socket = await client.dial(request, end, timeout_s=timeout_s, on_phase=on_phase, proxy=proxy)
+                await client.dial(request, _End(ear, opened), timeout_s=timeout_s, on_phase=on_phase, proxy=proxy)
             except client.DialError as error:
                 failed(DialFailure(error.phase, str(error), error.status, error.body))
-                return
-            end.opened(socket)
-            opened(end)
 
         task = asyncio.get_running_loop().create_task(dial())
         self._tasks.add(task)
