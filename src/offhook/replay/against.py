@@ -20,9 +20,10 @@ from offhook.evidence.files import read as read_file
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Recording
 from offhook.replay import compare, sound
+from offhook.replay.cues import Session
 from offhook.replay.play import AFTERWARDS_S, Outcome
 from offhook.replay.player import Player
-from offhook.replay.tape import Session, Tape, TapeError
+from offhook.replay.tape import Tape, TapeError
 from offhook.replay.tape import read as read_tape
 from offhook.sims.run_carrier import CallFailed, PhoneCall
 from offhook.sims.run_provider import FakeProvider

@@ -17,8 +17,9 @@ from offhook.evidence.files import read as read_file
 from offhook.evidence.record import Recording
 from offhook.replay import compare, sound
 from offhook.replay.compare import Difference, Latencies
+from offhook.replay.cues import Session
 from offhook.replay.player import Player
-from offhook.replay.tape import Session, Tape, TapeError
+from offhook.replay.tape import Tape, TapeError
 from offhook.replay.tape import read as read_tape
 from offhook.sims.run_world import TOKEN, OurServer
 from offhook.sims.virtual import World

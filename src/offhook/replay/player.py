@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from offhook.replay.tape import BYTES_PER_MS, Cue, Session, dumped
+from offhook.replay.cues import BYTES_PER_MS, Cue, Session
 from offhook.wires import _judge
 from offhook.wires._wire import Out, PeerClose, Refusal
 
@@ -126,7 +126,7 @@ class Player:
             for at, number, cue in sorted(ripe, key=lambda found: found[:2]):
                 self._sent_at[number] = at
                 self.unsent.remove((number, cue))
-                out.append(dumped(self._message(cue)))
+                out.append(msgspec.json.encode(self._message(cue)))
         end = self._close_due()
         if end is not None and end <= now:
             self._closed = True
