@@ -1,6 +1,7 @@
 """What a tap writes down: both legs of a call in one record, joined by rules that are said, and nothing secret."""
 
 import base64
+import gzip
 import json
 
 import pytest
@@ -199,6 +200,37 @@ def test_a_webhook_that_is_refused_or_never_answered_is_a_record(tmp_path):
     assert found[f"CA{1:032x}"]["status"] == 404 and found[f"CA{1:032x}"]["why"] == "no such page"
     assert found[two.call_sid]["status"] is None and "refused" in found[two.call_sid]["why"]
     assert not world.book.calls
+
+
+@pytest.mark.parametrize("how", ["length", "chunked", "gzip", "br"])
+def test_a_document_is_read_however_it_is_sent_on_a_connection_that_lives_on(tmp_path, how):
+    """A reverse proxy keeps its connection: the webhook, and then the stream's upgrade, on the same one."""
+    world = World(tmp_path)
+    carrier = Carrier(world, 1)
+    talk = carrier.talk = Conversation(CarrierSide(world.book, carrier.place))
+    body = f"CallSid={carrier.call_sid}"
+    talk.near(f"POST /voice HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode(), world.now)
+    document = TWIML.encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n"
+    if how == "chunked":
+        head += b"Transfer-Encoding: chunked\r\n\r\n"
+        sent = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (document[:50], document[50:])) + b"0\r\n\r\n"
+    else:
+        sent = gzip.compress(document) if how == "gzip" else document
+        head += b"" if how == "length" else f"Content-Encoding: {how}\r\n".encode()
+        head += b"Content-Length: %d\r\n\r\n" % len(sent)
+    for part in (head, sent[:20], sent[20:]):
+        talk.far(part, world.now)
+    talk.near(b"GET /media HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", world.now)
+    talk.far(SWITCH, world.now)
+    carrier.say(carrier.peer.connected(), carrier.peer.start({}))
+    carrier.speak()
+    carrier.end()
+    world.wait(LINGER_S)
+    (record,) = world.records().values()
+    twiml = [note.data for note in record.notes("twiml")]
+    assert [note["stream"]["path"] for note in twiml] == ([] if how == "br" else ["/media"])
+    assert all(note["ok"] for note in twiml) and record.counters()["channels"][0]["frames"] == 20
 
 
 # --------------------------------------------------------------------------------------------- joining

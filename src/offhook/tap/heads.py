@@ -12,7 +12,7 @@ from typing import Any
 import httptools
 from msgspec import Struct
 
-__all__ = ["HeadChanger", "Request", "Requests", "Response", "Responses", "header"]
+__all__ = ["KEPT_BODY", "HeadChanger", "Request", "Requests", "Response", "Responses", "header"]
 
 KEPT_BODY = 64 * 1024
 MAX_HEAD = 64 * 1024

@@ -5,6 +5,7 @@ port) and the provider's.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +18,7 @@ from offhook.tap.calls import Call, CallBook, Session
 from offhook.tap.conversation import End
 from offhook.tap.dialects import carrier_leg, provider_of, stream_of
 from offhook.tap.frames import Passed
-from offhook.tap.heads import Request, Response, header
+from offhook.tap.heads import KEPT_BODY, Request, Response, header
 from offhook.tap.pipe import Side
 from offhook.vocab import Leg
 from offhook.wires._wire import clean_text
@@ -128,12 +129,13 @@ class CarrierSide:
 
     def _document(self, call: Call, request: Request, response: Response, now: float) -> None:
         kind = header(response.headers, "Content-Type") or ""
-        if response.status != 200 or "xml" not in kind:
+        document = _plain(response)
+        if response.status != 200 or "xml" not in kind or document is None:
             return
         where = self._where(request)
         port = f":{where['port']}" if where["port"] else ""
         base = f"{where['scheme']}://{where['host']}{port}{where['path']}"
-        read = read_twiml(bytes(response.body), kind, base, plain_ws=where["scheme"] == "http")
+        read = read_twiml(document, kind, base, plain_ws=where["scheme"] == "http")
         complaint = next((found for found in read.complaints if found.code is not None), None)
         verb = read.stream or next(iter(read.verbs), None)
         names = [found.name for found in read.verbs]
@@ -150,7 +152,7 @@ class CarrierSide:
             next_pause_s=float(pause) if pause is not None and pause.isdigit() else None,
             parameters=list(verb.parameters) if verb else [], unknown=list(read.unknown),
             action=bool(verb.attributes.get("action")) if verb else False,
-            rewritten=self._place.rewritten,
+            rewritten=self._place.rewritten and _can_be_changed(response),
         )  # fmt: skip
 
     def _refused(self, request: Request, response: Response, now: float) -> None:
@@ -358,6 +360,27 @@ def _why(leg: str, end: End) -> str:
 def _unreadable(call: Call | None, leg: str, side: Side, why: str, now: float) -> None:
     if call is not None:
         call.journal.note("unreadable", now, leg=leg, by=_who(leg, side), why=why)
+
+
+def _can_be_changed(response: Response) -> bool:
+    """What ``heads.HeadChanger`` changes: a document of known length that is not compressed."""
+    return (
+        header(response.headers, "Content-Encoding") is None and header(response.headers, "Content-Length") is not None
+    )
+
+
+def _plain(response: Response) -> bytes | None:
+    """An answer's body as it was before it was compressed; None where that cannot be told."""
+    body = bytes(response.body)
+    if response.size > len(body):  # longer than is kept, and than any carrier takes
+        return body + b" "
+    encoding = (header(response.headers, "Content-Encoding") or "identity").strip().lower()
+    if encoding in ("gzip", "deflate"):
+        try:
+            return zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(body, 2 * KEPT_BODY)
+        except zlib.error:
+            return None
+    return body if encoding == "identity" else None
 
 
 def _form(request: Request) -> dict[str, str]:
