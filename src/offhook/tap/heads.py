@@ -6,13 +6,17 @@ A reader changes nothing; a ``HeadChanger`` changes the lines it is told to and 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httptools
 from msgspec import Struct
 
-__all__ = ["KEPT_BODY", "HeadChanger", "Request", "Requests", "Response", "Responses", "header"]
+__all__ = [
+    "HeadChanger", "Request", "Requests", "Response", "Responses", "can_be_changed", "form_of", "header", "plain_body",
+]  # fmt: skip
 
 KEPT_BODY = 64 * 1024
 MAX_HEAD = 64 * 1024
@@ -52,6 +56,32 @@ class Response(Struct):
 def header(headers: Headers, name: str) -> str | None:
     wanted = name.lower()
     return next((value for key, value in headers if key.lower() == wanted), None)
+
+
+def form_of(request: Request) -> dict[str, str]:
+    raw = request.query if request.method in ("GET", "HEAD") else bytes(request.body).decode("utf-8", "replace")
+    return dict(parse_qsl(raw, keep_blank_values=True))
+
+
+def can_be_changed(response: Response) -> bool:
+    """What ``HeadChanger`` changes: a document of known length that is not compressed."""
+    return (
+        header(response.headers, "Content-Encoding") is None and header(response.headers, "Content-Length") is not None
+    )
+
+
+def plain_body(response: Response) -> bytes | None:
+    """An answer's body as it was before it was compressed; None where that cannot be told."""
+    body = bytes(response.body)
+    if response.size > len(body):  # longer than is kept, and than any carrier takes
+        return body + b" "
+    encoding = (header(response.headers, "Content-Encoding") or "identity").strip().lower()
+    if encoding in ("gzip", "deflate"):
+        try:
+            return zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(body, 2 * KEPT_BODY)
+        except zlib.error:
+            return None
+    return body if encoding == "identity" else None
 
 
 class _Reader:

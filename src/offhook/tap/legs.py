@@ -5,7 +5,6 @@ port) and the provider's.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,7 +17,7 @@ from offhook.tap.calls import Call, CallBook, Session
 from offhook.tap.conversation import End
 from offhook.tap.dialects import carrier_leg, provider_of, stream_of
 from offhook.tap.frames import Passed
-from offhook.tap.heads import KEPT_BODY, Request, Response, header
+from offhook.tap.heads import Request, Response, can_be_changed, form_of, header, plain_body
 from offhook.tap.pipe import Side
 from offhook.vocab import Leg
 from offhook.wires._wire import clean_text
@@ -62,7 +61,7 @@ class CarrierSide:
     # ------------------------------------------------------------------------------------ the webhook
 
     def exchanged(self, request: Request, response: Response, now: float) -> None:
-        form = _form(request)
+        form = form_of(request)
         call_sid = form.get("CallSid", "")
         call = self._called(call_sid, form, request.at)
         if call is None:
@@ -129,7 +128,7 @@ class CarrierSide:
 
     def _document(self, call: Call, request: Request, response: Response, now: float) -> None:
         kind = header(response.headers, "Content-Type") or ""
-        document = _plain(response)
+        document = plain_body(response)
         if response.status != 200 or "xml" not in kind or document is None:
             return
         where = self._where(request)
@@ -152,7 +151,7 @@ class CarrierSide:
             next_pause_s=float(pause) if pause is not None and pause.isdigit() else None,
             parameters=list(verb.parameters) if verb else [], unknown=list(read.unknown),
             action=bool(verb.attributes.get("action")) if verb else False,
-            rewritten=self._place.rewritten and _can_be_changed(response),
+            rewritten=self._place.rewritten and can_be_changed(response),
         )  # fmt: skip
 
     def _refused(self, request: Request, response: Response, now: float) -> None:
@@ -233,7 +232,7 @@ class CarrierSide:
 
     def unanswered(self, request: Request | None, phase: str, cause: str, now: float) -> None:
         self._place.say("unanswered", f"the server did not answer: {cause}", phase=phase, cause=cause)
-        form = _form(request) if request is not None else {}
+        form = form_of(request) if request is not None else {}
         call = self._called(form.get("CallSid", ""), form, now)
         if call is not None and request is not None:
             call.webhooks += 1
@@ -360,32 +359,6 @@ def _why(leg: str, end: End) -> str:
 def _unreadable(call: Call | None, leg: str, side: Side, why: str, now: float) -> None:
     if call is not None:
         call.journal.note("unreadable", now, leg=leg, by=_who(leg, side), why=why)
-
-
-def _can_be_changed(response: Response) -> bool:
-    """What ``heads.HeadChanger`` changes: a document of known length that is not compressed."""
-    return (
-        header(response.headers, "Content-Encoding") is None and header(response.headers, "Content-Length") is not None
-    )
-
-
-def _plain(response: Response) -> bytes | None:
-    """An answer's body as it was before it was compressed; None where that cannot be told."""
-    body = bytes(response.body)
-    if response.size > len(body):  # longer than is kept, and than any carrier takes
-        return body + b" "
-    encoding = (header(response.headers, "Content-Encoding") or "identity").strip().lower()
-    if encoding in ("gzip", "deflate"):
-        try:
-            return zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(body, 2 * KEPT_BODY)
-        except zlib.error:
-            return None
-    return body if encoding == "identity" else None
-
-
-def _form(request: Request) -> dict[str, str]:
-    raw = request.query if request.method in ("GET", "HEAD") else bytes(request.body).decode("utf-8", "replace")
-    return dict(parse_qsl(raw, keep_blank_values=True))
 
 
 def _port(parts: Any) -> int | None:
