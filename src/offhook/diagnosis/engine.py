@@ -20,7 +20,7 @@ from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.ladder import IDS, Step, first_unmet, ladder
 from offhook.diagnosis.unexplained import alerts, unexplained
 
-__all__ = ["Diagnosis", "diagnose", "explained_by", "find_rule", "rule_modules"]
+__all__ = ["Diagnosis", "causal", "diagnose", "explained_by", "find_rule", "rule_modules"]
 
 # A symptom may be noted this much before its root: two notes of one instant have no order.
 SAME_INSTANT_MS = 250.0
@@ -58,7 +58,7 @@ def _order(rule: Rule) -> tuple[int, str]:
 
 def diagnose(view: Evidence) -> Diagnosis:
     """All findings of a call, roots apart from symptoms."""
-    found = sorted(_ask(view), key=_causal)
+    found = sorted(_ask(view), key=causal)
     steps = ladder(view)
     blamed = [finding for finding in found if finding.blames]
     roots = _roots(blamed)
@@ -70,8 +70,8 @@ def diagnose(view: Evidence) -> Diagnosis:
     return Diagnosis(
         view=view,
         steps=steps,
-        roots=tuple(sorted([*roots, *alone], key=_causal)),
-        symptoms=tuple(sorted([*symptoms, *explained], key=_causal)),
+        roots=tuple(sorted([*roots, *alone], key=causal)),
+        symptoms=tuple(sorted([*symptoms, *explained], key=causal)),
         others=tuple(one for one in found if not one.blames and not any(_explains(root, one) for root in roots)),
     )
 
@@ -83,7 +83,7 @@ def _ask(view: Evidence) -> Iterator[Finding]:
             yield from module.find(view)
 
 
-def _causal(finding: Finding) -> tuple[bool, int, float, int]:
+def causal(finding: Finding) -> tuple[bool, int, float, int]:
     """The order in which faults are to be mended: what hides others first."""
     return (finding.would_hit_next, IDS.index(finding.breaks), finding.at_ms or 0.0, BOUNDARIES.index(finding.boundary))
 

@@ -42,7 +42,7 @@ def _flat_and_misplaced(session: dict[str, Any]) -> dict[str, Any]:
 @injects("S-002")
 def seed_of_today() -> list[Recording]:
     return foreign(provider="xai", voice="rex", query_model=False, session=_flat_and_misplaced, play=wait(40.0),
-                   net={"faults": ("bare-url-old-model",)})  # fmt: skip
+                   net={"faults": ("bare-url-old-model", "deaf")})  # fmt: skip
 
 
 @injects("S-003")

@@ -29,7 +29,7 @@ RULE = Rule(
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    told = session.told(view, first=True)
+    told = next((s for s in view.provider.sessions if s.kind != "update" and s.data.get("model")), None)
     requests = [dial.request for dial in view.dials if dial.request is not None]
     if told is None or not requests or session.wire(view) != "xai" or "model" in requests[-1].query_keys:
         return
