@@ -318,3 +318,20 @@ def test_a_recorder_hears_what_goes_straight(tmp_path):
     world = World(tmp_path, recorder=Tape())
     world.frames(30)
     assert heard == [(160, round(100 + 0.02 * n, 3)) for n in range(1, 31)]
+
+
+@pytest.mark.parametrize("straight", [True, False])
+def test_the_audio_that_broke_a_call_is_on_record(tmp_path, straight):
+    world = World(tmp_path, straight=straight)
+    world.frames(20)
+    before = len(world.call.journal.take())
+
+    def broken():
+        raise RuntimeError("a defect")
+
+    world.provider.on_write = broken
+    world.frame(audio=b"\x42" * 160)
+    taken = world.call.journal.take()
+    assert before and world.call.ended is not None
+    kept = [entry[3] for entry in taken if entry[0] == "msg" and entry[2] == 0]
+    assert any(base64.b64encode(b"\x42" * 160) in data for data in kept)

@@ -87,7 +87,7 @@ class Call:
         self._timer: Handle | None = None
         self._timer_at = 0.0
         self._armed_for: float | None = None
-        self.arriving = b""  # the last message that came, for whoever looks into a call that broke
+        self.arriving: tuple[Channel, bytes] | None = None  # audio on its way in: kept whole only if it breaks the call
         self._do: dict[type[v.Command], Callable[[Any, float], None]] = {
             v.AppendAudio: self._append,
             v.PlayAudio: self._play,
@@ -141,14 +141,14 @@ class Call:
         """
         A message of the carrier; audio that is not like the frames before it, or while something stands in its way.
 
-        ``arriving`` keeps the message before anyone interprets it; what is not audio then goes into the journal whole.
+        What is not audio goes into the journal whole, before the bridge hears of it.
         """
         now = self._now()
-        self.arriving = data
         leg = self._carrier_leg
         assert leg is not None
         event = leg.receive(data, now, binary=binary)
         if type(event) is v.CallerAudio and not self.feeding:
+            self.arriving = (Channel.FROM_CARRIER, data)
             self.journal.audio(0, event.payload, event.n_bytes, now, data)
             if self.recorder is not None:
                 self.recorder.caller(event.payload, event.n_bytes, now)
@@ -166,10 +166,10 @@ class Call:
 
     def from_provider(self, data: bytes, binary: bool = False) -> None:
         now = self._now()
-        self.arriving = data
         leg = self._provider_leg
         event = leg.receive(data, now, binary=binary)
         if type(event) is v.AgentAudio:
+            self.arriving = (Channel.FROM_PROVIDER, data)
             self.journal.audio(2, event.payload, event.n_bytes, now, data)
             if self.feeding:
                 self.later.append(event)
@@ -182,6 +182,7 @@ class Call:
         self, channel: Channel, violations: list[Violation], event: v.Event, data: bytes, now: float, binary: bool
     ) -> None:
         """A message that is no audio: on record, then to the bridge."""
+        self.arriving = None
         if type(event) is v.MarkReturned:
             self.journal.mark(channel, data, now)
         else:
@@ -266,6 +267,8 @@ class Call:
     def broke(self, error: Exception, now: float) -> None:
         """A defect of ours, or a message that would have broken the contract: named, and the call ends."""
         where = traceback.extract_tb(error.__traceback__)[-1]
+        if self.arriving is not None:
+            self.journal.frame(*self.arriving, now)
         if isinstance(error, LocalProtocolError):
             self.journal.violation(error.violation, Channel.TO_CARRIER, now)
         self.journal.note(

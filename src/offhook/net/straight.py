@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from offhook.evidence.record import Channel
 from offhook.net.sockets import TEXT
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Straight:
         try:
             self._write(TEXT, self._append(payload))
         except Exception as error:  # our own fault: this call ends by name, the others go on
-            self._call.arriving = data
+            self._call.arriving = (Channel.FROM_CARRIER, data)
             self._call.broke(error, now)
         self._phase += 1
         if self._phase >= SETTLED_EVERY:
