@@ -189,3 +189,39 @@ def test_what_nobody_came_to_or_never_began_is_no_wanted_end():
     begun.feed(v.StreamStopped())
     begun.advance(3000)
     assert begun.ended == v.EndCall(wanted=True, why="caller hung up")
+
+
+def speak_into(call: SimCall, seconds: float) -> int:
+    """The caller makes sound for so long; the provider answers whatever it is asked. How often it was asked."""
+    asked = len(call.of(v.AskResponse))
+    for _ in range(int(seconds)):
+        if call.notes("ending"):
+            break
+        call.caller_frame(50)
+        if len(call.of(v.AskResponse)) > asked:
+            asked = len(call.of(v.AskResponse))
+            call.agent_says(600, f"asked{asked}", f"asked-item{asked}")
+    return asked
+
+
+def test_a_provider_that_answers_when_asked_and_never_hears_the_caller_is_deaf_and_the_caller_is_told():
+    call = SimCall().connect()
+    assert speak_into(call, 120) == 2
+    assert call.notes("ending") == [{"why": "the provider does not hear the caller", "wanted": False}]
+    assert call.notes("line") == [{"name": "provider_failed"}] and call.now < 145
+
+
+def test_music_in_a_call_in_which_the_caller_was_heard_is_asked_about_ever_more_rarely():
+    call = SimCall().connect()
+    call.feed(v.SpeechStarted(None), v.SpeechStopped(None))
+    call.agent_says(600)
+    assert 3 <= speak_into(call, 280) <= 5
+    assert not call.notes("ending")
+
+
+def test_a_provider_that_hears_again_starts_with_a_clean_slate():
+    call = SimCall().connect()
+    assert speak_into(call, 20) == 1
+    call.feed(v.SpeechStarted(None), v.SpeechStopped(None))
+    call.agent_says(600, "r9", "i9")
+    assert speak_into(call, 14) == 2 and not call.notes("ending")

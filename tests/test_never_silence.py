@@ -18,7 +18,7 @@ from offhook.sims.run_carrier import PhoneCall
 
 RATE = 6.0
 LINES = spoken_lines()
-OWN_LINE = tone(700, 330.0)
+OWN_LINE = tone(400, 613.0) + tone(400, 911.0)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,7 @@ def check(server: ServerProcess, call: PhoneCall, line: str, why: str) -> None:
         ("digital-silence", 3, "provider_failed", "digital silence"),
         ("fail-responses", 3, "provider_failed", "responses fail"),
         ("stop-answering", 1, "provider_failed", "never answered"),
+        ("deaf", 10, "provider_failed", "does not hear the caller"),
         ("drop", 1, "own", "connection dropped"),
         ("close-1011", 2, "own", "1011"),
     ],

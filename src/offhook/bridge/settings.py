@@ -37,6 +37,8 @@ class BridgeSettings(Struct, frozen=True):
     # at least this many loud looks (one frame in five, 100 ms: 1.6 s of sound), so that a cough is no speech.
     speech_heard_s: float = 12.0
     speech_heard_looks: int = 16
+    # A provider that answers when asked and never reports speech: a third asking would only be a third monologue.
+    max_deaf_nudges: int = 2
     speech_end_s: float = 15.0  # a turn that began: look so often whether the caller still makes any sound
     first_mark_s: float = 5.0  # after the audio before it has been played
     # Caller audio is held back while the greeting is being made (see bridge_talk), but not for ever.

@@ -17,7 +17,7 @@ class Watch:
     """One call's watchdogs."""
 
     __slots__ = (
-        "_ending", "_frames", "_last_loud_at", "_looks", "_nudged", "_responses", "_s",
+        "_ending", "_ever_heard", "_frames", "_last_loud_at", "_looks", "_nudges", "_responses", "_s",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending, responses: Responses) -> None:
@@ -26,7 +26,8 @@ class Watch:
         self._responses = responses
         self._looks = 0  # loud ones since the provider last showed that it hears
         self._last_loud_at = 0.0
-        self._nudged = False
+        self._ever_heard = False
+        self._nudges = 0  # since then
         self._frames = 0
 
     def begin(self, now: float) -> None:
@@ -71,24 +72,36 @@ class Watch:
 
         When the provider says nothing of it for long, it may be music, or the provider may have stopped
         listening while its connection lives. Asking it for an answer tells: a living one speaks, which
-        mends the silence; a dead one misses the answer's deadline, and the caller is told.
+        mends the silence; a dead one misses the answer's deadline, and the caller is told. One that speaks when it is
+        asked and has never heard a word is deaf: after ``max_deaf_nudges`` the caller is told as well. One that heard
+        the caller before may be listening to music: it is asked again, each time after twice as long.
         """
         s = self._s
         self._last_loud_at = now
         waiting = self._responses.busy or self._responses.caller_speaking or "answer" in s.deadlines
-        if waiting or self._nudged or not s.provider.turn_events or s.playback.unplayed_ms(now):
+        if waiting or not s.provider.turn_events or s.playback.unplayed_ms(now):
             return
         if "speech heard" not in s.deadlines:
             self._looks = 0
-            s.at("speech heard", now + s.settings.speech_heard_s, self._not_heard)
+            s.at("speech heard", now + self._patience_s(), self._not_heard)
         self._looks += 1
 
+    def _patience_s(self) -> float:
+        return self._s.settings.speech_heard_s * (2 ** min(self._nudges, 6) if self._ever_heard else 1)
+
     def _not_heard(self, now: float) -> None:
-        if self._looks >= self._s.settings.speech_heard_looks:
-            self._nudge("speech heard", self._s.settings.speech_heard_s, now)
+        settings = self._s.settings
+        if self._looks < settings.speech_heard_looks:
+            return
+        if self._nudges >= settings.max_deaf_nudges and not self._ever_heard:
+            self._s.missed("speech heard", settings.speech_heard_s)
+            self._ending.fail("the provider does not hear the caller", now)
+            return
+        self._nudge("speech heard", self._patience_s(), now)
 
     def speech_started(self, now: float) -> None:
-        self._nudged = False
+        self._ever_heard = True
+        self._nudges = 0
         self._s.deadlines.met("speech heard")
         self._s.at("speech end", now + self._s.settings.speech_end_s, self._look_for_end)
 
@@ -105,6 +118,6 @@ class Watch:
         self._nudge("speech end", wait, now)
 
     def _nudge(self, name: str, waited_s: float, now: float) -> None:
-        self._nudged = True
+        self._nudges += 1
         self._s.missed(name, waited_s)
         self._responses.ask(now, within_s=self._s.settings.first_audio_s)
