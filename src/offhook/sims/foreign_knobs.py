@@ -58,7 +58,6 @@ class Knobs(Struct, frozen=True, kw_only=True):
     after_stream: str = ""  # TwiML behind the verb
     checks_signature: Literal["", "right", "sha1-only", "form-only", "http", "https-upgrade"] = ""
     auth_token: str = ""
-    shared_key: tuple[str, str] | None = None
 
     # upgrade
     media_path: str = "/media"
@@ -77,7 +76,6 @@ class Knobs(Struct, frozen=True, kw_only=True):
     gap_ends_turn: bool = False
     stop_ends: bool = True
     stop_ends_after_s: float = 0.0
-    reconnect_is_new: bool = False
     identity_from_query: bool = False
 
     # writing to the carrier
@@ -138,7 +136,6 @@ class Knobs(Struct, frozen=True, kw_only=True):
     idle_s: float | None = None
     idle_counts_playback: bool = True
     tools: Mapping[str, Tool] = {}
-    unregistered_tools: bool = False
     hangs_up: Literal["after marks", "at once", "never"] = "after marks"
     teardown_raises: str = ""
     close_code: int | None = 1000

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from msgspec import structs
-
 from offhook.bridge import BridgeSettings
 from offhook.evidence.journal import Journal, JournalDir
 from offhook.evidence.record import Recording
@@ -50,7 +48,6 @@ class Journals(JournalDir):
     def __init__(self) -> None:
         super().__init__(Path("in-memory"))
         self.made: list[Journal] = []
-        self.killed = False
 
     def open(self, *args: Any, **kwargs: Any) -> Journal:
         journal = super().open(*args, **kwargs)
@@ -118,10 +115,6 @@ class OurServer:
         )
         paths = Paths(settings.webhook_path, settings.media_path, settings.status_path, settings.after_path)
         self._app: Any = make_app(self.host, paths)
-
-    @classmethod
-    def variant(cls, settings: twilio.CarrierSettings, **fields: Any) -> twilio.CarrierSettings:
-        return structs.replace(settings, **fields)
 
     # ------------------------------------------------------------------------- what the carrier asks for
 

@@ -17,12 +17,12 @@ from offhook.sims.carrier import Phone, Verb
 from offhook.sims.observer import Observer
 from offhook.sims.virtual import By, Ear, End, Link, Told, World, connect
 from offhook.sims.virtual_http import Reply, Request, Route, Server, url_parts
-from offhook.sims.virtual_voice import FRAME, QUIET, SILENCE, lasts, mixed, scaled
+from offhook.sims.virtual_voice import FRAME, QUIET, heard_at, lasts, mixed, scaled
 from offhook.sims.virtual_webhook import Webhook
 from offhook.wires.carriers._twilio_peer import Peer
 from offhook.wires.carriers.twilio import SIGNATURE_HEADER, sign
 
-__all__ = ["ACCOUNT", "FRAME", "QUIET", "SILENCE", "Line", "Reply", "Request", "Route", "Server"]
+__all__ = ["ACCOUNT", "FRAME", "Line", "Reply", "Request", "Route", "Server"]
 
 FRAME_S = 0.02
 ACCOUNT = "AC" + "0" * 32
@@ -315,16 +315,23 @@ class Line:
         for message in self.phone.tick(self.world.now()):
             self._write(message)
 
-    def _send_frame(self, n: int) -> None:
-        assert self.phone is not None and self.end is not None
-        peer = self.phone.peer
+    def _spoken(self, n: int) -> bytes:
+        """The caller's next frame: speech or the line's quiet, with what is always there and what comes back."""
+        assert self.phone is not None
         at = n * FRAME % len(self.quiet)
         audio = self._say.popleft() if self._say else self.quiet[at : at + FRAME]
         if self.background:
             at = n * FRAME % max(1, len(self.background) - FRAME)
             audio = mixed(audio, self.background[at : at + FRAME])
         if self.echo is not None:
-            audio = mixed(audio, scaled(self._heard_at(self.world.now() - self.echo[1]), 10 ** (self.echo[0] / 20)))
+            heard = heard_at(self.phone, self.world.now() - self.echo[1])
+            audio = mixed(audio, scaled(heard, 10 ** (self.echo[0] / 20)))
+        return audio
+
+    def _send_frame(self, n: int) -> None:
+        assert self.phone is not None and self.end is not None
+        peer = self.phone.peer
+        audio = self._spoken(n)
         if n in self.lost or self.end.other.unread > UNREAD_BYTES:
             peer.skip()
             if n not in self.lost and "31930" not in peer.logged:
@@ -340,16 +347,7 @@ class Line:
             self._write(self._held)
             self._held = None
         if self.both_tracks:
-            self._write(peer.media(self._heard_at(self.world.now() - 0.04), 155 + n * 20, track="outbound"))
-
-    def _heard_at(self, at: float) -> bytes:
-        """20 ms of what the phone played at ``at``."""
-        assert self.phone is not None
-        for segment in reversed(self.phone.heard):
-            begin = int((at - segment.began) * 8000)
-            if 0 <= begin < len(segment.audio):
-                return bytes(segment.audio[begin : begin + FRAME]).ljust(FRAME, b"\xff")
-        return SILENCE
+            self._write(peer.media(heard_at(self.phone, self.world.now() - 0.04), 155 + n * 20, track="outbound"))
 
     def _write(self, message: bytes) -> None:
         if self.end is not None:

@@ -11,9 +11,10 @@ from typing import Any
 from offhook.sims.carrier_faults import parse_fault
 from offhook.sims.line import Binary, Message, SimCarrier
 from offhook.sims.twiml import Verb
-from offhook.sims.virtual import By, Plan, World
+from offhook.sims.virtual import By, World
 from offhook.sims.virtual_carrier import Line
 from offhook.sims.virtual_http import Server
+from offhook.sims.virtual_loop import Plan
 
 __all__ = ["FaultyLine"]
 

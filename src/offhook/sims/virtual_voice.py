@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 
 from offhook.media import g711
-from offhook.sims.carrier import Verb
+from offhook.sims.carrier import Phone, Verb
 
-__all__ = ["FRAME", "QUIET", "SILENCE", "lasts", "mixed", "scaled"]
+__all__ = ["FRAME", "QUIET", "SILENCE", "heard_at", "lasts", "mixed", "scaled"]
 
 FRAME = 160
 # The line's own noise, two seconds of it: what a phone line carries when nobody speaks is not digital silence.
@@ -36,3 +36,12 @@ def mixed(one: bytes, two: bytes) -> bytes:
     n = min(len(one), len(two))
     total = g711.decode(one[:n]).astype(np.int32) + g711.decode(two[:n])
     return g711.encode(np.clip(total, -32768, 32767).astype(np.int16))
+
+
+def heard_at(phone: Phone, at: float) -> bytes:
+    """20 ms of what a phone played at ``at``."""
+    for segment in reversed(phone.heard):
+        begin = int((at - segment.began) * 8000)
+        if 0 <= begin < len(segment.audio):
+            return bytes(segment.audio[begin : begin + FRAME]).ljust(FRAME, b"\xff")
+    return SILENCE

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from offhook.evidence.record import Recording
+from offhook.sims.faults.b6 import goodbye
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import ALL, FOREIGN_URL, TOKEN, foreign, ours, talk, wait
+from offhook.sims.faults.scene import ALL, FOREIGN_URL, TOKEN, foreign, wait
 from offhook.sims.virtual_carrier import Line
 from offhook.sims.virtual_http import Reply, Request, Route
 
@@ -88,8 +89,6 @@ def start_is_last() -> list[Recording]:
 
 @injects("F-039")
 def trailing_pause() -> list[Recording]:
-    from offhook.sims.faults.b6 import goodbye
-
     return goodbye(after_stream='<Pause length="40"/>')
 
 
@@ -137,6 +136,3 @@ def executed_twice() -> list[Recording]:
 def rejects_stream() -> list[Recording]:
     """The token that the stream should bring is never given to it."""
     return foreign(wants_token="query", token_in_document=False, sees=ALL)
-
-
-__all__ = ["ours", "talk"]

@@ -9,7 +9,7 @@ from typing import Any
 from offhook.evidence.record import Recording
 from offhook.sims.faults.b2 import _block
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, WORDS, foreign, mute, ours, talk, wait
+from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, WORDS, foreign, mute, talk, wait
 from offhook.sims.foreign_knobs import Tool
 from offhook.sims.provider import Answer
 from offhook.sims.virtual_carrier import Line
@@ -195,6 +195,3 @@ def teardown_noise() -> list[Recording]:
 @injects("F-172")
 def strict_parser() -> list[Recording]:
     return foreign(provider="xai", strict=True, play=wait(30.0), sees=ALL)
-
-
-__all__ = ["barge", "ours"]

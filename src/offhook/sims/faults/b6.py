@@ -6,7 +6,7 @@ from typing import Any
 
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import AGENT, ALL, SHORT, foreign, mute, ours, wait
+from offhook.sims.faults.scene import AGENT, ALL, SHORT, foreign, mute, wait
 from offhook.sims.foreign_knobs import Tool
 from offhook.sims.provider import Answer
 from offhook.sims.virtual_carrier import Line
@@ -91,6 +91,3 @@ def transfer_too_early() -> list[Recording]:
     return foreign(
         tools={"transfer": Tool(seconds=0.1, transfers=True)}, net={"script": script}, play=wait(40.0), sees=ALL
     )
-
-
-__all__ = ["ours"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, TOKEN, WORDS, foreign, mute, ours, talk, wait
+from offhook.sims.faults.scene import AGENT, ALL, CALLER, LONG, SHORT, WORDS, foreign, mute, ours, talk, wait
 from offhook.sims.provider import Answer, tone
 from offhook.sims.virtual_carrier import Line
 from offhook.sims.virtual_voice import SILENCE
@@ -107,6 +107,3 @@ def voicemail(line: Line) -> None:
 def machine() -> list[Recording]:
     line = {"direction": "outbound-api", "answered_by": "machine_end_beep"}
     return foreign(line=line, play=voicemail)
-
-
-__all__ = ["TOKEN"]

@@ -8,7 +8,7 @@ from offhook.evidence.record import Recording
 from offhook.sims.faults.b0 import NO_OPENAI_KEY, XAI_KEY
 from offhook.sims.faults.b4 import _nested_for_openai
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import ALL, FOREIGN_URL, HOSTS, SHORT, TOKEN, WORDS, foreign, host, talk, wait
+from offhook.sims.faults.scene import ALL, HOSTS, SHORT, WORDS, foreign, host, wait
 from offhook.sims.foreign_knobs import Tool
 from offhook.sims.provider import Answer
 from offhook.sims.virtual_carrier import Line
@@ -121,6 +121,3 @@ def locked_at_the_end() -> list[Recording]:
 
     return foreign(store_stalls_s=5.0, store_stalls_at="end", teardown_raises="CancelledError", play=play, sees=ALL,
                    cut=True, net={"faults": ("late-transcripts@0.8s",)})  # fmt: skip
-
-
-__all__ = ["FOREIGN_URL", "TOKEN", "talk"]
