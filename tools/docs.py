@@ -1,18 +1,21 @@
 """
-Write the generated pages: docs/settings.md and docs/cli.md. A test fails when they are stale.
+Write the generated pages: docs/settings.md, docs/cli.md and docs/faults. A test fails when they are stale.
 
     python tools/docs.py
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from offhook.diagnosis.engine import rule_modules
+from offhook.diagnosis.manual import index, page, page_name
 from offhook.settings import SPECS, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
-    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("trace",), ("fake",),
+    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("trace",), ("fake",),
     ("dial",), ("tap",), ("replay",),
     ("check", "settings"), ("check", "provider"), ("service", "systemd"),
 )  # fmt: skip
@@ -50,10 +53,15 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page}
+PAGES = {"settings.md": settings_page, "cli.md": cli_page, "faults/README.md": index}
+PAGES |= {f"faults/{page_name(module.RULE)}": partial(page, module) for module in rule_modules()}
 
 
 def main() -> None:
+    (DOCS / "faults").mkdir(exist_ok=True)
+    for old in (DOCS / "faults").glob("*.md"):
+        if f"faults/{old.name}" not in PAGES:
+            old.unlink()
     for name, make in PAGES.items():
         (DOCS / name).write_text(make(), encoding="utf-8")
 

@@ -77,14 +77,18 @@ class Tape:
         self.summary = None
         return self
 
-    def recording(self) -> Recording:
+    def raw(self) -> bytes:
+        """The lines of the recording."""
         lines = sorted(self.lines, key=lambda line: line["t"])
         last = max((line["t"] for line in lines), default=0.0)
         out = [{"k": "begin", "t": 0.0, "version": 1, **self.begin}, *lines]
         out.append({"k": "counters", "t": last, "channels": [self.audio[n] for n in range(4)], "gap_max_ms": 21})
         if self.summary is not None:
             out.append({"k": "end", "t": last, **self.summary})
-        return Recording.parse([msgspec.json.encode(line) for line in out])
+        return b"\n".join(msgspec.json.encode(line) for line in out) + b"\n"
+
+    def recording(self) -> Recording:
+        return Recording.parse(self.raw().split(b"\n"))
 
     def view(self) -> Evidence:
         return Evidence.of(self.recording())

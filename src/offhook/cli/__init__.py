@@ -124,6 +124,35 @@ def show(
     raise typer.Exit(run(call, data_dir(_settings(config)), as_json=json))
 
 
+@app.command(epilog="Examples: offhook explain last   |   offhook explain 31951   |   offhook explain F-049")
+def explain(
+    what: Annotated[
+        str, typer.Argument(help="A call (id or its beginning, last, a path), a code, or a finding's id.")
+    ] = "last",
+    last: Annotated[bool, typer.Option("--last", help="The last call.")] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """What became of a call, boundary by boundary: the fault, who lies about it, the proof, the fix."""
+    from offhook.cli.explain import explain as run
+    from offhook.cli.serve import data_dir
+
+    raise typer.Exit(run("last" if last else what, data_dir(_settings(config)), as_json=json))
+
+
+@app.command(epilog="Examples: offhook calls   |   offhook calls --last 100 --json")
+def calls(
+    last: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """The calls there are, newest last, each with its verdict; the exit code is the worst of them."""
+    from offhook.cli.calls import calls as run
+    from offhook.cli.serve import data_dir
+
+    raise typer.Exit(run(data_dir(_settings(config)), last=last, as_json=json))
+
+
 @app.command(epilog="Examples: offhook trace last   |   offhook trace CA0123 --media")
 def trace(
     call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],

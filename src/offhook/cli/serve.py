@@ -25,6 +25,7 @@ from offhook import __version__
 from offhook import vocab as v
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
+from offhook.cli.verdict import prepare, verdict
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
@@ -257,7 +258,9 @@ class Serving:
             on_recovery=lambda text: log.warning("records are written again", extra={"where": text}),
             clean=self.sieve.clean_bytes,
             digits=settings["record.digits"],
+            on_whole=verdict,
         )
+        prepare()
         self.server: Server | None = None
         loop = asyncio.get_running_loop()
         clock = LoopClock(loop, self._rate)

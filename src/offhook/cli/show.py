@@ -140,7 +140,7 @@ def trace_lines(call: Recording, *, media: bool = False) -> Iterator[str]:
             yield f"{stamp} =  audio so far: C< {counts[0]}  C> {counts[1]}  P< {counts[2]}  P> {counts[3]}"
             if skipped := line.data.get("skipped"):
                 yield f"{stamp} =  counted, not kept: " + ", ".join(f"{kind} {n}" for kind, n in skipped.items())
-        elif line.kind in ("gap", "end"):
+        elif line.kind in ("gap", "end", "verdict"):
             yield f"{stamp} =  {line.kind}  {json.dumps(line.data)}"
 
 

@@ -51,7 +51,10 @@ def mistakes(view: Evidence, kind: Mistake) -> list[Violation]:
 def share(view: Evidence, found: list[Violation]) -> str:
     """How many messages it were, as far as they were counted."""
     names = {f"{v.message}:{v.field or v.got}"[:60] for v in found}
-    counted = sum(n for name, n in view.carrier_out.bad.items() if name in names)
-    good = view.carrier_out.audio.frames + view.carrier_out.marks_sent
-    n = max(counted, len(found))
+    bad = view.carrier_out.bad
+    if not bad:  # nobody counted: as many as were kept
+        return f"{len(found)} messages"
+    n = max(sum(count for name, count in bad.items() if name in names), len(found))
+    marks = view.carrier_out.figures.get("marks")
+    good = view.carrier_out.audio.frames + (int(marks.get("sent") or 0) if isinstance(marks, dict) else 0)
     return f"{n} of {n + good} messages"

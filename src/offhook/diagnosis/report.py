@@ -156,7 +156,7 @@ def _hops(found: Diagnosis) -> Iterator[Hop]:
             yield Hop(boundary, "proven" if ended else "not proven", "the record is whole" if ended else "no end")
         elif met and not any(step.state == "unmet" for step in steps):
             yield Hop(boundary, "proven", "; ".join(map(_said, met)))
-        elif any(step.state == "unmet" for step in steps) or (broken_before and steps):
+        elif any(step.state == "unmet" for step in steps) or (broken_before and steps and boundary != "tools"):
             yield Hop(boundary, "not reached" if broken_before else "not proven", "")
         elif boundary not in ("far-end", "tools"):
             why = next((step.why for step in steps if step.why), "") or "not seen from here"

@@ -50,7 +50,7 @@ class Journal:
 
     __slots__ = (
         "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
-        "_unkept", "closed", "last_frame_at", "meters", "name", "path", "redactors", "scribe",
+        "_unkept", "closed", "ended_at", "last_frame_at", "meters", "name", "path", "redactors", "scribe",
     )  # fmt: skip
 
     def __init__(self, name: str, path: Path, t0: float, scribe: Scribe, begin: Mapping[str, Any]) -> None:
@@ -69,6 +69,7 @@ class Journal:
         self._gap_max_s = 0.0
         self.last_frame_at = t0
         self.closed = False
+        self.ended_at = t0
 
     # The methods below run on the loop.
 
@@ -156,6 +157,7 @@ class Journal:
         """The call is over."""
         self._pending.append(("counters", now, self.counters()))
         self._pending.append(("end", now, dict(summary)))
+        self.ended_at = now
         self.closed = True
 
     def counters(self) -> dict[str, Any]:
@@ -187,7 +189,8 @@ class JournalDir:
 
     ``on_failure(text)`` is called once when writing begins to fail and ``on_recovery(text)`` when it works again,
     on the writer thread or, where that hangs in the disk, by the next call that begins. ``clean`` is the last
-    sieve over every line; ``digits`` keeps the keys that callers press.
+    sieve over every line; ``digits`` keeps the keys that callers press. ``on_whole(path)`` is called on the writer
+    thread when a record is complete; what it returns becomes the record's last line, of the kind ``verdict``.
     """
 
     def __init__(
@@ -198,6 +201,7 @@ class JournalDir:
         on_failure: Callable[[str], None] = lambda text: None,
         on_recovery: Callable[[str], None] = lambda text: None,
         clean: Callable[[bytes], bytes] | None = None,
+        on_whole: Callable[[Path], Mapping[str, Any] | None] = lambda path: None,
         digits: bool = False,
     ) -> None:
         self.directory = directory
@@ -208,6 +212,7 @@ class JournalDir:
         self._on_failure = on_failure
         self._on_recovery = on_recovery
         self._clean = clean
+        self._on_whole = on_whole
         self._digits = digits
         self._open: dict[Journal, _Writing] = {}
         self._recent: set[Path] = set()
@@ -304,6 +309,7 @@ class JournalDir:
             if done % BATCH == 0 and not self._stop:
                 time.sleep(PAUSE_S)  # the loop wants the interpreter: a round is spread, never one long hold
             if closed and not writing.outbox.waiting:
+                self._judge(journal, writing)
                 self._forget(journal, writing)
                 self._cap_at = min(self._cap_at, self._round_at)
         if self._failing:
@@ -369,6 +375,19 @@ class JournalDir:
                 total -= writing.outbox.n_bytes
                 self.calls_lost += 1
                 self._forget(journal, writing)
+
+    def _judge(self, journal: Journal, writing: _Writing) -> None:
+        """A record is whole: what is said of it is its last line."""
+        try:
+            said = self._on_whole(journal.path)
+        except Exception as error:  # a record that cannot be judged is a record all the same
+            self.failures += 1
+            self._on_failure(f"{journal.path}: defect while it was judged: {type(error).__name__}")
+            return
+        if said is not None:
+            lines = journal.scribe.lines([("verdict", journal.ended_at, said)])
+            writing.outbox.add([self._sifted(line) for line in lines])
+            self._write(journal, writing)
 
     def _forget(self, journal: Journal, writing: _Writing) -> None:
         with self._lock:

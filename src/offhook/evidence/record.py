@@ -3,7 +3,8 @@ The record of one call: JSON lines, the first of which says which version they a
 
 Line kinds: ``begin`` (settings, facts), ``msg`` (a message as its wire redacts it), ``note`` (something
 decided or missed), ``violation``, ``counters`` (cumulative), ``gap`` (lines lost to a failing disk), ``end``
-(the summary). Times are milliseconds since the call began. Pure: lines come as bytes. Knows no wire.
+(the summary), ``verdict`` (what was made of it when it was whole). Times are milliseconds since the call
+began. Pure: lines come as bytes. Knows no wire.
 
 A record may come from anywhere: whatever is in it, reading gives a Recording or a RecordingError.
 """
