@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 
 from offhook.dial import baseline, conformance, load, report
 from offhook.dial.call import Result, place
+from offhook.dial.fakes import FakeWatch
 from offhook.dial.foreign import FAKES, Foreign
 from offhook.dial.plan import Plan, UsageError, default_scenario, targets
 from offhook.dial.voice import Microphone, VoiceError, pcmu_for
@@ -223,6 +224,8 @@ class _Dialling:
 
     def __init__(self, wishes: Wishes, plan: Plan, screen: Screen, sieve: Sieve) -> None:
         self._wishes, self._plan, self._screen, self._sieve = wishes, plan, screen, sieve
+        self._spoken_ms: Callable[[], float | None] = lambda: None
+        self._watches: Mapping[str, FakeWatch] = {}
 
     async def run(self) -> tuple[dict[str, Any], list[report.Outcome], int]:
         wishes = self._wishes
@@ -242,9 +245,10 @@ class _Dialling:
             if not wishes.json:
                 self._screen.line(f"server    listens on port {foreign.port}; fakes: {', '.join(names) or 'none'}")
             plan = msgspec.structs.replace(self._plan, **_targets(wishes, foreign.port))
+            self._spoken_ms, self._watches = foreign.spoken_ms, foreign.watches
             data, cases, code = await self._dial(plan)
-            data["server"] = {"log": [self._sieve.clean(line) for line in foreign.log[-20:]],
-                              "sessions": {name: len(foreign.sessions(name)) for name in names}}  # fmt: skip
+            seen = {name: msgspec.to_builtins(watch.seen) for name, watch in foreign.watches.items()}
+            data["server"] = {"log": [self._sieve.clean(line) for line in foreign.log[-20:]], "fakes": seen}
         return data, cases, code
 
     async def _dial(self, plan: Plan) -> tuple[dict[str, Any], list[report.Outcome], int]:
@@ -264,7 +268,12 @@ class _Dialling:
         microphone = Microphone() if wishes.microphone else None
         try:
             result = await place(
-                plan, journals=journals, audio=wishes.audio, source=microphone, on_event=self._screen.event
+                plan,
+                journals=journals,
+                audio=wishes.audio,
+                source=microphone,
+                on_event=self._screen.event,
+                spoken_ms=self._spoken_ms,
             )
         finally:
             if microphone is not None:
@@ -287,6 +296,8 @@ class _Dialling:
         for line in report.call_text(result):
             self._screen.line(line)
         self._screen.line(f"record    {result.record}   (offhook show, explain and trace read it)")
+        for name, watch in self._watches.items():
+            self._screen.line(f"fake      {name}: {watch.seen}")
         for finding in engine.roots:
             self._screen.line(f"engine    {finding.rule} [{finding.proof}]: {finding.sentence}")
         faults = [f for f in result.findings if f.severity != "note"]

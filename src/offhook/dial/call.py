@@ -82,20 +82,26 @@ async def place(
     source: Callable[[int], bytes] | None = None,
     clock: Clock | None = None,
     on_event: OnEvent = lambda kind, data: None,
+    spoken_ms: Callable[[], float | None] = lambda: None,
 ) -> Result:
-    """Place the call, play its scenario, and judge it. Never raises for what the server does."""
-    return await _Placing(plan, journals, audio, source, clock, on_event).run()
+    """
+    Place the call, play its scenario, and judge it. Never raises for what the server does.
+
+    ``spoken_ms`` says how much the provider behind the server has said in all, where that is known.
+    """
+    return await _Placing(plan, journals, audio, source, clock, on_event, spoken_ms).run()
 
 
 class _Placing:
     def __init__(
         self, plan: Plan, journals: JournalDir | None, audio: bool, source: Callable[[int], bytes] | None,
-        clock: Clock | None, on_event: OnEvent,
+        clock: Clock | None, on_event: OnEvent, spoken_ms: Callable[[], float | None],
     ) -> None:  # fmt: skip
         self._plan = plan
         self._clock = clock or LoopClock(asyncio.get_running_loop())
         self._on_event = on_event
         self._began = self._clock.now()
+        self._spoken_ms, self._spoken_before = spoken_ms, spoken_ms() or 0.0
         self._messages = 0
         self._marked = 0  # violations that have been looked at
         self._seen: dict[tuple[str, str, str], Seen] = {}
@@ -237,6 +243,8 @@ class _Placing:
             violations=tuple(self._seen.values()),
             complaints=tuple((c.statement, c.code, c.why, c.fatal) for c in document.complaints) if document else (),
             heard=heard,
+            spoken_ms=None if (spoken := self._spoken_ms()) is None else spoken - self._spoken_before,
+            clears=len(phone.clears),
             missed=tuple(self._player.missed),
             failed=self._failed,
             webhook_ms=call.answer.ms if call.answer is not None else None,

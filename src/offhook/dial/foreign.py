@@ -14,13 +14,17 @@ import os
 import shlex
 import signal
 import socket
+import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from offhook.dial.fakes import FakeWatch
 from offhook.sims.provider import Answer, SimProvider
 from offhook.sims.provider_dial import parse_fault
 from offhook.sims.run_provider import FakeProvider
+from offhook.wires._wire import clean_text
 
 __all__ = ["ENVIRONMENT", "FAKES", "FAKE_KEYS", "Foreign", "ForeignError", "alive", "fake_environment"]
 
@@ -74,15 +78,20 @@ class Foreign:
         self.port = _free_port()
         self.log: list[str] = []
         self.fakes: dict[str, FakeProvider] = {}
+        self.watches: dict[str, FakeWatch] = {}
         self._command = command
         self._names = tuple(fakes)
         self._environment = dict(environment or {})
         self._knobs: dict[str, Any] = {"script": tuple(answers), **({"greeting": greeting} if greeting else {})}
         self._faults = tuple(faults)
         self._listen_s = listen_s
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
         self._stack = contextlib.AsyncExitStack()
+
+    def spoken_ms(self) -> float | None:
+        """How much the fakes have said in all; None without fakes."""
+        return sum(watch.seen.spoken_ms for watch in self.watches.values()) if self.watches else None
 
     def sessions(self, name: str) -> list[SimProvider]:
         """What was said with one fake, a session a connection."""
@@ -92,7 +101,8 @@ class Foreign:
         try:
             for name in self._names:
                 keys, faults = frozenset({FAKE_KEYS[name]}), self._faults_of(name)
-                made = FakeProvider(name, keys=keys, faults=faults, **self._knobs)
+                watch = self.watches[name] = FakeWatch()
+                made = FakeProvider(name, keys=keys, faults=faults, watch=watch, **self._knobs)
                 self.fakes[name] = await self._stack.enter_async_context(made)
             await self._start()
         except BaseException:
@@ -104,7 +114,9 @@ class Foreign:
         await self._leave()
 
     def _faults_of(self, name: str) -> tuple[str, ...]:
-        given = [text.removeprefix(f"{name}:") for text in self._faults if ":" not in text or text.startswith(name)]
+        given = [
+            text.removeprefix(f"{name}:") for text in self._faults if ":" not in text or text.startswith(f"{name}:")
+        ]
         for text in given:
             try:
                 parse_fault(text, name)
@@ -120,20 +132,25 @@ class Foreign:
         words = [word.replace("{port}", str(self.port)) for word in shlex.split(self._command)]
         if not words:
             raise ForeignError("--server: no command")
+        self._process = self._spawn(words, environment)
+        self._reader = threading.Thread(target=self._read, name="the server's log", daemon=True)
+        self._reader.start()
+        await self._listening()
+
+    def _spawn(self, words: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Not asyncio's: one that is cancelled while it starts a process may wait for it for ever (CPython 3.11)."""
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT, env=environment, start_new_session=True,
+            return subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
+                start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise ForeignError(f"--server: {words[0]}: {error.strerror}") from None
-        self._reader = asyncio.create_task(self._read(), name="the server's log")
-        await self._listening()
 
-    async def _read(self) -> None:
+    def _read(self) -> None:
         assert self._process is not None and self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            self.log.append(line.decode(errors="replace").rstrip())
+        for line in self._process.stdout:
+            self.log.append(clean_text(line.decode(errors="replace").rstrip())[:400])
             del self.log[:-LOG_LINES]
 
     async def _listening(self) -> None:
@@ -142,20 +159,14 @@ class Foreign:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._listen_s
         while loop.time() < deadline:
-            if self._process.returncode is not None:
-                await asyncio.sleep(0.05)  # its last words
+            if self._process.poll() is not None:
+                await asyncio.sleep(0.1)  # its last words
                 said = " | ".join(self.log[-5:]) or "nothing"
                 code = self._process.returncode
                 raise ForeignError(f"--server: ended with {code} before it listened; it said: {said}")
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError:
-                await asyncio.sleep(0.05)
-                continue
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-            return
+            if await _listens(self.port):
+                return
+            await asyncio.sleep(0.05)
         said = " | ".join(self.log[-5:]) or "nothing"
         hint = "" if "{port}" in self._command else " (put {port} where the command wants its port, or read $PORT)"
         where = f"127.0.0.1:{self.port} after {self._listen_s:g} s{hint}"
@@ -166,26 +177,42 @@ class Foreign:
             if self._process is not None:
                 await self._stop(self._process)
         finally:
-            if self._reader is not None:
-                self._reader.cancel()
-                await asyncio.gather(self._reader, return_exceptions=True)
             await self._stack.aclose()
 
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+    async def _stop(self, process: subprocess.Popen[bytes]) -> None:
         """SIGTERM to the whole group, then SIGKILL; nothing of it is left."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not _signal(process.pid, number):
                 break
             deadline = asyncio.get_running_loop().time() + STOP_S
-            while alive(process.pid) and asyncio.get_running_loop().time() < deadline:
-                if process.returncode is None:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(process.wait(), 0.1)
-                else:
-                    await asyncio.sleep(0.05)
-        await process.wait()
+            while asyncio.get_running_loop().time() < deadline:
+                process.poll()
+                if not alive(process.pid):
+                    break
+                await asyncio.sleep(0.02)
+        process.wait(STOP_S)
+        if self._reader is not None:
+            self._reader.join(1.0)
+        if process.stdout is not None and (self._reader is None or not self._reader.is_alive()):
+            process.stdout.close()
         if alive(process.pid):
             raise ForeignError(f"--server: processes of group {process.pid} are still there after SIGKILL")
+
+
+async def _listens(port: int) -> bool:
+    """Whether something listens there; told without a connection where the system can, for that would be logged."""
+    tables = [path for name in ("tcp", "tcp6") if (path := Path("/proc/net") / name).exists()]
+    if tables:
+        rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
+        return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 def _signal(group: int, number: int) -> bool:

@@ -21,6 +21,7 @@ Severity = Literal["fault", "suspicion", "note"]
 Verdict = Literal["healthy", "broken", "not proven"]
 WEBHOOK_MS = 1000.0
 UPGRADE_MS = 1000.0
+RATIO = 1.5  # of sent to spoken audio: below the 2 of 16 kHz, above what a cut answer or filler makes
 ENOUGH_MS = 1000  # of audio, before a level says something of a voice
 
 
@@ -52,6 +53,8 @@ class Facts(Struct, frozen=True):
     complaints: tuple[tuple[str, str | None, str, bool], ...]  # of the document: statement, code, why, fatal
     heard: Heard
     missed: tuple[str, ...]
+    spoken_ms: float | None = None  # by the provider behind the server, where it is ours
+    clears: int = 0
     failed: tuple[str, str] | None = None  # code and why the call did not come about
     webhook_ms: float | None = None
     redirects: int = 0
@@ -230,6 +233,13 @@ def _audio(facts: Facts) -> Iterator[Finding]:
             "look at the level of the provider's audio",
         )
         return
+    if facts.spoken_ms and facts.spoken_ms >= ENOUGH_MS and not facts.clears:
+        ratio = heard.ms / facts.spoken_ms
+        if not 1 / RATIO < ratio < RATIO:
+            sentence = f"the server sends {ratio:.1f} times what the provider spoke: it plays at another speed"
+            proof = f"{facts.spoken_ms:.0f} ms spoken, {heard.ms} ms sent"
+            yield _broken("O13", None, sentence, proof, "resample to 8000 Hz, or ask the provider for PCMU")
+            return
     if heard.full_scale > LOUD_SHARE:
         sentence = f"{heard.full_scale:.0%} of the samples are at full scale: clipped, or no audio"
         yield Finding("O13", None, "suspicion", sentence, f"{heard.ms} ms measured")

@@ -18,6 +18,7 @@ __all__ = ["Phone", "Segment", "TwimlError", "Verb", "parse_twiml"]
 
 BYTES_PER_S = 8000
 MAX_UNPLAYED_BYTES = 600 * BYTES_PER_S
+MAX_KEPT_BYTES = 120 * BYTES_PER_S
 
 
 class Segment(Struct):
@@ -47,7 +48,7 @@ class Phone:
         self.clears: list[float] = []
         self.dropped_ms: list[int] = []  # by each clear
         self.arrivals: list[tuple[float, int]] = []  # when how many bytes came
-        self.received = bytearray()  # the first ten minutes of what came, played or not
+        self.received = bytearray()  # the first two minutes of what came, played or not: enough to judge it
         self.marks: list[tuple[str, float]] = []  # as they came
         self.marks_returned: list[str] = []
         self._queue: deque[bytes | str] = deque()
@@ -61,7 +62,7 @@ class Phone:
         happened = self.peer.receive(data, now, binary=binary)
         if isinstance(happened, Played):
             self.arrivals.append((now, len(happened.audio)))
-            self.received += happened.audio[: MAX_UNPLAYED_BYTES - len(self.received)]
+            self.received += happened.audio[: MAX_KEPT_BYTES - len(self.received)]
             self._append(happened.audio, now)
         elif isinstance(happened, Marked):
             self.marks.append((happened.name, now))
