@@ -52,6 +52,7 @@ def pictures() -> list[tuple[str, str]]:
 def plain(text: str) -> str:
     """Without what differs from run to run."""
     text = re.sub(r"record    \S+", "record    PATH", text)
+    text = re.sub(r"(engine    \S+).*", r"\1", text)  # its sentences are the rules' own
     return re.sub(r" +", " ", re.sub(r"-?\d+(\.\d+)?", "N", text)).strip()
 
 

@@ -17,7 +17,7 @@ from offhook.evidence.journal import JournalDir
 from offhook.sims.carrier_faults import SIGNATURES, parse_fault
 from offhook.sims.scenario import Scenario, Step, parse_scenario
 
-pytestmark = pytest.mark.timeout(90)  # calls in real time, side by side
+pytestmark = pytest.mark.timeout(150)  # calls in real time, side by side
 TOKEN = "dial-test-token-0123456789"
 PUBLIC = "https://voice.example.com"
 BARGE_IN = parse_scenario((ROOT / "examples" / "scenarios" / "barge-in.toml").read_text())
@@ -51,6 +51,7 @@ def made(tmp_path_factory) -> dict:
                 async with asyncio.TaskGroup() as group:
                     call = group.create_task(place(plan, journals=journals))
                     barge = group.create_task(place(msgspec.structs.replace(plan, scenario=BARGE_IN)))
+                async with asyncio.TaskGroup() as group:  # apart: it takes both processors to hear so many callers
                     refused = {text: group.create_task(place(with_fault(text))) for text in wrong}
                     bent = {text: group.create_task(place(with_fault(text))) for text in FAULTS}
                     rows = group.create_task(conformance.run(plan))
