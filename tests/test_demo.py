@@ -16,12 +16,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def run_demo(folder: Path, *args: str) -> tuple[subprocess.CompletedProcess, float]:
-    command = [sys.executable, "-m", "offhook", "demo", "--out", str(folder), *args]
+    command = [sys.executable, "-m", "offhook", "demo", "--out", folder.name, *args]  # relative, as the help has it
     if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("ip"):
         command = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1"}
     began = time.monotonic()
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=90), time.monotonic() - began
+    return subprocess.run(
+        command, capture_output=True, text=True, env=env, timeout=90, cwd=folder.parent
+    ), time.monotonic() - began
 
 
 @pytest.mark.timeout(100)
@@ -48,6 +50,15 @@ def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(tmp_path)
     (wav,) = tmp_path.glob("*.wav")
     assert str(wav) in text and f"offhook show {record}" in text
     assert wav.stat().st_size > 16_000 * 20
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs a network namespace")
+def test_a_namespace_whose_loopback_is_down_is_named(tmp_path):
+    ran = subprocess.run(
+        ["unshare", "--net", sys.executable, "-m", "offhook", "demo", "--out", str(tmp_path)],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, timeout=20,
+    )  # fmt: skip
+    assert ran.returncode == 1 and "ip link set lo up" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_the_up_filter_is_flat_and_its_images_are_low():

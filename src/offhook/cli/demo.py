@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shlex
+import socket
 import sys
 import tempfile
 import time
@@ -53,7 +54,7 @@ def run(out: Path | None = None, *, swap: bool = False) -> int:
     screen = Screen()
     screen.plain("offhook demo: a simulated caller speaks over the real Twilio wire into a real `offhook serve`;")
     screen.plain("loopback (no AI, no network) answers. Half a minute, and nothing leaves this machine.\n")
-    folder = out or Path(tempfile.mkdtemp(prefix="offhook-demo-"))
+    folder = (out or Path(tempfile.mkdtemp(prefix="offhook-demo-"))).absolute()  # the server runs inside it
     try:
         return asyncio.run(_Demo(screen, folder, swap).run())
     except KeyboardInterrupt:
@@ -157,7 +158,8 @@ class _Demo:
                 self._carrier_log = list(call.peer.logged)
                 self._violations = [str(violation) for violation in call.violations]
         except CallFailed as error:
-            raise _Broken(f"the carrier reports {error}") from None
+            down = "" if _loopback_is_up() else "; the loopback interface is down here: ip link set lo up"
+            raise _Broken(f"the carrier reports {error}{down}") from None
 
     def _act(self, call: Any, act: str, what: str) -> None:
         if act == "press":
@@ -202,6 +204,16 @@ class _Demo:
         self._screen.plain(f"           offhook trace {shlex.quote(str(path))}")
         healthy = report.verdict == "healthy" and not self._violations and not self._carrier_log
         return 0 if healthy else 1
+
+
+def _loopback_is_up() -> bool:
+    """A new network namespace has its own loopback interface, and it is down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("127.0.0.1", 9))
+        except OSError:
+            return False
+    return True
 
 
 class _Broken(Exception):
