@@ -139,6 +139,12 @@ def test_an_echo_comes_back_quieter_and_later():
     assert level_dbfs(audio[8 * 400 : 8 * 1100]) == pytest.approx(-28, abs=0.7)
 
 
+def test_a_clear_long_after_everything_was_played_is_idle():
+    late = Played(server=[(0.1, media(tone(200))), (0.5, CLEAR), (1.5, CLEAR)]).line.phone
+    assert late.dropped_ms == [0, 0] and late.idle_clears == 1
+    assert Played(server=[(0.1, CLEAR)]).line.phone.idle_clears == 1
+
+
 def test_noise_bursts_come_only_while_the_agent_speaks():
     played = Played("noise-bursts=90", seconds=6, server=[(2.0, media(tone(3000)))])
     loud = [at for at, m in played.of("media") if level_dbfs(base64.b64decode(m["media"]["payload"])) > -30]

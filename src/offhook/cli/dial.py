@@ -336,7 +336,8 @@ class _Dialling:
             "verdict": made.verdict,
             "load": msgspec.to_builtins(made),
         }
-        return data, report.call_cases(()), report.EXIT[made.verdict]
+        case = (f"{made.calls} calls", "pass" if made.verdict == "healthy" else "fail", made.because)
+        return data, [case], report.EXIT[made.verdict]
 
     def _folder(self) -> Path:
         if self._wishes.out is not None:

@@ -251,7 +251,7 @@ class _Placing:
             redirects=self._redirects,
             upgrade_ms=self._upgrade_ms,
             marks=tuple(name for name, _ in phone.marks),
-            idle_clears=sum(ms == 0 for ms in phone.dropped_ms),
+            idle_clears=phone.idle_clears,
             lengths=tuple(self._lengths),
             unplayed_ms=phone.unplayed_ms,
             closed_by=by,

@@ -158,6 +158,9 @@ async def webhooks(bench: Bench) -> Found:
         found["W13"] = ("fail", "an unknown parameter changes the answer")
     if bench.plan.token:
         found["S01"] = PASS if _same(plain, extra) else ("fail", "a blank, unknown parameter breaks the signature")
+        tampered, _ = await bench.document(Signer(bench.plan.token, "body"))
+        if tampered is not None and tampered.stream is not None:
+            found["S01"] = ("fail", "a form that the signature does not cover is taken")
     found["W16"] = found["S02"] = await _forged(bench, plain)
     return found
 
@@ -222,7 +225,7 @@ async def _plain_get(bench: Bench, url: str) -> tuple[State, str]:
 
 
 async def signatures(bench: Bench) -> Found:
-    """H09 to H12, and whether the webhook checks at all."""
+    """H09 to H12, by upgrades that are signed rightly and wrongly."""
     if not bench.plan.token:
         why: tuple[State, str] = ("not testable", "no auth token was given: --auth-token-env")
         return {sid: why for sid in ("H09", "H10", "H11", "H12", "S01")}

@@ -18,6 +18,7 @@ __all__ = ["Phone", "Segment", "TwimlError", "Verb", "parse_twiml"]
 
 BYTES_PER_S = 8000
 MAX_UNPLAYED_BYTES = 600 * BYTES_PER_S
+IDLE_S = 0.5  # marks and the network's delay leave a server so long in doubt
 MAX_KEPT_BYTES = 120 * BYTES_PER_S
 
 
@@ -47,6 +48,7 @@ class Phone:
         self.heard: list[Segment] = []
         self.clears: list[float] = []
         self.dropped_ms: list[int] = []  # by each clear
+        self.idle_clears = 0  # long after everything was played: the server could have known
         self.arrivals: list[tuple[float, int]] = []  # when how many bytes came
         self.received = bytearray()  # the first two minutes of what came, played or not: enough to judge it
         self.marks: list[tuple[str, float]] = []  # as they came
@@ -71,6 +73,8 @@ class Phone:
         elif isinstance(happened, Cleared):
             self.clears.append(now)
             self.dropped_ms.append(self.unplayed_ms)
+            played = self.heard[-1].ended if self.heard else now - 2 * IDLE_S
+            self.idle_clears += not self.unplayed_ms and now - played > IDLE_S
             names = [entry for entry in self._queue if isinstance(entry, str)]
             self._queue.clear()
             self._waiting = 0
