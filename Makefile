@@ -25,7 +25,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/docs.py
 
 score: $(STAMP)
-	$(BIN)/python tools/score.py
+	$(BIN)/python tools/score.py --page
 
 # Other people's clients at our simulated providers, in an environment of their own. Heavy, so not part of test.
 peers: $(STAMP)

@@ -1,8 +1,8 @@
 """
 The score: every row of the fault catalogue injected, its recordings explained, the verdict compared.
 
-``python tools/score.py`` prints the matrix and writes docs/score.md; ``python tools/score.py F-049 -v`` shows one row:
-the recording's trace, its ladder and its findings. ``--dump DIR`` keeps the recordings.
+``python tools/score.py`` prints the matrix, with ``--page`` it writes docs/score.md; ``python tools/score.py F-049 -v``
+shows one row: the recording's trace, its ladder and its findings. ``--dump DIR`` keeps the recordings.
 """
 
 from __future__ import annotations
@@ -345,7 +345,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("rows", nargs="*", help="row ids; none: all, with healthy calls in many shapes")
     parser.add_argument("-v", action="store_true", help="one row in full")
     parser.add_argument("--dump", type=Path, help="write the rows' recordings into this directory")
-    parser.add_argument("--floor", action="store_true", help="keep what was reached as the floor of the test")
+    parser.add_argument("--page", action="store_true", help="write docs/score.md")
+    parser.add_argument("--floor", action="store_true", help="keep what was reached for the test, and --page")
     given = parser.parse_args(argv)
     _quiet()
     wanted = [row for row in rows() if not given.rows or row.id in given.rows]
@@ -365,10 +366,10 @@ def main(argv: list[str]) -> int:
         counts = Counter(result.kind for result in results if result.id[0] in first)
         if counts:
             say(f"{what}: " + ", ".join(f"{n} {kind}" for kind, n in counts.most_common()) + f"; {seconds:.1f} s\n")
-    if whole:
+    if whole and (given.page or given.floor):
         PAGE.write_text(page(results, seconds, datetime.date.today()))
-        if given.floor:
-            write_floor(results)
+    if whole and given.floor:
+        write_floor(results)
     fallen = regressions(results)
     say("".join(f"REGRESSION {line}\n" for line in fallen))
     return 1 if fallen else 0

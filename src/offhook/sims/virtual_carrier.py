@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from offhook.sims.carrier import Phone, Verb
 from offhook.sims.observer import Observer
@@ -174,7 +174,7 @@ class Line:
         self._ask(self.url, self._method, self.form)
 
     def _ask(self, url: str, method: str, form: Mapping[str, str]) -> None:
-        self._webhook.ask(url, method, form, self._execute)
+        self._webhook.ask(urljoin(self.url, url), method, form, self._execute)
 
     # ------------------------------------------------------------------------------------ the document
 
