@@ -19,7 +19,7 @@ from offhook.checks._http import Answered, Unreached, ask, lag_s
 from offhook.checks._server import carrier
 from offhook.net.client import choose_proxy
 
-__all__ = ["CHECK"]
+__all__ = ["CHECK", "json_of"]
 
 CLOCK_OFF_S = 30.0  # a signature or token that expires is off by minutes before anything breaks
 
@@ -108,7 +108,7 @@ async def _carrier(ask_: Ask, trail: Trail, dates: list[tuple[str, float]]) -> N
             fix="copy both from the Twilio console, Account info",
         )
         return
-    account = _json(answer)
+    account = json_of(answer)
     status = account.get("status")
     if status != "active":
         trail.broken("carrier account", f"its status is {status!r}", fix="see the Twilio console", decides="F-157")
@@ -128,7 +128,7 @@ async def _number(ask_: Ask, trail: Trail, base: str, wanted: str, proxy: str | 
     except Unreached as error:
         trail.unproven("number", str(error), fix="check again")
         return
-    numbers = _json(answer).get("incoming_phone_numbers")
+    numbers = json_of(answer).get("incoming_phone_numbers")
     if answer.status != 200 or not isinstance(numbers, list):
         trail.unproven("number", f"Twilio answers {answer.status}", fix="an API key may lack the right to list numbers")
         return
@@ -168,7 +168,8 @@ def _masked(number: dict[str, Any]) -> str:
     return mask_number(str(number.get("phone_number", "?")))
 
 
-def _json(answer: Answered) -> dict[str, Any]:
+def json_of(answer: Answered) -> dict[str, Any]:
+    """A JSON object of an answer; empty where it is none."""
     try:
         data = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:

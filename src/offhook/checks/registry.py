@@ -25,6 +25,7 @@ NAMES = (
     "stream",
     "provider",
     "account",
+    "call",
 )
 # These two load the machine or each other's port of the loopback receptionist: one after the other.
 _ALONE = ("stream", "provider")

@@ -329,7 +329,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="[CHECK]...",
-            help="settings audio store tools credentials public webhook proxy stream provider account; all by default.",
+            help="settings audio store tools credentials public webhook proxy stream provider account call; or all.",
         ),
     ] = None,
     config: Config = None,
