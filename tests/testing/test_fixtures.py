@@ -74,6 +74,14 @@ def test_a_barge_in_is_truncated_to_what_was_heard(offhook_call):
     assert truncations and truncations[0]["audio_end_ms"] < 4000
 
 
+def test_a_carriers_faults_can_be_dialled_too(offhook_call):
+    call = offhook_call("openai", carrier={"faults": ["no-marks"]})
+    call.wait_for_reply().say(1.0).wait_for_reply().hang_up()
+    call.assert_heard(2000)
+    with pytest.raises(AssertionError, match="0 marks came back"):
+        call.assert_marks_returned()
+
+
 def test_speech_says_what_it_wants():
     assert len(speech(0.5)) == 4000
     assert len(speech(40)) == 320_000

@@ -33,7 +33,8 @@ class Provider:
     """
     A fake provider on a port of its own. Point your server at ``url`` (or ``http_url``, for clients that want http).
 
-    Refuses what the real one refuses; ``script`` is what it answers, ``faults`` are names of ``offhook fake --list``.
+    Refuses what the real one refuses; ``script`` is what it answers, ``faults`` are names of
+    ``offhook fake NAME --list-faults``.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class PhoneCall(HeardCall):
     A simulated call over real sockets, in real time; it is answered when this returns.
 
     Give a webhook's URL, or with ``stream_url`` a media stream's. ``faults`` are the simulated carrier's
-    (``offhook dial --list``). What stops a call from coming about raises CallFailed with the carrier's code.
+    (``offhook dial --list-faults``). What stops a call from coming about raises CallFailed with the carrier's code.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ from offhook.sims.provider_scene import Answer
 from offhook.sims.run_world import HANG_UP, TOKEN, OurServer
 from offhook.sims.virtual import Link, World
 from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_faulty import FaultyLine
 from offhook.sims.virtual_provider import Net, ProviderHost
 from offhook.testing.heard import HeardCall
 from offhook.testing.speech import Said, speech
@@ -33,8 +34,9 @@ class VirtualCall(HeardCall):
     One call; it is answered when this returns. ``with VirtualCall(provider="xai") as call: call.say(2.0)``.
 
     ``config`` names your offhook.toml: instructions, greeting, model, voice and language come from it. ``script`` is
-    what the provider answers, ``faults`` are names of ``offhook fake --list``, ``carrier`` is how the line behaves
-    (``link``, ``quiet``, ``returns_marks``). The agent's tools do nothing real: hanging up ends the simulated call.
+    what the provider answers, ``faults`` are names of ``offhook fake NAME --list-faults``. ``carrier`` is how the line
+    behaves: ``link``, ``quiet``, or ``faults``, names of ``offhook dial --list-faults``. The agent's tools do nothing
+    real: hanging up ends the simulated call.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class VirtualCall(HeardCall):
         )  # fmt: skip
         given = dict(carrier or {})
         given.setdefault("link", Link(0.03))
-        self.line = Line(self.world, self._server, auth_token=TOKEN, **given)
+        kind = FaultyLine if "faults" in given else Line
+        self.line: Line = kind(self.world, self._server, auth_token=TOKEN, **given)
         self._server.lines[self.line.call_sid] = self.line
         self._utterances = []
         self._made: Recording | None = None
