@@ -56,6 +56,8 @@ def test_flag_beats_environment_beats_dotenv_beats_file_beats_default(tmp_path):
         ("[carrier]\nauth = 'maybe'\n", "wanted signature or none"),
         ("port = 3\n", "outside a section"),
         ("[server\n", "not TOML"),
+        ("[server]\nport = " + "9" * 5000 + "\n", "not TOML"),
+        ("[server]\nport = " + "[" * 5000 + "\n", "not TOML"),
     ],
 )
 def test_a_mistake_names_setting_got_wanted_and_line(tmp_path, toml, wanted):
@@ -114,6 +116,10 @@ def test_good_settings_have_no_problem(tmp_path):
         ({"OFFHOOK_CARRIER_AUTH": "none"}, "server.public_url", 'auth = "signature"'),
         ({"TWILIO_API_KEY": "SK0"}, "carrier.api_secret", "carrier.api_secret too"),
         ({"OFFHOOK_CARRIER_SHARED_KEY": "k"}, "carrier.shared_key_id", "carrier.shared_key_id too"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "https://[::1"}, "server.public_url", "correct the address"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "https://voice.example.com:x"}, "server.public_url", "correct the address"),
+        ({"OFFHOOK_SERVER_PUBLIC_URL": "https://a b.example.com"}, "server.public_url", "correct the address"),
+        ({"OFFHOOK_PROVIDER_URL": "wss://[::1"}, "provider.url", "wss://"),
         ({"OFFHOOK_RECORD_DIR": "/dev/null/calls"}, "record.dir", "name another one"),
     ],
 )  # fmt: skip

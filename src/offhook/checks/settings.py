@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import ipaddress
 import os
+import re
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -156,21 +157,22 @@ def public_url_problems(settings: Settings) -> list[SettingProblem]:
     url = settings["server.public_url"]
     name = "server.public_url"
     wanted = "https:// and a public host name, as the carrier shall dial it"
-    parts = urlsplit(url)
     open_here = settings["carrier.auth"] == "none" and is_loopback(settings["server.host"])
     if not url:
         if open_here:
             return []
         return [_problem(settings, name, "nothing", wanted, "start a tunnel and write its address here")]
     try:
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return [_problem(settings, name, repr(url[:80]), wanted, "correct the port")]
-    del port
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        return [_problem(settings, name, f"{url[:80]!r}: {error}", wanted, "correct the address")]
     if parts.scheme == "http" and open_here and is_loopback(host):
         return []
     if parts.scheme != "https" or not host:
         return [_problem(settings, name, repr(url[:80]), wanted, "the carrier speaks TLS only: use https://")]
+    if re.search(r"[^\w.:-]", host):
+        return [_problem(settings, name, f"{url[:80]!r}, whose host is no name", wanted, "correct the address")]
     if parts.username is not None or parts.query or parts.fragment:
         return [_problem(settings, name, "a URL with credentials, query or fragment", wanted, "remove them")]
     if host == PLACEHOLDER.lower():

@@ -69,7 +69,11 @@ def check_url(url: str, *, endpoint: Fact[str], env: str) -> list[SettingProblem
     def problem(got: str, fix: str) -> list[SettingProblem]:
         return [_problem("provider.url", got, f"wss:// and a host, as {endpoint.value}", fix, endpoint)]
 
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        return problem(f"{url[:60]!r}: {error}", f"write it as {endpoint.value}")
     if not parts.hostname:
         return problem(repr(url[:60]), "write the whole URL, or leave the setting out")
     if parts.scheme != "wss" and not (parts.scheme == "ws" and is_loopback(parts.hostname)):
