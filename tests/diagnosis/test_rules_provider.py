@@ -107,7 +107,7 @@ def test_a_caller_below_the_threshold_is_told_from_a_caller_who_is_silent():
         return tape.without("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
 
     assert call().rules() == ["provider-session/caller-not-detected"]
-    assert call().frames(0, 1000, loud=0).frames(3, 1000, loud=0).rules() == []
+    assert call().frames(0, 1000, loud=0).frames(3, 1000, loud=0).rules() == ["turns/nobody-speaks-first"]
 
 
 def test_a_turn_without_an_end_is_named_and_one_that_the_hang_up_ends_is_not():

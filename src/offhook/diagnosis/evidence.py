@@ -13,6 +13,8 @@ from typing import Any
 from msgspec import Struct, structs
 
 from offhook.diagnosis import facts as f
+from offhook.diagnosis.inside import Inside, read_inside
+from offhook.diagnosis.talk import Talk, read_talk
 from offhook.diagnosis.wire_facts import CarrierIn, CarrierOut, ProviderWire, read_wires
 from offhook.evidence.record import Line, Recording
 
@@ -37,6 +39,8 @@ class Evidence(Struct, frozen=True):
     closes: tuple[f.Close, ...]
     dials: tuple[f.Dial, ...]
     provider: ProviderWire
+    talk: Talk
+    inside: Inside
     errors: tuple[f.ProviderError, ...]
     asked: dict[str, str]
     echoed: dict[str, str]
@@ -76,12 +80,14 @@ class Evidence(Struct, frozen=True):
             closes=_closes(notes),
             dials=_dials(notes),
             provider=provider,
+            talk=read_talk(call),
+            inside=read_inside(call),
             errors=take("provider.error", f.ProviderError, _error) or _fatal(provider, notes),
             asked=notes.merged("session.asked"),
             echoed=notes.merged("session.echoed"),
             differences=take("session.difference", f.Difference),
             rejected=take("session.rejected", f.Rejected) or _rejected(provider),
-            tools=take("tool", f.Tool),
+            tools=take("tool", f.Tool, _tool),
             tools_done=take("tool.done", f.ToolDone),
             rest=take("rest.result", f.Rest, _rest),
             alerts=_alerts(notes),
@@ -269,6 +275,10 @@ def _rejected(provider: ProviderWire) -> tuple[f.Rejected, ...]:
         for error in provider.errors
         if error.param.startswith("session") and not echoes
     )
+
+
+def _tool(line: Line) -> dict[str, Any]:
+    return {"known": line.data.get("known", line.data.get("registered"))}
 
 
 def _rest(line: Line) -> dict[str, Any]:

@@ -347,6 +347,7 @@ class Tool(Fact, frozen=True, kw_only=True):
     id: str = ""
     name: str = ""
     args_ok: bool = True
+    args_bytes: int = 0
     known: bool = True
 
 
@@ -356,6 +357,7 @@ class ToolDone(Fact, frozen=True, kw_only=True):
     ms: float | None = None
     outcome: str = ""
     out_bytes: int = 0
+    out_shape: str = ""  # "string in string": encoded twice
     filler: bool = False
 
 

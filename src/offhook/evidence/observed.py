@@ -6,16 +6,18 @@ turns, responses, and how much audio came and went. Fixed size. Knows no wire's 
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from offhook.media.levels import Meter, loudness
+from offhook.media.levels import SPEECH_CLASS, Meter, loudness
 from offhook.wires._wire import Violation
 
 __all__ = ["CarrierOut", "ProviderAudio"]
 
 KEPT = 100
 ECHO_FRAMES = 3000  # of the first minute
+SPOKE_FRAMES = 10  # a click is shorter
 BARGE_MIN_AHEAD_S = 0.3  # with less than that at the carrier a clear changes nothing that could be heard
 
 
@@ -31,6 +33,9 @@ class ProviderAudio:
         self.active: str | None = None
         self.cancelled: set[str] = set()
         self.audio_ms = 0.0
+        self.audio_began: float | None = None  # of the latest response that speaks
+        self.latest: str | None = None  # response that was created
+        self._delivered: deque[tuple[float, float]] = deque(maxlen=2048)  # when, and how much by then
         self.types: dict[str, int] = {}
         self.speech: list[dict[str, Any]] = []
         self.opened_at: float | None = None
@@ -78,7 +83,7 @@ class ProviderAudio:
         if kind == "session.updated":
             self.ready_at = self.ready_at or now
         elif kind == "response.created":
-            self.active = str((message.get("response") or {}).get("id"))
+            self.active = self.latest = str((message.get("response") or {}).get("id"))
             self._response(self.active, now)
         elif kind == "response.done":
             self._done(message.get("response") or {}, now)
@@ -128,11 +133,17 @@ class ProviderAudio:
         entry["bytes"] += len(audio)
         if entry["first_audio_ms"] is None:
             entry["first_audio_ms"] = self._ms(now)
+            self.audio_began = now
         meter: Meter = entry["meter"]
         meter.frames += 1
         meter.n_bytes += len(audio)
         meter.look(base64.b64encode(audio[:160]))
         self.audio_ms += len(audio) / self.bytes_per_ms
+        self._delivered.append((now, self.audio_ms))
+
+    def audio_ms_at(self, when: float) -> float:
+        """How much had come by then; 0 where that is longer ago than is remembered."""
+        return next((ms for at, ms in reversed(self._delivered) if at <= when), 0.0)
 
     def appended(self, now: float) -> None:
         self.appends += 1
@@ -228,9 +239,8 @@ class CarrierOut:
         self.not_whole += bool(n % 160)
         self.small += n < 160
         self.first_at = self.first_at or now
-        waiting_ms = provider.audio_ms - self.sent_ms  # of what the provider gave and the server kept
         gap = now - self._plays_until
-        if 0.001 < gap < 1.0 and self.frames > 1 and waiting_ms > 60:
+        if gap > 0.001 and self.frames > 1 and self._had_more(provider):
             self.underruns += 1
             self.behind_s += gap
         self._remember(audio, max(self._plays_until, now))
@@ -243,11 +253,17 @@ class CarrierOut:
             self.float_like += _float_like(audio)
             self.loud += sum(1 for code in audio[::8] if code & 0x70 == 0) * 8 > n * 0.05
         if self._cut is not None:
-            if provider.active in (None, self._cut):
+            if provider.latest == self._cut:
                 self.after_clear += 1
                 self.barge_ins[-1]["late_frames"] += 1
             else:
                 self._cut = None
+
+    def _had_more(self, provider: ProviderAudio) -> bool:
+        """Whether audio of the response that plays was at hand when the carrier ran dry."""
+        began = provider.audio_began
+        waiting_ms = provider.audio_ms_at(self._plays_until) - self.sent_ms
+        return began is not None and began < self._plays_until and waiting_ms > 60
 
     def _remember(self, audio: bytes, plays_at: float) -> None:
         """How loud what is sent will be heard, and when."""
@@ -266,6 +282,15 @@ class CarrierOut:
             pairs = [(level, self._inbound[at + lag]) for at, level in self._played.items() if at < end]
             best = max(best, (_correlation(pairs), lag))
         return {"correlation": round(best[0], 2), "lag_ms": best[1] * 20}
+
+    def _spoke_ms(self) -> int | None:
+        """When the caller first spoke: 200 ms of speech without a gap, in the first minute."""
+        run = 0
+        for n, level in enumerate(self._inbound):
+            run = run + 1 if level >= SPEECH_CLASS else 0
+            if run == SPOKE_FRAMES and self._in_began is not None:
+                return round((self._in_began - self.began) * 1000) + (n + 1 - SPOKE_FRAMES) * 20
+        return None
 
     def ahead_s(self, now: float) -> float:
         return max(0.0, self._plays_until - now)
@@ -314,14 +339,16 @@ class CarrierOut:
     def figures_in(self) -> dict[str, Any]:
         wall = self._in * 20
         return {"frames": self._in, "lost": self.lost, "reordered": self.reordered, "tracks": self.tracks,
-                "late_max_ms": round(self._late_max_s * 1000), "audio_ms": wall, "echo": self.echo()}  # fmt: skip
+                "late_max_ms": round(self._late_max_s * 1000), "audio_ms": wall, "echo": self.echo(),
+                "spoke_ms": self._spoke_ms()}  # fmt: skip
 
     def figures(self) -> dict[str, Any]:
         return {
             "frames": self.frames, "bytes": self.n_bytes, "not_whole": self.not_whole, "small": self.small,
             "first_ms": None if self.first_at is None else round((self.first_at - self.began) * 1000),
             "last_ms": round((self.last_at - self.began) * 1000), "ahead_max_ms": round(self.ahead_max_s * 1000),
-            "ahead_at_end_ms": 0, "underruns": self.underruns, "behind_ms": round(self.behind_s * 1000),
+            "plays_until_ms": round((self._plays_until - self.began) * 1000), "underruns": self.underruns,
+            "behind_ms": round(self.behind_s * 1000),
             "bad": self.bad, "marks": {"sent": self.marks_sent, "returned": self.marks_back}, "clears": self.clears,
             "after_clear": self.after_clear, "barge_ins": self.barge_ins,
             "looked": self.looked, "float_like": self.float_like, "loud": self.loud,

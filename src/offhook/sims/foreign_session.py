@@ -195,7 +195,12 @@ class ForeignSession:
         if socket is None or socket.by is not None:
             return
         state = {"back": False}
-        socket.ping(lambda: state.update(back=True))
+
+        def pong() -> None:
+            """As asyncio has it: whoever waits is woken one round later, behind the timers that are due."""
+            self.bridge.process.after(0.0, lambda: state.update(back=True))
+
+        socket.ping(pong)
 
         def look() -> None:
             if not state["back"] and socket is self.socket and socket.by is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injects
-from offhook.sims.faults.scene import AGENT, ALL, LONG, TOKEN, WORDS, foreign, talk, wait
+from offhook.sims.faults.scene import AGENT, ALL, LONG, TOKEN, WORDS, foreign, mute, talk, wait
 from offhook.sims.foreign import Foreign
 from offhook.sims.provider import Answer
 from offhook.sims.virtual import World
@@ -103,7 +103,7 @@ def reads_too_slowly() -> list[Recording]:
 def minutes_ahead() -> list[Recording]:
     """Twelve minutes of audio come in a few seconds, and all of it goes on."""
     long = Answer(audio=AGENT * 100, transcript=WORDS)
-    return foreign(net={"greeting": long, "speedup": 80.0}, clears=False, truncates="no", play=wait(20.0))
+    return foreign(net={"greeting": long, "speedup": 80.0}, play=mute(20.0))
 
 
 @injects("F-062")

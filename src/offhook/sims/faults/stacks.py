@@ -104,8 +104,9 @@ def gate_and_silence() -> list[Recording]:
 @injects("S-012")
 def blocking_tool() -> list[Recording]:
     script = (Answer(tool="lookup", arguments="{}", transcript=""), Answer(audio=SHORT, transcript=WORDS))
-    return foreign(tools={"lookup": Tool(seconds=24.0, blocks=True)}, ping_s=5.0, pong_s=5.0, pace="absolute",
-                   net={"script": script}, play=wait(50.0), calls=2, apart_s=2.8, sees=ALL)  # fmt: skip
+    net = {"script": script, "pong_delay_s": 0.6}
+    return foreign(tools={"lookup": Tool(seconds=24.0, blocks=True)}, ping_s=4.0, pong_s=5.0, pace="absolute",
+                   net=net, play=wait(50.0), calls=2, apart_s=7.5, sees=ALL)  # fmt: skip
 
 
 @injects("S-014")

@@ -1,0 +1,72 @@
+"""
+The figures that an observer between the parts wrote into a record's last line, read with care: a record may come from
+anywhere. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from offhook.diagnosis.evidence import Evidence
+from offhook.diagnosis.facts import Fact
+
+__all__ = ["BargeIn", "barge_ins", "last_sent_ms", "number", "spoke_ms", "unplayed_ms"]
+
+
+class BargeIn(Struct, frozen=True):
+    """The provider heard the caller while the agent could be heard."""
+
+    at_ms: float
+    ahead_ms: float = 0.0  # audio that was at the carrier and not yet played
+    clear_after_ms: float | None = None
+    late_frames: int = 0  # of the response that was cut off, sent behind the clear
+    response: str | None = None
+    truncated_ms: float | None = None  # how much of the item was said to be heard
+    item_ms: float | None = None  # how much it holds
+
+
+def number(figures: Mapping[str, Any], name: str) -> float | None:
+    """A figure; None where nobody counted it."""
+    value = figures.get(name)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def barge_ins(view: Evidence) -> list[tuple[BargeIn, Fact]]:
+    """Barge-ins, each with the provider's message that began it."""
+    given = view.carrier_out.figures.get("barge_ins")
+    found = []
+    for one in given if isinstance(given, list) else ():
+        try:
+            barge = msgspec.convert(one, BargeIn, strict=False)
+        except msgspec.ValidationError:
+            continue
+        near = min(view.provider.speech, key=lambda fact: abs(fact.at_ms - barge.at_ms), default=None)
+        found.append((barge, near or Fact(line=1, at_ms=barge.at_ms)))
+    return found
+
+
+def last_sent_ms(view: Evidence) -> float | None:
+    """When the last audio was sent to the carrier."""
+    return number(view.carrier_out.figures, "last_ms")
+
+
+def unplayed_ms(view: Evidence) -> float:
+    """How much the caller had not heard when the program closed the stream; 0 where that is not known."""
+    closed = view.closed("carrier")
+    if closed is None or closed.by != "us":
+        return 0.0
+    until = number(view.carrier_out.figures, "plays_until_ms")
+    counted = until - closed.at_ms if until is not None else 0.0
+    return max(counted, view.ending.unplayed_ms if view.ending is not None else 0.0)
+
+
+def spoke_ms(view: Evidence) -> float | None:
+    """When the caller first spoke: by the carrier's frames, else by the provider's turn detection."""
+    counted = number(view.recording.summary("carrier_in"), "spoke_ms")
+    if counted is not None:
+        return counted
+    return view.provider.speech[0].at_ms if view.provider.speech else None
