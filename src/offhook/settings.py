@@ -282,7 +282,7 @@ def _read_toml(path: Path, problems: list[str]) -> dict[str, tuple[Any, str]]:
         raise SettingsError([f"{path}: no such file; `offhook init` writes one"]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path}: cannot be read: {error}"]) from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, and so is a number too long for one
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or a number or a nesting beyond Python's
         raise SettingsError([f"{path}: not TOML: {str(error)[:200]}"]) from None
     found: dict[str, tuple[Any, str]] = {}
     for section, keys in data.items():
