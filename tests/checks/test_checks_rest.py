@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import time
-from collections.abc import Callable
-from contextlib import asynccontextmanager
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.checks.rest import SID, TOKEN, Answer, stub
 from tests.diagnosis.tape import good
 
 from offhook.checks import _server
@@ -21,40 +17,10 @@ from offhook.checks.registry import checks
 from offhook.settings import load
 from offhook.wires.carriers import twilio
 
-SID = "AC" + "1" * 32
-TOKEN = "rest-token-0123456789abcdef"
 PUBLIC = "https://voice.example.com"
 HOOK = PUBLIC + "/twilio/voice"
 MINE = {"phone_number": "+15550100002", "voice_url": HOOK, "voice_method": "POST"}
 OTHER = {"phone_number": "+15550100009", "voice_url": "https://other.example/x", "voice_method": "POST"}
-
-Answer = Callable[[str, str, bytes], tuple[int, Any]]
-
-
-@asynccontextmanager
-async def stub(answer: Answer, *, ahead_s: float = 0.0):
-    """An HTTP server of one answer a connection; refuses other credentials, as the carrier does."""
-    wanted = "basic " + base64.b64encode(f"{SID}:{TOKEN}".encode()).decode().lower()
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        method, path, _ = head.split("\r\n", 1)[0].split(" ", 2)
-        fields = dict(line.split(": ", 1) for line in head.lower().split("\r\n")[1:] if ": " in line)
-        body = await reader.readexactly(int(fields.get("content-length", 0)))
-        signed = fields.get("authorization", "")
-        refused = signed.startswith("basic") and signed != wanted
-        status, data = (401, {"code": 20003}) if refused else answer(method, path, body)
-        text = json.dumps(data).encode()
-        date = formatdate(time.time() - ahead_s, usegmt=True)
-        writer.write(
-            f"HTTP/1.1 {status} X\r\nDate: {date}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode()
-        )
-        writer.write(text)
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(one, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def account(numbers: list[dict[str, Any]], status: str = "active", **more: Any) -> Answer:

@@ -130,6 +130,12 @@ def explain(
         str, typer.Argument(help="A call (id or its beginning, last, a path), a code, or a finding's id.")
     ] = "last",
     last: Annotated[bool, typer.Option("--last", help="The last call.")] = False,
+    ask_carrier: Annotated[
+        bool, typer.Option("--ask-carrier", help="Join the carrier's own log of the call (needs its credentials).")
+    ] = False,
+    unmask: Annotated[
+        bool, typer.Option("--unmask", help="Prove by isolated checks what the fault hid: what would have hit next.")
+    ] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -137,7 +143,15 @@ def explain(
     from offhook.cli.explain import explain as run
     from offhook.cli.serve import data_dir
 
-    raise typer.Exit(run("last" if last else what, data_dir(_settings(config)), as_json=json))
+    settings = _settings(config)
+    directory = data_dir(settings)
+    view = hidden = None
+    if ask_carrier or unmask:
+        from offhook.cli import joined
+
+        view = (lambda call: joined.with_carriers_view(call, settings)) if ask_carrier else None
+        hidden = (lambda report: joined.hidden(report, settings, directory)) if unmask else None
+    raise typer.Exit(run("last" if last else what, directory, as_json=json, view=view, hidden=hidden))
 
 
 @app.command(epilog="Examples: offhook calls   |   offhook calls --last 100 --json")

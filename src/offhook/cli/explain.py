@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ from offhook.diagnosis.codes import Code, explain_code
 from offhook.diagnosis.engine import find_rule, rule_modules
 from offhook.diagnosis.manual import page
 from offhook.diagnosis.report import EXIT, Report, judge
+from offhook.diagnosis.report import report as judged
 from offhook.diagnosis.unexplained import CHECKS
-from offhook.evidence.files import find
+from offhook.evidence.files import find, read
 from offhook.evidence.record import Recording, RecordingError
 
 __all__ = ["UsageError", "explain", "explained"]
@@ -29,15 +31,27 @@ class UsageError(Exception):
     """Something to be explained that is neither a call nor a code nor a finding."""
 
 
-def explain(what: str, directory: Path, *, as_json: bool = False) -> int:
-    """Explain ``what``; the exit code. Raises UsageError."""
+def explain(
+    what: str,
+    directory: Path,
+    *,
+    as_json: bool = False,
+    view: Callable[[Recording], Recording] | None = None,
+    hidden: Callable[[Report], list[str]] | None = None,
+) -> int:
+    """
+    Explain ``what``; the exit code. ``view`` adds what others know of a call, ``hidden`` what its faults hid.
+
+    Raises UsageError.
+    """
     path = _call(what, directory)
     if path is not None:
-        report = judge(path)
+        report = judge(path) if view is None else judged(view(read(path)))
+        next_ = hidden(report) if hidden is not None else []
         if as_json:
-            _say(json.dumps({**report.call.begin, **report.as_data()}, indent=1, default=str))
+            _say(json.dumps({**report.call.begin, **report.as_data(), "hidden": next_}, indent=1, default=str))
         else:
-            _say(explained(report))
+            _say("\n".join([explained(report), *([""] if next_ else []), *next_]))
         return EXIT[report.verdict]
     found = _meaning(what)
     if found is None:
