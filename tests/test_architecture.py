@@ -26,8 +26,8 @@ ALLOWED: dict[str, set[str]] = {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence",
     },
     "dial": {
-        "sims", "wires/_wire", "wires/_checks", "wires/carriers", "media", "evidence", "diagnosis", "net", "vocab",
-        "loopback",
+        "sims", "wires/_wire", "wires/_checks", "wires/_judge", "wires/carriers", "wires/providers", "media",
+        "evidence", "diagnosis", "net", "vocab", "loopback",
     },
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",

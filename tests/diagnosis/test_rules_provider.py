@@ -54,6 +54,14 @@ def test_another_services_url_shape_is_told_from_a_refused_key():
     assert "provider-connect/wrong-url-shape" not in refused_upgrade("/v1/realtime", ["model"], 401).rules()
 
 
+def test_who_was_dialled_is_the_provider_that_runs_where_the_program_itself_is_not_seen():
+    tape = good().change("dial.request", host="api.openai.com")
+    tape.begin |= {"source": "dial", "sees": ["carrier", "provider"], "boot": {"intended": "xai"}}
+    assert tape.rules() == ["settings/wrong-provider"]
+    tape.begin["boot"] = {"intended": "openai"}
+    assert tape.rules() == []
+
+
 @pytest.mark.parametrize(("ms", "found"), [(6000, ["provider-connect/slow"]), (900, [])])
 def test_a_late_connection_is_named_a_usual_one_not(ms, found):
     assert good().note("dial.phase", 49, phase="tls", ms=ms).rules() == found

@@ -221,13 +221,18 @@ def dial(
     provider_fault: Annotated[
         list[str] | None, typer.Option(help="A fault of the fakes, as offhook fake has them; xai:NAME at one of them.")
     ] = None,
+    provider: Annotated[str, typer.Option(help="Whom --server is meant to speak with; else its dial.toml says.")] = "",
+    override: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE that mends --server from outside; {provider}, {model} in it.")
+    ] = None,
+    passes: Annotated[int, typer.Option(help="At most so many starts of --server, each with a fault less.")] = 8,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML as well.")] = None,
     json: Json = False,
 ) -> None:
     """A strict simulated carrier calls anybody's media-stream server, and says what a real one would not."""
     from offhook.cli.dial import Wishes, fault_list, run
 
-    if list_faults or not url:
+    if list_faults or not (url or server):
         typer.echo(fault_list() if list_faults else "offhook dial: wanted a URL; see offhook dial --help")
         raise typer.Exit(0 if list_faults else 2)
     wishes = Wishes(
@@ -236,7 +241,8 @@ def dial(
         say_file=tuple(say_file or ()), microphone=microphone, press=tuple(press or ()), scenario=scenario, max_s=max_s,
         faults=tuple(fault or ()), seed=seed, lenient=lenient, out=out, audio=audio, conformance=conformance,
         calls=calls, ramp=ramp, duration=duration, own=own, baseline=baseline, save=save, server=server, fakes=fakes,
-        provider_faults=tuple(provider_fault or ()), junit=junit, json=json,
+        provider_faults=tuple(provider_fault or ()), provider=provider, overrides=tuple(override or ()), passes=passes,
+        junit=junit, json=json,
     )  # fmt: skip
     raise typer.Exit(run(wishes))
 

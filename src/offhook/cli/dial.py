@@ -15,17 +15,18 @@ from typing import Any
 
 import msgspec
 
+from offhook.cli.dial_passes import names_of, run_passes, said
 from offhook.dial import baseline, conformance, load, report
 from offhook.dial.call import Result, place
 from offhook.dial.fakes import FakeWatch
-from offhook.dial.foreign import FAKES, Foreign
+from offhook.dial.foreign import Foreign
+from offhook.dial.overrides import FILE, Declared, declared
+from offhook.dial.passes import MOST
 from offhook.dial.plan import Plan, UsageError, default_scenario, targets
 from offhook.dial.voice import Microphone, VoiceError, pcmu_for
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.redact import Sieve
-from offhook.loopback.lines import AGENT, audio
 from offhook.sims.carrier_faults import FAULTS, parse_fault
-from offhook.sims.provider import Answer
 from offhook.sims.scenario import Scenario, ScenarioError, parse_scenario
 
 __all__ = ["Wishes", "fault_list", "make_plan", "run"]
@@ -64,6 +65,9 @@ class Wishes(msgspec.Struct, frozen=True):
     server: str = ""
     fakes: str = ""
     provider_faults: tuple[str, ...] = ()
+    provider: str = ""
+    overrides: tuple[str, ...] = ()
+    passes: int = MOST
     junit: Path | None = None
     json: bool = False
 
@@ -194,6 +198,10 @@ def _told(kind: str, data: dict[str, Any]) -> str:
 def run(wishes: Wishes) -> int:
     """Dial. The exit code: 0 healthy, 1 broken, 2 usage, 3 not proven."""
     try:
+        given = declared(wishes.server, wishes.overrides, wishes.provider) if wishes.server else Declared()
+        wishes = msgspec.structs.replace(wishes, url=wishes.url or given.url)
+        if not wishes.url:
+            raise UsageError(f"wanted a URL, or `url` in a {FILE} beside the server")
         plan = make_plan(wishes)
         sieve = Sieve()
         sieve.keep_out(plan.token)
@@ -202,7 +210,7 @@ def run(wishes: Wishes) -> int:
         load.check(plan, wishes.calls, wishes.own)
     except (VoiceError, ScenarioError, baseline.BaselineError, load.LoadError) as error:
         raise UsageError(str(error)) from None
-    made = _Dialling(wishes, plan, screen, sieve)
+    made = _Dialling(wishes, given, plan, screen, sieve)
     try:
         data, cases, code = asyncio.run(_interruptible(made.run))
     except asyncio.CancelledError:
@@ -222,8 +230,8 @@ async def _interruptible(work: Callable[[], Awaitable[Any]]) -> Any:
 class _Dialling:
     """One command, from its plan to its exit code."""
 
-    def __init__(self, wishes: Wishes, plan: Plan, screen: Screen, sieve: Sieve) -> None:
-        self._wishes, self._plan, self._screen, self._sieve = wishes, plan, screen, sieve
+    def __init__(self, wishes: Wishes, given: Declared, plan: Plan, screen: Screen, sieve: Sieve) -> None:
+        self._wishes, self._given, self._plan, self._screen, self._sieve = wishes, given, plan, screen, sieve
         self._spoken_ms: Callable[[], float | None] = lambda: None
         self._watches: Mapping[str, FakeWatch] = {}
 
@@ -231,25 +239,28 @@ class _Dialling:
         wishes = self._wishes
         if not wishes.server and not wishes.fakes:
             return await self._dial(self._plan)
-        names = () if not wishes.fakes else FAKES if wishes.fakes == "all" else tuple(wishes.fakes.split(","))
-        strange = [name for name in names if name not in FAKES]
-        if strange or not wishes.server:
-            raise UsageError(f"--fakes {wishes.fakes}: wanted all or {', '.join(FAKES)}, and --server 'COMMAND'")
-        said = [
-            Answer(audio=audio(line), transcript=AGENT[line]) for line in ("greeting", "hours", "services", "price")
-        ]
-        made = Foreign(
-            wishes.server, fakes=names, greeting=said[0], answers=said[1:], faults=wishes.provider_faults
-        )  # fmt: skip
+        names = names_of(wishes.fakes)
+        if not wishes.server:
+            raise UsageError(f"--fakes {wishes.fakes}: wanted --server 'COMMAND' as well")
+        if names and not wishes.conformance and wishes.calls == 1 and not wishes.duration:
+            return await run_passes(
+                wishes, self._given, self._screen, plan_for=self._plan_at, journals=self._journals
+            )  # fmt: skip
+        made = Foreign(wishes.server, fakes=names, faults=wishes.provider_faults, **said())
         async with made as foreign:
             if not wishes.json:
                 self._screen.line(f"server    listens on port {foreign.port}; fakes: {', '.join(names) or 'none'}")
-            plan = msgspec.structs.replace(self._plan, **_targets(wishes, foreign.port))
             self._spoken_ms, self._watches = foreign.spoken_ms, foreign.watches
-            data, cases, code = await self._dial(plan)
+            data, cases, code = await self._dial(self._plan_at(foreign.port))
             seen = {name: msgspec.to_builtins(watch.seen) for name, watch in foreign.watches.items()}
             data["server"] = {"log": [self._sieve.clean(line) for line in foreign.log[-20:]], "fakes": seen}
         return data, cases, code
+
+    def _plan_at(self, port: int) -> Plan:
+        return msgspec.structs.replace(self._plan, **_targets(self._wishes, port))
+
+    def _journals(self) -> JournalDir:
+        return JournalDir(self._folder(), clean=self._sieve.clean_bytes)
 
     async def _dial(self, plan: Plan) -> tuple[dict[str, Any], list[report.Outcome], int]:
         if self._wishes.conformance:
@@ -263,7 +274,7 @@ class _Dialling:
         from offhook.evidence.files import read
 
         wishes = self._wishes
-        journals = JournalDir(self._folder(), clean=self._sieve.clean_bytes)
+        journals = self._journals()
         journals.start()
         microphone = Microphone() if wishes.microphone else None
         try:

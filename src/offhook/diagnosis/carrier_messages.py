@@ -56,5 +56,7 @@ def share(view: Evidence, found: list[Violation]) -> str:
         return f"{len(found)} messages"
     n = max(sum(count for name, count in bad.items() if name in names), len(found))
     marks = view.carrier_out.figures.get("marks")
-    good = view.carrier_out.audio.frames + (int(marks.get("sent") or 0) if isinstance(marks, dict) else 0)
-    return f"{n} of {n + good} messages"
+    sent = view.carrier_out.audio.frames + (int(marks.get("sent") or 0) if isinstance(marks, dict) else 0)
+    # a dial counts audio before the carrier has judged it, the others only what the carrier took
+    dialled = view.recording.begin.get("source") == "dial"
+    return f"{n} of {max(n, sent) if dialled else n + sent} messages"

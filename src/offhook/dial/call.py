@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from offhook.dial.behind import Behind
 from offhook.dial.judge import Facts, Finding, Seen, Verdict, judge, verdict_of
 from offhook.dial.plan import Plan, route_of
 from offhook.dial.record import CallRecord
@@ -29,6 +30,7 @@ __all__ = ["Figures", "OnEvent", "Result", "place"]
 OnEvent = Callable[[str, dict[str, Any]], None]
 STEP_S = 0.02
 END_GRACE_S = 5.0
+LET_GO_S = 1.0
 _ENDERS = ("hang-up", "close-without-stop", "stop-without-close", "drop", "half-dead", "no-start", "one-way",
            "hang-up-before-upgrade", "dtmf-only", "early-media-lost", "digital-silence", "quiet", "low-level",
            "webhook-retried", "slow-read", "foreign-call", "no-parameters")  # fmt: skip
@@ -83,23 +85,31 @@ async def place(
     clock: Clock | None = None,
     on_event: OnEvent = lambda kind, data: None,
     spoken_ms: Callable[[], float | None] = lambda: None,
+    behind: Behind | None = None,
+    give_up_s: float | None = None,
 ) -> Result:
     """
     Place the call, play its scenario, and judge it. Never raises for what the server does.
 
-    ``spoken_ms`` says how much the provider behind the server has said in all, where that is known.
+    ``spoken_ms`` says how much the provider behind the server has said in all, where that is known; ``behind`` are the
+    fakes that it dials, their side goes into the same record. ``give_up_s``: the caller leaves so long after the
+    carrier's first complaint if nothing was heard until then.
     """
-    return await _Placing(plan, journals, audio, source, clock, on_event, spoken_ms).run()
+    return await _Placing(plan, journals, audio, source, clock, on_event, spoken_ms, behind, give_up_s).run()
 
 
 class _Placing:
     def __init__(
         self, plan: Plan, journals: JournalDir | None, audio: bool, source: Callable[[int], bytes] | None,
         clock: Clock | None, on_event: OnEvent, spoken_ms: Callable[[], float | None],
+        behind: Behind | None, give_up_s: float | None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._clock = clock or LoopClock(asyncio.get_running_loop())
         self._on_event = on_event
+        self._behind = behind
+        self._give_up_s = give_up_s
+        self._complained_at: float | None = None
         self._began = self._clock.now()
         self._spoken_ms, self._spoken_before = spoken_ms, spoken_ms() or 0.0
         self._messages = 0
@@ -124,8 +134,10 @@ class _Placing:
             bent = named(plan.faults, "webhook-signature") or named(plan.faults, "upgrade-signature")
             self._record = CallRecord(
                 journals, self._began, call_sid=self._call.call_sid, form=self._call.form, kind=plan.kind,
-                signed=bool(plan.token), signature=bent.value if bent else "", audio=audio,
+                signed=bool(plan.token), signature=bent.value if bent else "", audio=audio, behind=behind is not None,
             )  # fmt: skip
+            if behind is not None:
+                behind.attach(self._record, self._clock.now)
 
     async def run(self) -> Result:
         try:
@@ -135,6 +147,7 @@ class _Placing:
             self._failed = (error.code, error.why)
         finally:
             self._look()
+        await self._let_go()
         line = self._call.carrier
         said = b"".join(bytes(segment.audio) for segment in line.said)
         # beside the loop: other calls of this process must keep their pace
@@ -151,6 +164,9 @@ class _Placing:
             if stream is not None and stream.open:
                 self._player.follow(stream.carrier)
                 stream.write(self._player.tick(self._clock.now()))
+            if self._hopeless():
+                self._call.hang_up()
+                break
             await self._wait(STEP_S)
             stream = self._call.stream
         if stream is not None and not stream.open and not self._player.done and not self._call.carrier.hung_up:
@@ -159,6 +175,17 @@ class _Placing:
                 self._player.missed.append(f"{step.do}: the stream was over before")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._call.ended(), END_GRACE_S)
+
+    def _hopeless(self) -> bool:
+        if self._give_up_s is None or self._complained_at is None or self._call.carrier.played_ms():
+            return False
+        return self._clock.now() - self._complained_at > self._give_up_s
+
+    async def _let_go(self) -> None:
+        """The time that a server has to end its provider sessions after its caller left (statement L04)."""
+        until = self._clock.now() + LET_GO_S
+        while self._behind is not None and self._behind.open and self._clock.now() < until:
+            await self._wait(STEP_S)
 
     async def _wait(self, seconds: float) -> None:
         done = asyncio.Event()
@@ -214,7 +241,9 @@ class _Placing:
             by = {"us": "them", "them": "us"}.get(data["by"], "nobody")  # "us" is the program under test
             self._record.note("close", now, leg="carrier", code=data["code"], reason=data["reason"], by=by,
                               age_s=data["age_s"], clean=data["by"] != "nobody")  # fmt: skip
-        elif kind == "alert" and self._record is not None:
+        elif kind == "alert" and self._complained_at is None:
+            self._complained_at = now
+        if kind == "alert" and self._record is not None:
             self._record.note("alert", now, **data, **{"from": "dial"})
         elif kind == "callback" and self._record is not None:
             self._record.note("call.status", now, **data, **{"from": "dial"})

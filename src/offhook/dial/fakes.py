@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from offhook.net.server import UpgradeRequest
 from offhook.sims.provider import SimProvider
+from offhook.sims.run_provider import Watch, Watcher
 from offhook.wires._wire import Out, Refusal
 
 __all__ = ["FakeSeen", "FakeWatch"]
@@ -38,32 +39,39 @@ class FakeSeen(Struct):
 
 
 class FakeWatch:
-    """Looks at everything that reaches one fake."""
+    """Looks at everything that reaches one fake; ``also`` is told the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Watch | None = None) -> None:
         self.seen = FakeSeen()
+        self._also = also
 
     def asked(self, request: UpgradeRequest, session: SimProvider, refusal: Refusal | None) -> _Watcher:
         self.seen.dialled += 1
         if refusal is not None:
             self.seen.refused.append(f"{refusal.status} {refusal.why}")
-        return _Watcher(self.seen)
+        return _Watcher(self.seen, self._also.asked(request, session, refusal) if self._also is not None else None)
 
     def strayed(self, method: str, path: str) -> None:
         self.seen.strayed.append(f"{method} {path}")
+        if self._also is not None:
+            self._also.strayed(method, path)
 
 
 class _Watcher:
     """One session: how much audio went each way, in the formats that were agreed."""
 
-    def __init__(self, seen: FakeSeen) -> None:
+    def __init__(self, seen: FakeSeen, also: Watcher | None) -> None:
         self._seen = seen
+        self._also = also
         self._per_ms = {"input": 48, "output": 48}  # bytes: PCM16 at 24 kHz until the session says otherwise
 
     def opened(self, own: list[Out], now: float) -> None:
-        """Nothing was said yet."""
+        if self._also is not None:
+            self._also.opened(own, now)
 
     def received(self, data: bytes, binary: bool, own: list[Out], now: float) -> None:
+        if self._also is not None:
+            self._also.received(data, binary, own, now)
         message = _json(data)
         kind = message.get("type")
         if kind == "session.update":
@@ -72,6 +80,8 @@ class _Watcher:
             self._seen.heard_ms += _size(message.get("audio")) / self._per_ms["input"]
 
     def sent(self, message: Any, now: float) -> None:
+        if self._also is not None:
+            self._also.sent(message, now)
         if not isinstance(message, bytes):
             return
         data = _json(message)
@@ -89,6 +99,8 @@ class _Watcher:
                 self._per_ms[side] = 8 if given.get("type") in ("audio/pcmu", "audio/pcma") else int(rate) // 500
 
     def closed(self, code: int | None, reason: str, by: str, now: float) -> None:
+        if self._also is not None:
+            self._also.closed(code, reason, by, now)
         who = {"us": "the fake", "them": "the server"}.get(by, "nobody")
         self._seen.closed.append(f"{code} by {who}")
 

@@ -16,14 +16,14 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from offhook.dial.fakes import FakeWatch
 from offhook.sims.provider import Answer, SimProvider
 from offhook.sims.provider_dial import parse_fault
-from offhook.sims.run_provider import FakeProvider
+from offhook.sims.run_provider import FakeProvider, Watch
 from offhook.wires._wire import clean_text
 
 __all__ = ["ENVIRONMENT", "FAKES", "FAKE_KEYS", "Foreign", "ForeignError", "alive", "fake_environment"]
@@ -60,8 +60,9 @@ class Foreign:
     """
     ``async with Foreign(command, fakes=("openai",)) as foreign``: fakes answer, the command listens on ``port``.
 
-    ``answers`` is what each fake says, in turn; ``faults`` are dialled at them (``xai:no-greeting`` at one of them).
-    ``sessions`` shows what reached a fake. Leaving proves that the process group is gone. Raises ForeignError.
+    ``environment`` comes last, and None in it takes a variable away. ``answers`` is what each fake says, in turn;
+    ``faults`` are dialled at them (``xai:no-greeting`` at one of them). ``sessions`` shows what reached a fake, and
+    ``watch`` gives each fake somebody who looks on. Leaving proves that the process group is gone. Raises ForeignError.
     """
 
     def __init__(
@@ -69,11 +70,12 @@ class Foreign:
         command: str,
         *,
         fakes: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str | None] | None = None,
         answers: Sequence[Answer] = (),
         greeting: Answer | None = None,
         faults: Sequence[str] = (),
         listen_s: float = LISTEN_S,
+        watch: Callable[[str], Watch] | None = None,
     ) -> None:
         self.port = _free_port()
         self.log: list[str] = []
@@ -85,6 +87,7 @@ class Foreign:
         self._knobs: dict[str, Any] = {"script": tuple(answers), **({"greeting": greeting} if greeting else {})}
         self._faults = tuple(faults)
         self._listen_s = listen_s
+        self._watch = watch
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._stack = contextlib.AsyncExitStack()
@@ -101,7 +104,7 @@ class Foreign:
         try:
             for name in self._names:
                 keys, faults = frozenset({FAKE_KEYS[name]}), self._faults_of(name)
-                watch = self.watches[name] = FakeWatch()
+                watch = self.watches[name] = FakeWatch(self._watch(name) if self._watch is not None else None)
                 made = FakeProvider(name, keys=keys, faults=faults, watch=watch, **self._knobs)
                 self.fakes[name] = await self._stack.enter_async_context(made)
             await self._start()
@@ -125,14 +128,15 @@ class Foreign:
         return tuple(given)
 
     async def _start(self) -> None:
-        environment = {**os.environ, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        environment: dict[str, str | None] = {**os.environ, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
         for name, fake in self.fakes.items():
             environment |= fake_environment(name, fake.url)
-        environment |= {name: value.replace("{port}", str(self.port)) for name, value in self._environment.items()}
-        words = [word.replace("{port}", str(self.port)) for word in shlex.split(self._command)]
+        port = str(self.port)
+        environment |= {name: value and value.replace("{port}", port) for name, value in self._environment.items()}
+        words = [word.replace("{port}", port) for word in shlex.split(self._command)]
         if not words:
             raise ForeignError("--server: no command")
-        self._process = self._spawn(words, environment)
+        self._process = self._spawn(words, {name: text for name, text in environment.items() if text is not None})
         self._reader = threading.Thread(target=self._read, name="the server's log", daemon=True)
         self._reader.start()
         await self._listening()

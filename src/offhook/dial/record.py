@@ -1,7 +1,7 @@
 """
 The recording of a dialled call: what was asked, what came back, both directions of the stream, as the carrier saw it.
 
-The format is that of our own calls, with source "dial"; what lies behind the server is not seen.
+The format is that of our own calls, with source "dial"; what lies behind the server is seen only where it is our fakes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from offhook.evidence.counted import Counted
 from offhook.evidence.journal import Journal, JournalDir
-from offhook.evidence.observed import CarrierOut, ProviderAudio
 from offhook.evidence.record import Channel
 from offhook.evidence.recording import StereoRecorder
 from offhook.sims.twiml import Document
@@ -28,22 +28,27 @@ __all__ = ["CallRecord"]
 
 
 class CallRecord:
-    """One call on its way to disk. ``signature`` is the dimension in which signatures were made wrong, or empty."""
+    """
+    One call on its way to disk. ``signature`` is the dimension in which signatures were made wrong, or empty.
+
+    ``behind``: the provider's side is seen as well (behind.py).
+    """
 
     def __init__(
         self, journals: JournalDir, now: float, *, call_sid: str, form: Mapping[str, str], kind: str, signed: bool,
-        signature: str = "", audio: bool = False,
+        signature: str = "", audio: bool = False, behind: bool = False,
     ) -> None:  # fmt: skip
         facts = {
             "call": call_sid, "direction": "inbound", "carrier": "twilio", "source": "dial",
-            "sees": ["webhook", "carrier"] if kind == "webhook" else ["carrier"],
+            "sees": [*(["webhook"] if kind == "webhook" else []), "carrier", *(["provider"] if behind else [])],
             "caller": twilio.mask_number(form.get("From", "")), "called": twilio.mask_number(form.get("To", "")),
         }  # fmt: skip
         self.journal: Journal = journals.open(call_sid, {Leg.CARRIER: twilio.redact}, now, facts)
         self._signature = {"present": signed and signature != "missing", "ok": None, "variant": signature or None}
         self._hooks = 0
-        self._out = CarrierOut(now)
-        self._provider = ProviderAudio(now)  # stays empty: what lies behind the server is not seen
+        self.counted = Counted(now)  # of the provider only where it is one of our fakes
+        self._out = self.counted.out
+        self._provider = self.counted.provider
         self._stereo: StereoRecorder | None = None
         if audio:
             self._stereo = StereoRecorder(self.journal.path.with_suffix(".wav"), now)
@@ -142,6 +147,8 @@ class CallRecord:
 
     def close(self, now: float, summary: Mapping[str, Any]) -> None:
         figures: dict[str, Any] = {"carrier_out": self._out.figures(), "carrier_in": self._out.figures_in()}
+        if self._provider.dials:
+            figures["provider"] = self._provider.figures()
         if self._stereo is not None:
             figures["recording"] = self._stereo.close(now)
         self.journal.close(now, {**summary, **figures})

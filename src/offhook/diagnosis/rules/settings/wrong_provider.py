@@ -12,6 +12,7 @@ Reproduce: start with the provider unset, a model named grok-… and only XAI_AP
 
 from collections.abc import Iterator
 
+from offhook.diagnosis import session
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.providers import owner_of_key, owner_of_model
@@ -39,6 +40,8 @@ RULE = Rule(
 def find(view: Evidence) -> Iterator[Finding]:
     boot = view.boot
     running, origin = boot.value("provider.name"), boot.origin("provider.name")
+    if not running and boot.intended and view.dials:  # seen from outside: who was dialled
+        running, origin = session.wire(view), "the host that was dialled"
     model = boot.value("provider.model")
     meant = boot.intended or owner_of_model(model)
     because = "the deployment" if boot.intended else f"the model {model} ({boot.origin('provider.model')})"
@@ -51,6 +54,6 @@ def find(view: Evidence) -> Iterator[Finding]:
             boot,
             f"The provider that runs is {running} (from: {origin or 'unknown'}), but {because} belongs to {meant}.",
             f"set the provider to {meant} where the service is started, and restart it",
-            observable=f"provider.name = {running}, {origin}",
+            observable=f"provider.name = {running}, {origin or 'unknown'}",
             field="provider.name",
         )
