@@ -25,6 +25,7 @@ from offhook import __version__
 from offhook import vocab as v
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
+from offhook.cli.boot import boot_facts
 from offhook.cli.verdict import prepare, verdict
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.recording import StereoRecorder
@@ -40,6 +41,7 @@ from offhook.net.server import Server
 from offhook.net.sockets import Limits as SocketLimits
 from offhook.settings import Settings, shown
 from offhook.wires.carriers import twilio
+from offhook.wires.carriers._twilio_oracle import oracle
 
 __all__ = ["ListenError", "Serving", "data_dir", "run"]
 
@@ -292,6 +294,7 @@ class Serving:
             observer=self.live,
             rest_proxy=lambda url: choose_proxy(url, settings.environment),
             recorder=self._recorder if settings["record.audio"] else None,
+            oracle=oracle,
         )
         carrier = self.host.carrier_settings
         paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
@@ -315,6 +318,7 @@ class Serving:
         self.public_url = public
         self.session = session
         self.journals.boot = {
+            **boot_facts(settings, provider, session, public, self.server.port),
             "offhook": __version__,
             "python": platform.python_version(),
             "settings": {

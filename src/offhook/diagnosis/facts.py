@@ -120,6 +120,10 @@ class Signature(Struct, frozen=True):
     signed_url: str = ""  # the URL that it is valid for
     age_s: float | None = None
 
+    def differs_in(self, *dimensions: str) -> bool:
+        """Whether one of these is among what differs; "" stands for "nobody said"."""
+        return (not self.variant and "" in dimensions) or any(one in dimensions for one in self.variant.split())
+
 
 class Hook(Fact, frozen=True, kw_only=True):
     """A webhook request and its answer."""

@@ -63,6 +63,14 @@ def make_app(host: Host, paths: Paths) -> Starlette:
     async def metrics(request: Request) -> Response:
         return Response(host.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def missed(request: Request, error: Exception) -> Response:
+        status = getattr(error, "status_code", 404)
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
+        query = request.scope["query_string"].decode("latin-1")
+        path_qs = request.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+        host.missed(request.method, path_qs, headers, status)
+        return PlainTextResponse("not served\n", status, getattr(error, "headers", None))
+
     both = ["GET", "POST"]
     app = Starlette(
         routes=[
@@ -76,6 +84,8 @@ def make_app(host: Host, paths: Paths) -> Starlette:
         ]
     )
     app.router.redirect_slashes = False
+    app.add_exception_handler(404, missed)
+    app.add_exception_handler(405, missed)
     return app
 
 

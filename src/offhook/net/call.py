@@ -42,6 +42,7 @@ class Call:
     """
 
     __slots__ = (
+        "_up_at", "offered",
         "_agent_audio", "_armed_for", "_carrier", "_carrier_leg", "_carrier_socket", "_deadlines", "_do",
         "_goes_straight", "_now", "_provider_leg", "_provider_socket", "_shell", "_straight", "_timer", "_timer_at",
         "_uplink", "arriving", "bridge", "clock", "connect_request", "ended", "feeding", "journal", "later", "name",
@@ -67,6 +68,8 @@ class Call:
         self.started_at = clock.now()
         self.ended: v.EndCall | None = None
         self.stream_id: str | None = None
+        self.offered = False  # its webhook has been answered
+        self._up_at: dict[v.Leg, float] = {}
         self.provider = ProviderListener(self)
         self.clock = clock
         self.recorder = recorder
@@ -110,6 +113,7 @@ class Call:
         ``backlog`` holds those messages, when they came, and what the leg made of them.
         """
         self._carrier_leg = leg
+        self._up_at[v.Leg.CARRIER] = self._now()
         self._carrier_socket = socket
         socket.hand_to(self._carrier)
         self.journal.redactors[v.Leg.CARRIER] = leg.redact
@@ -407,6 +411,7 @@ class Call:
             socket.close(1000, "")
             return
         self._provider_socket = socket
+        self._up_at[v.Leg.PROVIDER] = self._now()
         self._lay()
         self.feed(v.ProviderOpened())
 
@@ -418,5 +423,9 @@ class Call:
             self._provider_socket = None
             self._lay()
         if self.ended is None:
-            self.journal.note(f"{leg.value}.closed", self._now(), code=code, reason=reason[:80], by=by)
+            now = self._now()
+            age_s = round(now - self._up_at.get(leg, self.started_at), 2)
+            self.journal.note(
+                f"{leg.value}.closed", now, code=code, reason=reason[:80], by=by, age_s=age_s, clean=code is not None
+            )
             self.feed(v.LegClosed(leg=leg, code=code, reason=reason, by=by))

@@ -27,6 +27,7 @@ from offhook.net.call import Call
 from offhook.net.clock import Clock, Handle
 from offhook.net.echo import EchoStream
 from offhook.net.metrics import Metrics
+from offhook.net.notes import RequestNotes
 from offhook.net.parties import CarrierLeg, Recorder
 from offhook.net.server import UpgradeRequest
 from offhook.net.sockets import Listener, Socket
@@ -99,6 +100,7 @@ class Host:
         rest_proxy: Callable[[str], str | None] = lambda url: None,
         dialler: Callable[..., Awaitable[Any]] = client.dial,
         send_rest: Callable[..., Awaitable[rest.RestResult]] = rest.send,
+        oracle: Callable[..., Any] | None = None,
     ) -> None:
         self.calls: dict[str, Call] = {}
         self.draining = False
@@ -121,6 +123,8 @@ class Host:
         self._rest_proxy = rest_proxy
         self._dialler = dialler
         self._send_rest = send_rest
+        self._oracle = oracle
+        self._notes = RequestNotes(journals, clock, carrier)
         self._checks: dict[str, float] = {}  # call sid of a check -> until when its stream may come
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._hang_ups: set[asyncio.Task[None]] = set()
@@ -142,10 +146,12 @@ class Host:
             return refused.answer
         if CHECK_FIELD in asked.parameters:
             return self._check(asked)
+        began = self._clock.now()
         full = self._full()
         if full is not None:
             self.metrics.refused(full)
             log.warning("call refused", extra={"call": asked.call_sid, "why": full})
+            self._notes.refused("webhook", method, path_qs, headers, 200, why=full, call_sid=asked.call_sid)
             said = "draining" if full == "draining" else "busy"
             return Answer(200, self.carrier.refuse(self.carrier_settings, said))
         call = self.calls.get(asked.call_sid)
@@ -155,7 +161,31 @@ class Host:
         else:  # the carrier repeats a webhook whose answer it did not get: same call, same answer
             call.journal.note("webhook.repeated", self._clock.now())
         token = mint(self._token_secret, asked.call_sid, self._clock.now(), TOKEN_TTL_S)
-        return Answer(200, self.carrier.answer(self.carrier_settings, asked, token))
+        document = self.carrier.answer(self.carrier_settings, asked, token)
+        self._notes.hook(
+            call.journal, method, path_qs, {name.lower(): value for name, value in headers}, began,
+            status=200, content_type="text/xml", bytes=len(document), retry=call.offered,
+            signature={"present": True, "ok": True} if self.carrier_settings.auth != "none" else {"present": False},
+        )  # fmt: skip
+        if not call.offered:
+            self._notes.document(call.journal, document)
+        call.offered = True
+        return Answer(200, document)
+
+    def _why_refused(
+        self, result: Any, method: str, path_qs: str, headers: Sequence[tuple[str, str]], body: bytes, **more: bool
+    ) -> dict[str, Any]:
+        """A refused signature as a record keeps it: which variant of the request it would be right for."""
+        said = {"present": not result.why.startswith("no "), "ok": False, "alg": result.algorithm, "why": result.why}
+        if self._oracle is not None and self._notes.room:
+            found = self._oracle(self.carrier_settings, method, path_qs, headers, body, **more)
+            said |= {"variant": found.variant, "signed_url": found.signed_url.partition("?")[0]}
+        return said
+
+    def missed(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], status: int, **more: bool) -> None:
+        """A request for something that is not served; what has nothing of the carrier in it is not kept."""
+        if any(name.lower() == self.carrier.SIGNATURE_HEADER.value.lower() for name, _ in headers):
+            self._notes.refused("webhook.missed", method, path_qs, headers, status, **more)
 
     def _check(self, asked: Any) -> Answer:
         """Answer a check as a call would be answered; the stream that follows is an echo."""
@@ -176,6 +206,9 @@ class Host:
             self.metrics.refused("signature")
             log.warning("webhook refused", extra={"why": result.why, "tried": list(result.tried_urls)})
             text = f"signature refused: {result.why}\ncomputed over: {', '.join(result.tried_urls)}\n"
+            said = self._why_refused(result, method, path_qs, headers, body)
+            if said["present"]:  # what is not even signed is nobody's call
+                self._notes.refused("webhook", method, path_qs, headers, 403, why=result.why, signature=said)
             raise Refused(Answer(403, text.encode(), "text/plain; charset=utf-8"))
         try:
             return self.carrier.parse_webhook(method, path_qs, headers, body)
@@ -282,6 +315,7 @@ class Host:
     def upgrade(self, request: UpgradeRequest) -> Refusal | Listener:
         """Take a carrier's WebSocket, or say with a status why not."""
         if request.path != self.carrier.media_path(self.carrier_settings):
+            self.missed("GET", request.path_qs, request.headers, 404, upgrade=True)
             return Refusal(404, f"no media stream at {request.path}\n", "path")
         result = self.carrier.check_signature(
             self.carrier_settings, "GET", request.path_qs, request.headers, b"", upgrade=True
@@ -290,11 +324,17 @@ class Host:
             self.metrics.refused("signature")
             log.warning("upgrade refused", extra={"why": result.why, "tried": list(result.tried_urls)})
             text = f"signature refused: {result.why}\ncomputed over: {', '.join(result.tried_urls)}\n"
+            said = self._why_refused(result, "GET", request.path_qs, request.headers, b"", upgrade=True)
+            if said["present"]:
+                self._notes.refused(
+                    "upgrade", "GET", request.path_qs, request.headers, 403, why=result.why, signature=said
+                )
             return Refusal(403, text, "signature")
         if len(self._waiting) >= self._limits.max_sockets_without_start:
             self.metrics.refused("sockets")
             return Refusal(503, "too many streams that have not started\n", "sockets")
         stream = _NewStream(self)
+        stream.asked = request, self._clock.now()
         self._waiting.add(stream)
         return stream
 
@@ -315,6 +355,10 @@ class Host:
             return "the call is already over"
         if call.stream_id is not None:
             return "the call already has a stream"
+        if stream.asked is not None:
+            request, at = stream.asked
+            headers = {name.lower(): value for name, value in request.headers}
+            self._notes.upgrade(call.journal, request.path_qs, headers, at)
         call.adopt_stream(stream.leg, stream.socket, stream.backlog)
         return None
 
@@ -352,6 +396,7 @@ class Host:
             call.journal.note("dial.phase", self._clock.now(), phase=phase, ms=round(ms, 2))
 
         request: ConnectRequest = call.connect_request
+        self._notes.dial(call.journal, request, self._dial_options.get("proxy"))
         try:
             await self._dialler(request, call.provider, on_phase=on_phase, **self._dial_options)
         except client.DialError as error:
@@ -463,6 +508,7 @@ class _NewStream:
         self.leg: CarrierLeg = host.carrier.Leg(host.carrier_settings)
         self.socket: Socket | None = None
         self.backlog: list[tuple[bytes, float, v.Event]] = []
+        self.asked: tuple[UpgradeRequest, float] | None = None
         self._host = host
         self._timer: Handle | None = None
 

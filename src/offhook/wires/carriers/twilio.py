@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from offhook import vocab as v
 from offhook.wires._wire import Fact, LocalProtocolError, RestRequest, Violation, clean_text, near_miss
+from offhook.wires.carriers._twilio_document import describe as describe
 
 NAME = "twilio"
 

@@ -29,7 +29,7 @@ VARIANTS = ("scheme", "host", "port", "slash", "query")
 
 def find(view: Evidence) -> Iterator[Finding]:
     for hook in view.hooks:
-        if hook.signature.ok is False and hook.signature.variant in VARIANTS and not view.answered:
+        if hook.signature.ok is False and hook.signature.differs_in(*VARIANTS) and not view.answered:
             yield RULE.finding(
                 hook,
                 f"The signature is right, but for another {hook.signature.variant} of the URL than the server sees.",

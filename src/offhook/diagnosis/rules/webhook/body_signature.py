@@ -29,7 +29,7 @@ VARIANTS = ("body",)
 
 def find(view: Evidence) -> Iterator[Finding]:
     for hook in view.hooks:
-        if hook.signature.ok is False and hook.signature.variant in VARIANTS and not view.answered:
+        if hook.signature.ok is False and hook.signature.differs_in(*VARIANTS) and not view.answered:
             yield RULE.finding(
                 hook,
                 "The signature is right for the URL and the body's hash; it was checked as a form's.",

@@ -29,7 +29,7 @@ VARIANTS = ("algorithm", "key")
 
 def find(view: Evidence) -> Iterator[Finding]:
     for hook in view.hooks:
-        if hook.signature.ok is False and hook.signature.variant in VARIANTS and not view.answered:
+        if hook.signature.ok is False and hook.signature.differs_in(*VARIANTS) and not view.answered:
             yield RULE.finding(
                 hook,
                 "The request is signed with a shared key (SHA-256); the Auth Token cannot verify it.",

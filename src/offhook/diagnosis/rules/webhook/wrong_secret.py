@@ -29,7 +29,7 @@ VARIANTS = ("", "secret")
 
 def find(view: Evidence) -> Iterator[Finding]:
     for hook in view.hooks:
-        if hook.signature.ok is False and hook.signature.variant in VARIANTS and not view.answered:
+        if hook.signature.ok is False and hook.signature.differs_in(*VARIANTS) and not view.answered:
             yield RULE.finding(
                 hook,
                 "The signature matches no variant of the URL with this token: it is another account's, or was rotated.",

@@ -1,0 +1,96 @@
+"""
+What a host writes down of requests: webhooks and their answers, upgrades, and what was refused or not served.
+
+A request that no call comes of gets a short record of its own, so that ``offhook explain last`` names its fault; a
+few a minute, for anybody can send such requests. Knows no wire by name; never on the path of a frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from offhook.evidence.journal import Journal, JournalDir
+from offhook.net.clock import Clock
+from offhook.wires._wire import ConnectRequest
+
+__all__ = ["RequestNotes"]
+
+REFUSED_A_MINUTE = 6
+
+
+class RequestNotes:
+    """One process's evidence of requests."""
+
+    def __init__(self, journals: JournalDir, clock: Clock, carrier: ModuleType) -> None:
+        self._journals = journals
+        self._clock = clock
+        self._carrier = carrier
+        self._refused: deque[float] = deque()
+
+    def hook(
+        self, journal: Journal, method: str, path_qs: str, headers: Mapping[str, str], began: float, **said: Any
+    ) -> None:
+        """A webhook that was answered."""
+        now = self._clock.now()
+        ms = round((now - began) * 1000, 1)
+        journal.note("webhook", now, method=method, **_target(path_qs, headers), ms=ms, **said)
+
+    def document(self, journal: Journal, body: bytes) -> None:
+        """What the document that opens the stream says: the wire describes its own."""
+        journal.note("twiml", self._clock.now(), **self._carrier.describe(body))
+
+    def upgrade(self, journal: Journal, path_qs: str, headers: Mapping[str, str], at: float) -> None:
+        """The upgrade that became this call's stream."""
+        target = _target(path_qs, headers)
+        journal.note(
+            "upgrade", at, path=target["path"], query_keys=target["query_keys"], host=target["host"], status=101,
+            headers={"upgrade": headers.get("upgrade", ""), "connection": headers.get("connection", "")},
+        )  # fmt: skip
+
+    def dial(self, journal: Journal, request: ConnectRequest, proxy: str | None) -> None:
+        """A provider connection is asked for: where, and with which headers by name."""
+        url = urlsplit(request.url)
+        query = dict(pair.partition("=")[::2] for pair in url.query.split("&") if pair)
+        journal.note(
+            "dial.request", self._clock.now(), scheme=url.scheme, host=url.hostname, port=url.port, path=url.path,
+            query={"model": query["model"]} if "model" in query else {}, query_keys=sorted(query),
+            header_names=[name for name, _ in request.headers], via_proxy="environment" if proxy else None,
+        )  # fmt: skip
+
+    @property
+    def room(self) -> bool:
+        """Whether one more refused request is written down now."""
+        now = self._clock.now()
+        while self._refused and self._refused[0] < now - 60:
+            self._refused.popleft()
+        return len(self._refused) < REFUSED_A_MINUTE
+
+    def refused(
+        self, what: str, method: str, path_qs: str, headers: Sequence[tuple[str, str]], status: int, **said: Any
+    ) -> None:
+        """A request that no call comes of: a record of its own, while there are not too many."""
+        if not self.room:
+            return
+        now = self._clock.now()
+        self._refused.append(now)
+        journal = self._journals.open("refused", {}, now, {"call": "refused", "carrier": self._carrier.NAME})
+        found = {name.lower(): value for name, value in headers}
+        journal.note(what, now, method=method, **_target(path_qs, found), status=status, **said)
+        journal.close(now, {"end": {"wanted": False, "why": f"{what} refused"}})
+
+
+def _target(path_qs: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Whom a request asked for what, without a value of its query."""
+    path, _, query = path_qs.partition("?")
+    host, _, port = headers.get("host", "").partition(":")
+    return {
+        "scheme": headers.get("x-forwarded-proto", "")[:8],
+        "host": host[:100],
+        "port": int(port) if port.isdigit() else None,
+        "path": path[:200],
+        "query_keys": [pair.partition("=")[0][:40] for pair in query.split("&") if pair][:16],
+    }
