@@ -45,7 +45,8 @@ def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(tmp_path)
     written = record.read_text()
     assert "[presses 2]" in text and "+1555010" not in text + ran.stderr + written
     assert '"digit":"2"' not in written and "pressed key 2" not in written
-    end = json.loads(written.splitlines()[-1])
+    end, verdict = map(json.loads, written.splitlines()[-2:])
+    assert verdict["verdict"] == "healthy" and not verdict["findings"]
     assert end["end"] == {"why": "agent hung up", "wanted": True} and end["barge_ins"]
     (wav,) = tmp_path.glob("*.wav")
     assert str(wav) in text and f"offhook show {record}" in text
