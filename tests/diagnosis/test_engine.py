@@ -173,6 +173,7 @@ def test_a_rule_is_short_and_its_docstring_is_a_manual_page(module):
     assert sum(1 for line in lines[lines.index('"""', 1) :] if line.strip()) < 60
     for label in ("Caller notices:", "Why:", "Proof:", "Fix:", "Reproduce:"):
         assert f"\n{label}" in module.__doc__, label
+    assert "Who lies" not in module.__doc__, "RULE.lies says it, and the page would say it twice"
     assert module.RULE.lies and module.RULE.source and module.RULE.since
 
 

@@ -2,7 +2,6 @@
 The caller interrupts and the carrier plays on: no clear was sent.
 
 Caller notices: the agent talks over them for seconds.
-Who lies: the provider cancelled its response at once.
 Why: stopping the model does not empty the carrier's buffer.
 Proof: speech_started while seconds of audio were at the carrier, and no clear after it.
 Fix: send clear at speech_started, drop what is queued, and truncate the item.

@@ -2,7 +2,6 @@
 The program closed the stream while the carrier still had speech to play.
 
 Caller notices: the last words are cut off.
-Who lies: the provider's response completed; the program's log says goodbye.
 Why: the end is taken when the audio has been sent, or its length has been guessed, not when it was heard.
 Proof: our close, with seconds of audio unplayed or marks not returned.
 Fix: send a mark behind the last word and close when it comes back.

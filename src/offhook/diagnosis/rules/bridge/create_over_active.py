@@ -2,7 +2,6 @@
 The client asks for a response while one is running: what it wanted to be said is never said.
 
 Caller notices: an expected sentence is missing, or the agent stalls.
-Who lies: the provider answers, to something else.
 Why: turn detection creates responses by itself; the client creates another one beside it.
 Proof: the provider's error, again and again, each right after our response.create.
 Fix: queue response.create until response.done, or set create_response to false.

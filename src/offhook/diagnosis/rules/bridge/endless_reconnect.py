@@ -2,7 +2,6 @@
 The program connects again and again, with what can never succeed.
 
 Caller notices: long dead air.
-Who lies: it looks like an unstable provider.
 Why: every error is retried: a wrong key, a dead model and an empty account too.
 Proof: three connections or more, each ended by the same error that no retry can mend.
 Fix: retry what can pass (timeouts, 429, 5xx, 1006); end the call at once for the rest.

@@ -2,7 +2,6 @@
 The caller's audio waits for an event that never comes: none of it is sent to the provider.
 
 Caller notices: silence on every call.
-Who lies: the provider's session is open and confirmed; it just hears nothing.
 Why: the client waits for an event of another provider, or of another version, before it lets audio through.
 Proof: the session was confirmed, the carrier's frames came, not one was appended, and nothing failed.
 Fix: let audio through at session.updated.

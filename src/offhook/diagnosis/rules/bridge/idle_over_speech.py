@@ -2,7 +2,6 @@
 An idle timer fires while the agent can be heard, or while a tool is running.
 
 Caller notices: "are you still there?" in the middle of an answer, or a hang-up.
-Who lies: it looks like a caller who says nothing.
 Why: the timer counts messages of the provider, and a whole answer comes in a second.
 Proof: the timer, with seconds of audio unplayed or a tool open.
 Fix: begin to count when the last mark has come back and no tool is open.

@@ -2,7 +2,6 @@
 Audio of a response that was cut off is sent behind the clear.
 
 Caller notices: blips of old speech after an interruption.
-Who lies: it looks as if the carrier's clear did not work.
 Why: the provider's last pieces are on their way when the caller interrupts.
 Proof: audio to the carrier after clear, while no other response had begun.
 Fix: remember which response was cut off, and drop its audio.

@@ -2,7 +2,6 @@
 The provider is gone and the phone line stays open: the caller talks to nobody.
 
 Caller notices: dead air, until they give up.
-Who lies: the carrier shows a long and healthy call.
 Why: the end of the provider's connection does not end the call, or starts nothing in its place.
 Proof: the provider's close; then no new connection, nothing said, and the stream open for seconds.
 Fix: within two seconds reconnect, say so, or hang up.

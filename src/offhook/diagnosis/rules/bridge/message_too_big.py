@@ -2,7 +2,6 @@
 The program refused a message of the provider as too big, and closed.
 
 Caller notices: the agent dies in long answers.
-Who lies: "message too big" reads like the provider's fault.
 Why: the library's limit for a message is below what a provider may send.
 Proof: a close with 1009 that we sent.
 Fix: raise the limit to 16 MiB.

@@ -2,7 +2,6 @@
 The program's own keepalive closed the provider's connection: the pong came late, or could not be read.
 
 Caller notices: the agent is gone, often in a quiet moment.
-Who lies: 1011 reads like an internal error of the provider.
 Why: the library closes when a pong is later than its limit, however lively the connection is; or the process stood
 still.
 Proof: a close with 1011 and "keepalive ping timeout" that we sent.

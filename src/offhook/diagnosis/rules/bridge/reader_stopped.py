@@ -2,7 +2,6 @@
 The task that reads the provider has ended, and the connection is still open: what the provider says is not read.
 
 Caller notices: the agent freezes, mostly after an interruption; the line stays open.
-Who lies: the provider's connection is open and lively.
 Why: the reader returns at an error event that harms nobody.
 Proof: the task's end, and messages of the provider after it.
 Fix: an error event is a message: log it and read on. If the reader ends all the same, end the call.

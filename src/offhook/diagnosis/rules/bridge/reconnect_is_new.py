@@ -2,7 +2,6 @@
 The carrier came back with the same call, and was taken for a new one.
 
 Caller notices: the agent greets again and has forgotten everything.
-Who lies: it looks like the model's memory.
 Why: the session hangs on the stream and ends with it, not on the call.
 Proof: two streams of one call within seconds, our close of the first session, and a second session.
 Fix: keep the session for two seconds after a stream that broke; give it to the next stream of the same call.

@@ -2,7 +2,6 @@
 The caller's audio is sent before the provider has confirmed the session.
 
 Caller notices: the first words are missed, above all when the provider is slow.
-Who lies: every append is accepted.
 Why: connected is taken for ready: until session.updated audio is read in the default format, or not at all.
 Proof: messages of audio before session.updated.
 Fix: hold the caller's audio until session.updated, then send it.

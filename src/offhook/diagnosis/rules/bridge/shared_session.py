@@ -2,7 +2,6 @@
 A second call takes the place of the first: there is one session for all of them.
 
 Caller notices: the line drops when somebody else calls.
-Who lies: the carrier says that the server hung up; the server's log says that a call began.
 Why: the session is kept in one global object.
 Proof: this stream was closed by us in the moment in which another call's came up, and nothing else ended it.
 Fix: keep one session per stream.

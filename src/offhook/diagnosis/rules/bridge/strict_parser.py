@@ -2,7 +2,6 @@
 The program's parser refuses a variation of a known event, and with it everything that follows.
 
 Caller notices: the agent freezes, or a turn never ends.
-Who lies: the provider's wire is well for its vendor.
 Why: a typed model demands fields and types that one vendor sends otherwise.
 Proof: a parser's exception in the reader, at a message of a known type; the provider went on sending.
 Fix: read only the fields that are used, and let an event that cannot be read end nothing.

@@ -2,7 +2,6 @@
 The provider is told that the caller heard more of an item than the item holds.
 
 Caller notices: the agent believes it said what nobody heard, or says it again.
-Who lies: it looks like the model's memory.
 Why: the offset is counted from the beginning of the stream, not in played milliseconds of the item.
 Proof: audio_end_ms beyond the item's length, by more than what is on its way.
 Fix: count what was played of this item: by marks, at most what was sent of it.

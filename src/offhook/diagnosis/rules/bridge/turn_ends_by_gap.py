@@ -2,7 +2,6 @@
 Turn detection is off, and the client waits for a pause in the packets to end the caller's turn. A phone never pauses.
 
 Caller notices: the agent greets and never answers.
-Who lies: the provider's session is well and takes every frame.
 Why: silence on a phone line is frames of silence, fifty a second.
 Proof: no turn detection, no commit, no response, while the caller spoke and the packets never stopped.
 Fix: let the provider detect turns, or listen for silence in the audio.

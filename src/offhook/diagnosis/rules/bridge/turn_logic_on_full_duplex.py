@@ -2,7 +2,6 @@
 The program plays by turns with a model that has none: it listens and speaks at the same time.
 
 Caller notices: answers are cut at random, or "are you still there?" while the model speaks.
-Who lies: it looks as if the provider never heard the caller.
 Why: code for speech_started, response.create and truncate runs on a provider that sends and takes none of them.
 Proof: a provider whose profile is full duplex, and turn messages or idle timers on our side.
 Fix: play in order what comes, never clear because the caller speaks, and let no timer wait for turns.

@@ -2,7 +2,6 @@
 Audio waits in the program while the carrier runs dry: the pacing is slower than the speech.
 
 Caller notices: choppy, warbling or slowed speech.
-Who lies: the provider's audio arrives smooth and early.
 Why: each frame is followed by a sleep of 20 ms, so that the cost of sending adds up; or the program stood still.
 Proof: gaps at the carrier while more of the same response was at hand.
 Fix: pace against an absolute clock, and stay a little ahead.

@@ -2,7 +2,6 @@
 The agent's audio is played at another rate than it was made: too long and deep, or short and shrill.
 
 Caller notices: a slow, deep or a quick, squeaking voice.
-Who lies: level and codec are right; statistics of the bytes cannot see a rate.
 Why: 24 kHz was taken for 16 or 8 kHz, or the reverse.
 Proof: seconds of audio that came against seconds that were sent.
 Fix: resample from the rate that the session's echo names.

@@ -2,7 +2,6 @@
 A file's header or compressed audio is in what is played: the carrier plays it as a click, or as noise throughout.
 
 Caller notices: a click before each sentence, or noise.
-Who lies: no code is logged: any bytes are audio to the carrier.
 Why: a WAV or MP3 was sent as it lay on the disk.
 Proof: the payload begins with a file's magic bytes.
 Fix: send raw PCMU: cut the header off, decode what is compressed.

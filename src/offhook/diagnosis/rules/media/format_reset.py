@@ -2,7 +2,6 @@
 A later session.update put the audio formats back to the provider's defaults in the middle of the call.
 
 Caller notices: a normal call that turns into noise, or an agent that goes deaf, at a hand-over.
-Who lies: the first update was right, and the second was confirmed too.
 Why: the next agent's session was sent without the formats of the line.
 Proof: the two confirmations beside each other.
 Fix: send the line's formats with every session.update.

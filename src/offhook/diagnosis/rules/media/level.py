@@ -2,7 +2,6 @@
 The agent is far too loud or far too quiet: the codec clips it, or nobody hears it.
 
 Caller notices: a distorted, or a hardly audible voice.
-Who lies: codec and rate are right.
 Why: a gain somewhere on the way.
 Proof: the share of measured pieces at the top of the scale, or none above near-silence.
 Fix: send what the provider sends, with no gain of your own.

@@ -2,7 +2,6 @@
 Audio is sent in pieces that are not whole frames of 20 ms.
 
 Caller notices: a dull crackle, or nothing.
-Who lies: every byte arrives.
 Why: the provider's pieces are passed on as they come, in any size.
 Proof: the share of messages that are no multiple of 160 bytes.
 Fix: keep what is left over and send whole frames.

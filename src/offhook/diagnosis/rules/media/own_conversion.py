@@ -2,7 +2,6 @@
 Our own conversion damages the audio: a filter that forgets between pieces, or none where one is needed.
 
 Caller notices: clicks fifty times a second, or sharp sounds where there are none.
-Who lies: levels and counters are right.
 Why: a resampler without state per direction and call, or decimation without a low pass.
 Proof: a tone through the program's own path: what stands beside it, and what it turned into.
 Fix: keep the filter's state per call and direction; filter before reducing the rate.

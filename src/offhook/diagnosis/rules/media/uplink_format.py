@@ -2,7 +2,6 @@
 The caller's audio reaches the provider in another format than the session says: it hears noise.
 
 Caller notices: the agent does not react, or answers nonsense.
-Who lies: every append is accepted: bytes are bytes.
 Why: the input format was not asked for (or stood in a flat field): the default, PCM at 24 kHz, is in force.
 Proof: bytes appended per frame of the caller against what the confirmed format takes.
 Fix: ask for the format that is sent, and look at the echo.

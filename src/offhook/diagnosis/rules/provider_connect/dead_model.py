@@ -2,7 +2,6 @@
 The URL names a model that this provider does not serve, and the connection is refused for it.
 
 Caller notices: silence, or a spoken line.
-Who lies: a 404 looks like a wrong path, the carrier's 31921 like a hang-up of ours.
 Why: a model that was retired, that never existed, or that another provider has.
 Proof: the model in the URL, the refusal, and the dated list of the provider's wire.
 Fix: name a model that is served.

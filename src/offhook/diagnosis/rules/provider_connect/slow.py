@@ -2,7 +2,6 @@
 Reaching the provider took so long that the caller heard seconds of nothing.
 
 Caller notices: silence after pickup, then a normal call.
-Who lies: every log says "connected".
 Why: a slow route, TLS through an inspecting proxy, a provider under load.
 Proof: the phases of the dial, with their milliseconds.
 Fix: what the slowest phase names; dial when the webhook comes, not when the stream starts.

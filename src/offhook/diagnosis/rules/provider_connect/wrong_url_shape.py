@@ -2,7 +2,6 @@
 The provider's realtime URL has another service's shape: a path or query that this host does not serve.
 
 Caller notices: silence, or a spoken line.
-Who lies: a 401 looks like the key, a 404 like the network; plain REST calls with the same key work.
 Why: "compatible" services differ in path and query (Azure's deployments and api-version, Vertex, the beta path).
 Proof: the refusal, and the path that was asked for beside the one that the provider's page names.
 Fix: take URL and query from the provider's own page.

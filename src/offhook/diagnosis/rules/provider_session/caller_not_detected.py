@@ -2,7 +2,6 @@
 The caller speaks, the provider gets every frame, and its turn detection never notices.
 
 Caller notices: the agent does not react.
-Who lies: the audio counters are right.
 Why: a threshold made for louder lines, or a quiet line.
 Proof: speech on the carrier's wire, the same frames appended in the right format, no speech_started.
 Fix: lower turn_detection.threshold.

@@ -2,7 +2,6 @@
 The session is asked for in the retired flat shape; the service has moved its fields and refuses the whole update.
 
 Caller notices: silence, or an agent without its instructions, in another audio format.
-Who lies: the connection is open, and the provider greets.
 Why: modalities, voice and input_audio_format stood at the top in the beta; today's service wants session.type and
 audio.input / audio.output.
 Proof: the update's own field names, and the error that answers it.

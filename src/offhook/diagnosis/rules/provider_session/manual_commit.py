@@ -2,7 +2,6 @@
 A commit came while the provider's own turn detection had already taken the audio: harmless, and noise in the log.
 
 Caller notices: nothing.
-Who lies: the error in the log.
 Why: turn detection commits by itself; the client commits again.
 Proof: input_audio_buffer_commit_empty after a speech_stopped.
 Fix: do not commit while turn detection is on.

@@ -2,7 +2,6 @@
 A setting stands where another provider reads it; this one ignores it without a word.
 
 Caller notices: another voice, other manners of taking turns.
-Who lies: the update is confirmed, without an error.
 Why: OpenAI reads voice and turn_detection inside audio, xAI at the top of the session.
 Proof: where the setting stood in the update, and the echo that has another value.
 Fix: put it where this provider reads it.

@@ -2,7 +2,6 @@
 The connection names no model where the provider demands one.
 
 Caller notices: silence, or a spoken line.
-Who lies: the upgrade succeeded with 101.
 Why: another provider's URL shape: xAI answers without ?model=, OpenAI does not.
 Proof: the URL's query has no model, and the provider says so.
 Fix: put ?model= into the URL.

@@ -2,7 +2,6 @@
 The connection names no model, and the provider runs an old one of its own choice.
 
 Caller notices: a worse voice, slower answers, other manners than expected.
-Who lies: everything works.
 Why: xAI takes the model from the URL (?model=) and ignores one inside session.update; else an old default answers.
 Proof: the URL's query has no model, and the session's echo names a superseded one.
 Fix: put ?model= into the URL.

@@ -2,7 +2,6 @@
 The caller's turn ends, and nobody asks for an answer: turn detection does not create responses, and the client neither.
 
 Caller notices: the agent greets, then never answers.
-Who lies: the provider reports every word it heard.
 Why: create_response is false, or turn detection is off, and response.create is never sent.
 Proof: speech stopped, no response followed, no response.create was sent.
 Fix: let turn detection create responses, or send response.create after each turn.

@@ -2,7 +2,6 @@
 The provider's audio arrives under its current event name, and the client waits for the retired one.
 
 Caller notices: silence; the provider's bill counts every word.
-Who lies: the provider reports completed responses.
 Why: response.audio.delta became response.output_audio.delta.
 Proof: audible audio comes, none of it is sent on, and nothing failed in between. That the name is why is the likeliest
 cause, not a proof: `offhook fake openai --fault beta-names` would prove it.

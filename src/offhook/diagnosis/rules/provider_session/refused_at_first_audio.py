@@ -2,7 +2,6 @@
 The provider takes the connection and the session, and refuses when the first audio comes.
 
 Caller notices: the line dies at the first word.
-Who lies: session.updated said that all was applied.
 Why: some services check key, account or format only when there is something to bill.
 Proof: the session was confirmed, then an error or a close followed the first append at once.
 Fix: what the error names; prove it with a live check, for a connection alone proves nothing here.

@@ -2,7 +2,6 @@
 The session answers in text: there is nothing to hear.
 
 Caller notices: silence after each question.
-Who lies: responses are completed, with words.
 Why: output_modalities is text, or the provider fell back to it.
 Proof: text deltas, and not one byte of audio.
 Fix: ask for audio.

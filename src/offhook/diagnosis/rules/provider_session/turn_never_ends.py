@@ -2,7 +2,6 @@
 Steady noise keeps the caller's turn open: the provider never sees the end of speech and never answers.
 
 Caller notices: the agent listens for ever.
-Who lies: speech_started says that all is well.
 Why: fan, street or music above the threshold of turn detection.
 Proof: speech_started without speech_stopped for many seconds, while the line is never quiet.
 Fix: noise reduction (near_field, far_field), a higher threshold, or semantic turn detection.

@@ -2,7 +2,6 @@
 The provider closes turn after turn without a sound, although it hears the caller.
 
 Caller notices: silence after every question.
-Who lies: response.done comes each time.
 Why: a content filter, an exhausted token limit, or a rejected response.
 Proof: two or more responses in a row that ended incomplete and had no audio.
 Fix: what the reason names.

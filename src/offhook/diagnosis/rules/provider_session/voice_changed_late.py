@@ -2,7 +2,6 @@
 The voice was to be changed after the agent had spoken: the provider keeps the first one.
 
 Caller notices: the old voice.
-Who lies: nobody; the error is easily overlooked.
 Why: a session's voice is fixed with its first audio.
 Proof: cannot_update_voice.
 Fix: set the voice before the first response, or open a new session.

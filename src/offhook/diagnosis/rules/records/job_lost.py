@@ -2,7 +2,6 @@
 Work after the call was queued and never done, or done twice.
 
 Caller notices: the promised message does not come, or comes twice.
-Who lies: it looks as if the agent had promised what it could not do.
 Why: the queue lives in the process that was restarted; or a job is taken again without looking whether it was done.
 Proof: a job that was queued, the process begun anew, and no end of the job; or two ends of one job.
 Fix: keep jobs in a store, by call and name, and mark them done there.

@@ -2,7 +2,6 @@
 The provider was let go before the caller's last words had been transcribed.
 
 Caller notices: nothing; the record lacks the last turn.
-Who lies: it looks as if the provider did not transcribe.
 Why: the transcript of a turn comes after the answer has begun; the teardown does not wait for it.
 Proof: a turn that ended without a transcript, and our close of the provider within a second of the call's end.
 Fix: keep the provider for up to 1.5 s after the end while transcripts are due.

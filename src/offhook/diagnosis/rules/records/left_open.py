@@ -2,7 +2,6 @@
 The call is over and its record was never closed: it shows as running for ever.
 
 Caller notices: nothing.
-Who lies: the record says that the call is still active.
 Why: the end of the call failed or hung before it closed the record; or the process died in it.
 Proof: the carrier's end of the call is in the record, and no end of the record follows.
 Fix: close the record in a finally; at start, close what an earlier process left open.

@@ -2,7 +2,6 @@
 The store did not take a write, and the call waited for it.
 
 Caller notices: choppy audio, or nothing.
-Who lies: processor and network are blamed.
 Why: records are written on the loop that carries the audio; a locked database or a full disk stops both.
 Proof: a write that waited, and the loop late by as much in the same moment.
 Fix: write from another thread, behind a bounded queue.

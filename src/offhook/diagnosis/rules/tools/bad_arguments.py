@@ -2,7 +2,6 @@
 The model's arguments are no JSON, and its call was never answered.
 
 Caller notices: silence, or a wrong action.
-Who lies: it looks like the tool's code.
 Why: the model was cut off at its token limit, or wrote them badly; the parser's failure ended the matter.
 Proof: arguments that cannot be read, and no function_call_output for the call.
 Fix: take none as {}; answer the rest with an error as the result.

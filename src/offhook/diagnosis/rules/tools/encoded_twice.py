@@ -2,7 +2,6 @@
 A tool's result is JSON inside a JSON string.
 
 Caller notices: the agent reads out quotes and braces, or misunderstands the result.
-Who lies: the provider takes it; it looks like the model.
 Why: json.dumps of what is a JSON text already.
 Proof: the output is a JSON string that holds JSON.
 Fix: encode once.

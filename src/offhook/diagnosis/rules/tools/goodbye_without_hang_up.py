@@ -2,7 +2,6 @@
 The agent says goodbye again and again, and never calls the tool that hangs up.
 
 Caller notices: they are stuck on the line after the goodbye.
-Who lies: it looks as if the carrier did not hang up.
 Why: the model takes its word for the deed: the instructions do not tie them together.
 Proof: two farewells or more, a tool that hangs up, no call to it, and the line open for ten seconds more.
 Fix: tell the model to call the tool in the same response as its goodbye; hang up after a farewell and silence.

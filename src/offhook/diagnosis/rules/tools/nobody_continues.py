@@ -2,7 +2,6 @@
 The result of a tool was delivered, and nobody asked the model to go on.
 
 Caller notices: "let me check", then silence until they speak.
-Who lies: it looks like a slow tool.
 Why: a result is only an item: a response must be asked for.
 Proof: the function_call_output, then for seconds no response.create and no response.
 Fix: send response.create after the result.

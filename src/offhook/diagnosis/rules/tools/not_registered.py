@@ -2,7 +2,6 @@
 The model calls a tool that does not exist here, and gets no answer.
 
 Caller notices: the agent goes silent; with some providers it is deaf for the rest of the call.
-Who lies: it looks like turn detection, or the provider.
 Why: the call is looked up, not found, and forgotten.
 Proof: a call whose name is not among the tools, and no function_call_output for it.
 Fix: answer every call; an unknown one with an error as its result.

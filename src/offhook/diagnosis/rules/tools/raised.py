@@ -2,7 +2,6 @@
 A tool failed, and its call was never answered.
 
 Caller notices: silence after a promise.
-Who lies: it looks like the provider: its response is complete.
 Why: the exception was swallowed, or ended the task that would have sent the result.
 Proof: the tool's end by an exception, and no function_call_output for its call.
 Fix: send the failure as the result: the model can say it.

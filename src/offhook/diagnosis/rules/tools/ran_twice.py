@@ -2,7 +2,6 @@
 An interruption started a tool again while its first run was going on: what it does is done twice.
 
 Caller notices: two bookings.
-Who lies: it looks as if the model had called twice.
 Why: a barge-in cancels the turn, and the tool with it, and starts both anew.
 Proof: two runs of one tool with the same arguments, the second before the first had ended, speech between them.
 Fix: let a tool that has begun end; give calls with effects a key, so that the second one does nothing.

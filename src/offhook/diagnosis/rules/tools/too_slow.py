@@ -2,7 +2,6 @@
 A tool takes so long, without a word to the caller, that they hang up.
 
 Caller notices: dead air.
-Who lies: it looks like a slow provider, or a caller who left.
 Why: nobody speaks while the tool runs, and nothing limits its time.
 Proof: an open call for more than six seconds, no audio to the caller in it, and the caller's hang-up in it.
 Fix: say something after a second and a half; give each tool a time limit.

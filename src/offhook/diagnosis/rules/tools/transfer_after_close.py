@@ -2,7 +2,6 @@
 The stream was closed before the carrier had been told where the call goes.
 
 Caller notices: "I put you through", then the line is cut.
-Who lies: the carrier shows a completed call.
 Why: a call whose <Connect> ends goes on with the next verb; where there is none it ends, and cannot be redirected.
 Proof: our close, then a request for the call that failed or came too late; nothing behind <Connect>.
 Fix: redirect the call by REST first: that closes the stream by itself.

@@ -2,7 +2,6 @@
 The agent waits for the caller and the caller for the agent.
 
 Caller notices: a silent pickup.
-Who lies: everything works, so everything is suspected.
 Why: no greeting is configured, and people who call expect to be greeted.
 Proof: the session was ready and nobody asked for a first response, while the caller said nothing for five seconds.
 Fix: ask for a greeting when the session is ready.
