@@ -184,7 +184,9 @@ def test_a_refusal_at_the_first_audio_is_told_from_one_in_the_middle():
 @pytest.mark.parametrize(
     ("code", "reason", "row"),
     [
-        (1001, "", "F-108"),
+        (1001, "", "F-121"),
+        (3000, "", "F-091"),
+        (1008, "permission_denied", "F-005"),
         (1000, "maximum duration reached", "F-108"),
         (1011, "internal", "F-121"),
         (None, "", "F-121"),

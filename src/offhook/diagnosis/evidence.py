@@ -82,7 +82,7 @@ class Evidence(Struct, frozen=True):
             provider=provider,
             talk=read_talk(call),
             inside=read_inside(call),
-            errors=take("provider.error", f.ProviderError, _error) or _fatal(provider, notes),
+            errors=_fatal(take("provider.error", f.ProviderError, _error) or provider.errors, notes),
             asked=notes.merged("session.asked"),
             echoed=notes.merged("session.echoed"),
             differences=take("session.difference", f.Difference),
@@ -255,15 +255,12 @@ def _error(line: Line) -> dict[str, Any]:
     return {"param": line.data.get("param") or line.data.get("field")}
 
 
-def _fatal(provider: ProviderWire, notes: _Notes) -> tuple[f.ProviderError, ...]:
-    """
-    The errors of a wire that nobody judged while it ran. Fatal is what the provider closed for: its close follows
-    within two seconds, and no audio came in between.
-    """
+def _fatal(errors: tuple[f.ProviderError, ...], notes: _Notes) -> tuple[f.ProviderError, ...]:
+    """Errors, fatal where the wire's profile said so or where the provider closed for them, within two seconds."""
     closed = next((c for c in _closes(notes) if c.leg == "provider" and c.by == "them" and c.code != 1000), None)
     return tuple(
-        structs.replace(error, fatal=closed is not None and 0 <= closed.at_ms - error.at_ms <= 2000.0)
-        for error in provider.errors
+        structs.replace(error, fatal=True) if closed and 0 <= closed.at_ms - error.at_ms <= 2000.0 else error
+        for error in errors
     )
 
 

@@ -26,15 +26,19 @@ RULE = Rule(
     breaks="M11",
 )
 SPOKE_MS = 600  # as on the ladder
-AT_LEAST_FRAMES = 250  # five seconds: a call that broke at once proves nothing about turns
+PATIENCE_MS = 12_000.0  # as long as the bridge itself waits for the first speech; a shorter session proves nothing
 HIGH = 0.7  # the documented default is 0.5
 
 
 def find(view: Evidence) -> Iterator[Finding]:
     wire = view.provider
     spoken = view.carrier_in.audio.speech_ms - SPOKE_MS * view.carrier_in.digits
-    short = view.carrier_in.audio.frames < AT_LEAST_FRAMES
-    if wire.speech or spoken < SPOKE_MS or not wire.appended.frames or not wire.echo or short:
+    if wire.speech or spoken < SPOKE_MS or not wire.appended.frames or not wire.echo:
+        return
+    if wire.caller_words or len(wire.responses) > 1 + len(wire.creates):
+        return  # it heard the caller; it only does not say when: some services report no speech
+    closed = view.closed("provider")
+    if (closed.at_ms if closed else view.length_ms) - wire.echo.at_ms < PATIENCE_MS:
         return
     told = session.told(view)
     turns = session.turn_detection(told.data) if told else "unsaid"

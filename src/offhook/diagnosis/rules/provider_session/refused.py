@@ -16,7 +16,7 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="provider-session/refused",
     title="The provider refused the session",
-    decides=("F-091", "F-092", "F-095", "F-105"),
+    decides=("F-091", "F-092", "F-095", "F-105", "F-108", "F-005"),
     explains=("provider-session/never-ready", "provider-session/lost", "turns/no-answer", "turns/response-failed"),
     lies="the upgrade succeeded with 101",
     source="openai-python 3.54.0; api7/aisix#1061",
@@ -36,6 +36,7 @@ CATALOGUE = {
     "invalid_model": "F-092",
     "model_not_found": "F-092",
     "beta_api_shape_disabled": "F-095",
+    "session_expired": "F-108",
 }
 QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "account_deactivated", "rate_limit_exceeded")
 
@@ -49,5 +50,11 @@ def find(view: Evidence) -> Iterator[Finding]:
             FIXES.get(error.code, "read the message; run `offhook check provider`"),
             observable=f"error {error.code}",
             field=error.param,
-            catalogue=CATALOGUE.get(error.code, "F-105" if error.code in QUOTA else ""),
+            catalogue=_row(error.code),
         )
+
+
+def _row(code: str) -> str:
+    if code in QUOTA:
+        return "F-105"
+    return "F-005" if "permission" in code else CATALOGUE.get(code, "")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
+from offhook.diagnosis.wire_facts import Response
 
 RULE = Rule(
     id="provider-session/turns-without-audio",
@@ -25,20 +26,30 @@ RULE = Rule(
     breaks="M13",
 )
 AT_LEAST = 2
+TEXT = ("response.output_text.delta", "response.text.delta")
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    run = []
+    run: list[Response] = []
+    counted = view.provider.audio.line > 0  # a record that was cut off may not say how much audio there was
+    mute = (
+        counted
+        and not view.provider.audio.frames
+        and not view.tools
+        and not any(view.provider.types.get(n) for n in TEXT)
+    )
     for response in view.provider.responses:
         if response.status == "incomplete" and response.reason != "turn_detected" and not response.transcript:
+            run.append(response)
+        elif response.status == "completed" and mute:
             run.append(response)
         elif response.status == "completed":
             run = []
     if len(run) >= AT_LEAST:
-        reason = run[0].reason or "no reason given"
+        reason = (run[0].reason if run[0].status == "incomplete" else "") or "no reason given"
         yield RULE.finding(
             run[0],
-            f"{len(run)} responses in a row ended incomplete ({reason}) and said nothing.",
+            f"{len(run)} responses in a row ended {run[0].status} ({reason}) and said nothing.",
             "content_filter: soften the instructions; max_output_tokens: raise the limit; else tell the provider",
-            observable=f"incomplete: {reason}, {len(run)} times",
+            observable=f"{run[0].status}: {reason}, {len(run)} times, no audio",
         )
