@@ -12,16 +12,16 @@ from offhook.media.levels import Meter, is_silence, level_dbfs
 from offhook.sims.provider import tone
 
 
-@pytest.mark.parametrize("group", ["sine", "dtmf", "call", "noise", "music", "silence", "speech"])
+@pytest.mark.parametrize("group", signals.GROUPS)
 def test_what_a_line_may_carry_is_never_judged_to_be_something_else(group):
-    known = [(name, data) for name, data in signals.signals() if name.split()[0] == group]
+    known = signals.sines(every=7) if group == "sine" else signals.GROUPS[group]()  # all: python -m tests.signals
     judged = {name: signals.measured(data).judge() for name, data in known}
-    assert known and {name: word for name, word in judged.items() if word not in ("ok", "silent")} == {}
+    assert judged and {name: word for name, word in judged.items() if word not in ("ok", "silent")} == {}
 
 
 def test_tones_of_any_pitch_level_and_phase_are_pcmu():
     rng = random.Random(7)
-    for _ in range(1500):
+    for _ in range(800):
         hz, dbfs, phase = rng.uniform(200, 3400), rng.uniform(-60, 9), rng.uniform(0, 6.3)
         if rng.random() < 0.5:
             hz = 8000 / rng.randint(3, 40)  # the same few codes again and again

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -50,14 +51,37 @@ async def call(defect: str, *, faults: tuple[str, ...] = (), scenario: Scenario 
         return await place(plan, **options)
 
 
+ENDS = {
+    "hang-up@500ms": "us", "drop@500ms": "us", "close-without-stop@500ms": "us", "stop-without-close@500ms": "them",
+    "half-dead@500ms": "us", "no-start": "us",
+}  # fmt: skip
+FAULTS = ["loss=0.2", "jitter=60", "second-stream@200ms", "unknown-event", "odd-frames", "reconnect=200@400ms"]
+HOLD = Scenario((Step("silence", 1.0), Step("hang-up", "true")), max_s=3.0)
+
+
 @pytest.fixture(scope="module")
-def results() -> dict[str, Result]:
+def made(tmp_path_factory) -> tuple[dict[str, Result], dict[str, Result]]:
+    """One call of each defect, and one of each fault of the carrier's at a right server."""
+    journals = JournalDir(tmp_path_factory.mktemp("calls"))
+
     async def run():
         async with asyncio.TaskGroup() as group:
-            tasks = {defect: group.create_task(call(defect)) for defect in CASES}
-        return {defect: task.result() for defect, task in tasks.items()}
+            tasks = {
+                defect: group.create_task(call(defect, journals=journals, audio=defect == "extra")) for defect in CASES
+            }
+            bent = {f: group.create_task(call("none", faults=(f,), scenario=HOLD)) for f in [*ENDS, *FAULTS]}
+        return {name: task.result() for name, task in tasks.items()}, {f: task.result() for f, task in bent.items()}
 
-    return asyncio.run(run())
+    journals.start()
+    try:
+        return asyncio.run(run())
+    finally:
+        journals.stop()
+
+
+@pytest.fixture(scope="module")
+def results(made) -> dict[str, Result]:
+    return made[0]
 
 
 @pytest.mark.parametrize("defect", CASES)
@@ -97,18 +121,11 @@ def test_an_unheard_agent_is_not_blamed_on_anybody(results):
     assert finding.severity == "suspicion" and "not provable from here" in finding.proof
 
 
-def test_a_call_is_recorded_as_the_carrier_saw_it(tmp_path):
-    journals = JournalDir(tmp_path)
-
-    async def run():
-        return await call("extra", journals=journals, audio=True)
-
-    journals.start()
-    result = asyncio.run(run())
-    journals.stop()
-    recording = read(next(tmp_path.glob("*.jsonl")))
+def test_a_call_is_recorded_as_the_carrier_saw_it(results):
+    path = Path(results["extra"].record)
+    recording = read(path)
     assert recording.begin["source"] == "dial" and recording.begin["sees"] == ["carrier"]
-    assert result.record.endswith(".jsonl") and next(tmp_path.glob("*.wav")).stat().st_size > 8000
+    assert path.suffix == ".jsonl" and path.with_suffix(".wav").stat().st_size > 8000
     (upgrade,) = recording.notes("upgrade")
     assert upgrade.data["status"] == 101 and upgrade.data["host"] == "127.0.0.1"
     assert (
@@ -119,37 +136,18 @@ def test_a_call_is_recorded_as_the_carrier_saw_it(tmp_path):
     events = [line.data["m"]["event"] for line in recording.messages(Channel.FROM_CARRIER)]
     assert events[:2] == ["connected", "start"] and events[-1] == "stop"
     assert recording.summary("carrier_out")["bad"] and recording.summary("dial")["verdict"] == "broken"
-    assert judge(next(tmp_path.glob("*.jsonl"))).verdict == "broken"
+    assert judge(path).verdict == "broken"
 
 
 @pytest.mark.parametrize(("defect", "verdict", "says"), [("pcm16", "broken", "16-bit PCM"), ("none", "healthy", ""),
                                                          ("mute", "suspected", "never heard")])  # fmt: skip
-def test_the_record_explains_itself_afterwards(tmp_path, defect, verdict, says):
-    journals = JournalDir(tmp_path)
-    journals.start()
-    asyncio.run(call(defect, journals=journals))
-    journals.stop()
-    report = judge(next(tmp_path.glob("*.jsonl")))
+def test_the_record_explains_itself_afterwards(results, defect, verdict, says):
+    report = judge(Path(results[defect].record))
     assert report.verdict == verdict and says in "".join(finding.sentence for finding in report.roots)
 
 
-ENDS = {
-    "hang-up@500ms": "us", "drop@500ms": "us", "close-without-stop@500ms": "us", "stop-without-close@500ms": "them",
-    "half-dead@500ms": "us", "no-start": "us",
-}  # fmt: skip
-
-
-def test_ends_and_faults_of_the_carrier_are_not_the_servers(tmp_path):
-    hold = Scenario((Step("silence", 1.0), Step("hang-up", "true")), max_s=3.0)
-    others = ["loss=0.2", "jitter=60", "second-stream@200ms", "unknown-event", "odd-frames", "reconnect=200@400ms"]
-
-    async def run():
-        async with asyncio.TaskGroup() as group:
-            tasks = {f: group.create_task(call("none", faults=(f,), scenario=hold)) for f in [*ENDS, *others]}
-        return {fault: task.result() for fault, task in tasks.items()}
-
-    got = asyncio.run(run())
-    for fault, result in got.items():
+def test_ends_and_faults_of_the_carrier_are_not_the_servers(made):
+    for fault, result in made[1].items():
         assert result.verdict == "healthy", (fault, [f.sentence for f in result.findings])
         if fault in ENDS:
             assert result.facts.closed_by == ENDS[fault], fault

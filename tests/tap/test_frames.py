@@ -51,6 +51,7 @@ def test_compressed_messages_are_read_as_agreed(forget):
     ("data", "why"),
     [(frame(1, b"", rsv=4), "reserved"), (frame(0, b"x"), "out of place"), (frame(3, b""), "out of place"),
      (b"\x81\xff" + b"\xff" * 8 + b"1234", "bytes"), (frame(9, b"", fin=False), "control")],
+    ids=["reserved bit", "nothing to continue", "unknown opcode", "endless", "control in parts"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said_once_and_nothing_more_is_read(data, why):
     reader = FrameReader()
