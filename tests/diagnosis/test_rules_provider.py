@@ -302,3 +302,12 @@ def test_a_dead_model_in_the_url_is_told_from_a_wrong_path():
     assert call("gpt-4o-realtime-preview", "") == ["provider-connect/dead-model"]
     assert call("my-model", "the model my-model does not exist") == ["provider-connect/dead-model"]
     assert "provider-connect/dead-model" not in call("gpt-realtime", "not found")
+
+
+def test_what_breaks_the_providers_contract_is_a_fault_of_who_sent_it_and_a_note_of_what_came():
+    client = {"ch": 3, "wire": "openai", "message": "conversation.item.create", "code": "invalid_value"}
+    assert good().violation("item.type", 3000, **client).rules() == ["provider-session/contract"]
+    came = {"ch": 2, "wire": "openai", "message": "frame", "by": "peer", "code": None}
+    report = good().violation(None, 3000, **came).report()
+    assert report.verdict == "healthy"
+    assert "provider-session/contract" in [one.rule for one in report.others]
