@@ -11,13 +11,12 @@ from urllib.parse import urlencode, urlsplit
 from offhook.checks import settings as judge
 from offhook.checks._check import Ask, Trail
 from offhook.checks._http import Answered, Unreached, ask
+from offhook.net.echo import CHECK_FIELD
 from offhook.settings import Settings
 from offhook.wires.carriers import twilio
 
-__all__ = ["CHECK_FIELD", "carrier", "direct_base", "listens", "public_url", "signed_form", "voice"]
+__all__ = ["carrier", "direct_base", "listens", "public_url", "signed_form", "voice"]
 
-# A webhook that is signed and carries this field is answered in full, but makes no call and dials nobody.
-CHECK_FIELD = "OffhookCheck"
 CALLER, CALLED = "+15550100001", "+15550100002"
 
 

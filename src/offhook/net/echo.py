@@ -15,7 +15,11 @@ from offhook.net.clock import Clock, Handle
 from offhook.net.parties import CarrierLeg
 from offhook.net.sockets import Socket
 
-__all__ = ["MAX_S", "EchoStream"]
+__all__ = ["CHECK_FIELD", "MAX_S", "EchoStream", "Echoes"]
+
+# A signed webhook with this field is a check: it gets a document and an echo, but no call and no provider.
+CHECK_FIELD = "OffhookCheck"
+MAX_CHECKS = 8
 
 MAX_S = 120.0  # longer than any idle time a check waits for
 
@@ -23,7 +27,7 @@ MAX_S = 120.0  # longer than any idle time a check waits for
 class EchoStream:
     """A started stream that plays its caller back; ends with ``stop``, or after ``MAX_S``."""
 
-    def __init__(self, leg: CarrierLeg, socket: Socket, clock: Clock, over: Callable[[], None]) -> None:
+    def __init__(self, leg: CarrierLeg, socket: Socket, clock: Clock, over: Callable[[], object]) -> None:
         self._leg = leg
         self._socket = socket
         self._clock = clock
@@ -61,3 +65,26 @@ class EchoStream:
 
     def resumed(self) -> None:
         """See ``paused``."""
+
+
+class Echoes:
+    """The checks that were answered and whose stream may come, or runs; a few at a time."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}  # call sid -> until when its stream may come
+
+    def expect(self, call_sid: str, now: float, until: float) -> bool:
+        """Let the stream of this call be an echo; False where too many checks are under way."""
+        for old in [sid for sid, end in self._until.items() if end < now]:
+            del self._until[old]
+        if len(self._until) >= MAX_CHECKS:
+            return False
+        self._until[call_sid] = until
+        return True
+
+    def take(self, call_sid: str, leg: CarrierLeg, socket: Socket, clock: Clock) -> bool:
+        """Let a started stream echo, if it is a check's."""
+        if call_sid not in self._until:
+            return False
+        socket.hand_to(EchoStream(leg, socket, clock, lambda: self._until.pop(call_sid, None)))
+        return True

@@ -23,14 +23,15 @@ from offhook.agent.prompt import CallFacts, render
 from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import JournalDir
 from offhook.net import client, rest
+from offhook.net.arrival import Arrival
 from offhook.net.call import Call
 from offhook.net.clock import Clock, Handle
-from offhook.net.echo import EchoStream
+from offhook.net.echo import CHECK_FIELD, Echoes
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
-from offhook.net.parties import CarrierLeg, Recorder
+from offhook.net.parties import Recorder
 from offhook.net.server import UpgradeRequest
-from offhook.net.sockets import Listener, Socket
+from offhook.net.sockets import Listener
 from offhook.net.token import TokenBook, mint
 from offhook.wires._wire import ConnectRequest, Refusal
 
@@ -47,9 +48,6 @@ TOKEN_TTL_S = 60.0
 OUTCOME_TTL_S = 120.0
 LAG_PROBE_S = 0.1
 LAG_NOTED_S = 0.05
-# A signed webhook with this field is a check: it gets a document and an echo, but no call and no provider.
-CHECK_FIELD = "OffhookCheck"
-MAX_CHECKS = 8
 
 
 class Limits(Struct, frozen=True):
@@ -125,11 +123,11 @@ class Host:
         self._send_rest = send_rest
         self._oracle = oracle
         self._notes = RequestNotes(journals, clock, carrier)
-        self._checks: dict[str, float] = {}  # call sid of a check -> until when its stream may come
+        self._echoes = Echoes()
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._hang_ups: set[asyncio.Task[None]] = set()
         self._dial_times: deque[float] = deque()
-        self._waiting: set[_NewStream] = set()
+        self._waiting: set[Arrival] = set()
         self._outcomes: dict[str, tuple[Literal["wanted", "broken"], float]] = {}
         self._facts: dict[str, CallFacts] = {}
         self._idle = asyncio.Event()
@@ -190,11 +188,8 @@ class Host:
     def _check(self, asked: Any) -> Answer:
         """Answer a check as a call would be answered; the stream that follows is an echo."""
         now = self._clock.now()
-        for old in [sid for sid, until in self._checks.items() if until < now]:
-            del self._checks[old]
-        if len(self._checks) >= MAX_CHECKS or self.draining:
+        if self.draining or not self._echoes.expect(asked.call_sid, now, now + TOKEN_TTL_S):
             return Answer(200, self.carrier.refuse(self.carrier_settings, "draining" if self.draining else "busy"))
-        self._checks[asked.call_sid] = now + TOKEN_TTL_S
         log.info("check answered", extra={"what": asked.parameters[CHECK_FIELD][:40]})
         token = mint(self._token_secret, asked.call_sid, now, TOKEN_TTL_S)
         return Answer(200, self.carrier.answer(self.carrier_settings, asked, token))
@@ -333,22 +328,19 @@ class Host:
         if len(self._waiting) >= self._limits.max_sockets_without_start:
             self.metrics.refused("sockets")
             return Refusal(503, "too many streams that have not started\n", "sockets")
-        stream = _NewStream(self)
+        stream = Arrival(self, self.carrier.Leg(self.carrier_settings))
         stream.asked = request, self._clock.now()
         self._waiting.add(stream)
         return stream
 
-    def start_stream(self, stream: _NewStream, event: v.StreamStarted) -> str | None:
+    def start_stream(self, stream: Arrival, event: v.StreamStarted) -> str | None:
         """The call that a started stream belongs to takes it over: None; or the reason why none does."""
         token = event.parameters.get("token", "")
         why = self._tokens.spend(token, event.call_id, event.stream_id, self._clock.now())
         if why is not None:
             return why
         assert stream.socket is not None
-        if event.call_id in self._checks:
-            sid = event.call_id
-            echo = EchoStream(stream.leg, stream.socket, self._clock, lambda: self._forget_check(sid))
-            stream.socket.hand_to(echo)
+        if self._echoes.take(event.call_id, stream.leg, stream.socket, self._clock):
             return None
         call = self.calls.get(event.call_id)
         if call is None:
@@ -362,10 +354,7 @@ class Host:
         call.adopt_stream(stream.leg, stream.socket, stream.backlog)
         return None
 
-    def _forget_check(self, call_sid: str) -> None:
-        self._checks.pop(call_sid, None)
-
-    def forget_stream(self, stream: _NewStream) -> None:
+    def forget_stream(self, stream: Arrival) -> None:
         self._waiting.discard(stream)
 
     @property
@@ -499,58 +488,3 @@ class Refused(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
-
-
-class _NewStream:
-    """A carrier socket until its ``start`` says which call it belongs to."""
-
-    def __init__(self, host: Host) -> None:
-        self.leg: CarrierLeg = host.carrier.Leg(host.carrier_settings)
-        self.socket: Socket | None = None
-        self.backlog: list[tuple[bytes, float, v.Event]] = []
-        self.asked: tuple[UpgradeRequest, float] | None = None
-        self._host = host
-        self._timer: Handle | None = None
-
-    def opened(self, socket: Socket) -> None:
-        self.socket = socket
-        clock = self._host.clock
-        self._timer = clock.call_at(clock.now() + self._host.start_timeout_s, lambda: self.give_up("no start in time"))
-
-    def text(self, data: bytes) -> None:
-        now = self._host.clock.now()
-        event = self.leg.receive(data, now)
-        self.backlog.append((data, now, event))
-        if type(event) is v.StreamStarted:
-            refused = self._host.start_stream(self, event)
-            if refused is not None:
-                self.give_up(refused)
-                return
-            self._settle()
-        elif len(self.backlog) > 16:
-            self.give_up("messages but no start")
-
-    def binary(self, data: bytes) -> None:
-        self.give_up("binary before start")
-
-    def give_up(self, why: str) -> None:
-        self._settle()
-        log.warning("stream refused", extra={"why": why})
-        self._host.metrics.refused("stream")
-        if self.socket is not None:
-            self.socket.close(1008, why)
-
-    def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
-        self._settle()
-
-    def paused(self, n_bytes: int) -> None:
-        """Never called: nothing is written before the call adopts the stream."""
-
-    def resumed(self) -> None:
-        """Never called, for the same reason."""
-
-    def _settle(self) -> None:
-        self._host.forget_stream(self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
