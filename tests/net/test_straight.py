@@ -335,3 +335,19 @@ def test_the_audio_that_broke_a_call_is_on_record(tmp_path, straight):
     assert before and world.call.ended is not None
     kept = [entry[3] for entry in taken if entry[0] == "msg" and entry[2] == 0]
     assert any(base64.b64encode(b"\x42" * 160) in data for data in kept)
+
+
+def test_audio_that_no_carrier_plays_ends_the_call_by_name_and_not_by_a_defect(tmp_path):
+    world = World(tmp_path)
+    world.frames(20)
+    world.tell(type="response.created", event_id="e", response={"id": "r1"})
+    wav = base64.b64encode(b"RIFF" + bytes(796)).decode()
+    world.tell(type="response.output_audio.delta", event_id="e", response_id="r1", item_id="i1", output_index=0,
+               content_index=0, delta=wav)  # fmt: skip
+    taken = world.call.journal.take()
+    assert [entry[2]["code"] for entry in taken if entry[0] == "note" and entry[2]["note"] == "provider.error"] == [
+        "unplayable_audio"
+    ]
+    assert any(entry[0] == "violation" and entry[2]["got"] == "a file header" for entry in taken)
+    assert world.call.ended is None or "defect" not in world.call.ended.why
+    assert not any(b"UklGR" in data for data in world.carrier.sent)

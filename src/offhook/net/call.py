@@ -311,7 +311,11 @@ class Call:
         socket, leg = self._carrier_socket, self._carrier_leg
         if socket is None or leg is None:
             return
-        data = leg.play(command.payload)
+        try:
+            data = leg.play(command.payload)
+        except LocalProtocolError as error:
+            self._unplayable(error, now)
+            return
         self.journal.audio(1, command.payload, command.n_bytes, now, data)
         socket.send(data)
         if self.recorder is not None:
@@ -322,12 +326,24 @@ class Call:
         socket, leg = self._carrier_socket, self._carrier_leg
         if socket is None or leg is None:
             return
-        audio, receipt = leg.play(play.payload), leg.mark(mark.name)
+        try:
+            audio, receipt = leg.play(play.payload), leg.mark(mark.name)
+        except LocalProtocolError as error:
+            self._unplayable(error, now)
+            return
         self.journal.audio(1, play.payload, play.n_bytes, now, audio)
         self.journal.mark(1, receipt, now)
         socket.send_both(audio, receipt)
         if self.recorder is not None:
             self.recorder.agent(play.payload, play.n_bytes, now)
+
+    def _unplayable(self, error: LocalProtocolError, now: float) -> None:
+        """The provider's audio is nothing that a carrier plays: the caller is told, and the call ends by name."""
+        if self.arriving is not None:
+            self.journal.frame(*self.arriving, now)
+        self.journal.violation(error.violation, Channel.TO_CARRIER, now)
+        said = f"{error.violation.field}: {error.violation.got}, wanted {error.violation.wanted}"
+        self.later.append(v.ProviderError(code="unplayable_audio", message=said, fatal=True))
 
     def _mark(self, command: v.SetMark, now: float) -> None:
         socket, leg = self._carrier_socket, self._carrier_leg
