@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import socket
@@ -244,3 +245,26 @@ def test_a_scripted_call_proves_the_stream_and_the_public_url(world):
     found = behind(ask(folder, port, f"http://127.0.0.1:{front}"), "stream", front, port)
     assert found.verdict == "proven", found
     assert [step.name for step in found.steps][-2:] == ["record", "public"]
+
+
+def test_watching_tells_what_changed_and_nothing_else(tmp_path, monkeypatch, capsys):
+    cli = importlib.import_module("offhook.cli.check")  # the package has a command of that name
+
+    folder = tmp_path / "calls"
+    rounds = 0
+
+    def next_round(seconds: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 2:  # the directory of records turns into something that takes none
+            folder.rename(tmp_path / "moved")
+            folder.write_text("a file stands here")
+        if rounds == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.time, "sleep", next_round)
+    settings = load(environment=environment(tmp_path, 1, "http://127.0.0.1:1"), cwd=tmp_path)
+    assert cli.run(settings, ["store"], folder, watch_s=5) == 130
+    said = capsys.readouterr().out
+    assert said.count("nothing broken") == 2 and said.count("broken: store") == 2
+    assert said.count("store/directory: was proven") == 1 and "now broken" in said
