@@ -9,11 +9,11 @@ import struct
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.conformance.harness import PUBLIC, TOKEN, ServerProcess, until, world
+from tests.conformance.harness import KEY, PUBLIC, TOKEN, XAI_KEY, ServerProcess, until, world
 
 from offhook.media.lines import spoken_lines
 from offhook.net.clock import LoopClock
-from offhook.sims.provider import Answer, tone
+from offhook.sims.provider import Answer, SimProvider, tone
 from offhook.sims.run_carrier import PhoneCall
 
 RATE = 6.0
@@ -69,31 +69,52 @@ def check(server: ServerProcess, call: PhoneCall, line: str, why: str) -> None:
     assert record.end["caller_told"] is True
 
 
-@pytest.mark.parametrize(
-    ("fault", "turns", "line", "why"),
-    [
-        ("refuse-401", 0, "provider_failed", "provider upgrade failed"),
-        ("no-greeting", 0, "provider_failed", "never greeted"),
-        ("no-session-updated", 0, "provider_failed", "never confirmed"),
-        ("reject-session", 0, "provider_failed", "session rejected"),
-        ("ignore-formats", 0, "provider_failed", "session not applied"),
-        ("digital-silence", 3, "provider_failed", "digital silence"),
-        ("fail-responses", 3, "provider_failed", "responses fail"),
-        ("stop-answering", 1, "provider_failed", "never answered"),
-        ("deaf", 10, "provider_failed", "does not hear the caller"),
-        ("drop", 1, "own", "connection dropped"),
-        ("close-1011", 2, "own", "1011"),
-    ],
-)
-def test_a_provider_that_fails_is_told_to_the_caller_once(server, fault, turns, line, why):
-    async def run():
-        script = (Answer(tone(2000)),) * 4
-        async with world(server, faults=(fault,), script=script) as w, placed(server, w.fake) as call:
+# fault -> turns of the caller, the line that is heard, why the call ended. The longest first: they run side by side.
+FAULTS = {
+    "deaf": (10, "provider_failed", "does not hear the caller"),
+    "stop-answering": (1, "provider_failed", "never answered"),
+    "digital-silence": (3, "provider_failed", "digital silence"),
+    "no-greeting": (0, "provider_failed", "never greeted"),
+    "no-session-updated": (0, "provider_failed", "never confirmed"),
+    "fail-responses": (3, "provider_failed", "responses fail"),
+    "refuse-401": (0, "provider_failed", "provider upgrade failed"),
+    "reject-session": (0, "provider_failed", "session rejected"),
+    "ignore-formats": (0, "provider_failed", "session not applied"),
+    "drop": (1, "own", "connection dropped"),
+    "close-1011": (2, "own", "1011"),
+}
+
+
+@pytest.fixture(scope="module")
+def failed(server) -> dict[str, PhoneCall]:
+    """A call of each fault; each begins when the one before has reached the provider, so that the fault is its own."""
+    names = list(FAULTS)
+    knobs = {"keys": frozenset({KEY, XAI_KEY}), "script": (Answer(tone(2000)),) * 4}
+
+    async def one(w, turns: int) -> PhoneCall:
+        async with placed(server, w.fake) as call:
             await speak(call, turns)
             await asyncio.wait_for(call.ended(), 60 / RATE)
             return call
 
-    check(server, asyncio.run(run()), line, why)
+    async def run() -> dict[str, PhoneCall]:
+        calls = {}
+        async with (
+            world(server, make=lambda n: SimProvider("openai", faults=(names[n - 1],), **knobs)) as w,
+            asyncio.TaskGroup() as group,
+        ):
+            for n, fault in enumerate(names, 1):
+                calls[fault] = group.create_task(one(w, FAULTS[fault][0]))
+                await until(lambda n=n: len(w.fake.requests) >= n)
+        assert len(w.fake.requests) == len(names)  # nobody dialled twice
+        return {fault: call.result() for fault, call in calls.items()}
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_provider_that_fails_is_told_to_the_caller_once(server, failed, fault):
+    check(server, failed[fault], *FAULTS[fault][1:])
 
 
 def test_a_provider_that_takes_the_connection_and_says_nothing_is_told_too(server):

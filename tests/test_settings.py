@@ -300,28 +300,8 @@ def test_check_provider_names_the_phase_that_breaks(tmp_path, fault, phase, monk
     assert result.verdict == "broken" and result.phases[-1].name == phase
 
 
-@pytest.mark.parametrize(("name", "said"), [("openai", "(prices of 2026-11-22)"), ("xai", "s, price of 2026-11-22)")])
-def test_a_live_check_says_what_it_cost_and_when_the_price_was_read(tmp_path, name, said):
-    import asyncio
-
-    from offhook.checks import provider
-    from offhook.sims.provider import Answer, tone
-    from offhook.sims.run_provider import FakeProvider
-
-    async def run():
-        async with FakeProvider(name, script=(Answer(tone(1500)),)) as fake:
-            env = {"OFFHOOK_PROVIDER_NAME": name, "OFFHOOK_PROVIDER_URL": fake.url,
-                   "OPENAI_API_KEY": "sk-test-0000000000", "XAI_API_KEY": "xai-test-0000000000"}  # fmt: skip
-            return await provider.check(given(tmp_path, env={**GOOD, **env}), live=True)
-
-    result = asyncio.run(run())
-    assert result.verdict == "proven", result
-    assert "cost about $0.0" in result.sentence and said in result.sentence
-
-
-@pytest.mark.parametrize(("fault", "said"), [("near-silence", "near silence"), ("pcm16-as-pcmu", "pcm16"),
-                                             ("fail-quota", "You exceeded your current quota.")])  # fmt: skip
-def test_a_live_check_names_an_answer_that_cannot_be_heard(tmp_path, fault, said, monkeypatch):
+def test_live_checks_say_what_they_cost_and_name_an_answer_that_cannot_be_heard(tmp_path, monkeypatch):
+    """Five calls in real time, side by side."""
     import asyncio
 
     from offhook.checks import provider
@@ -329,11 +309,28 @@ def test_a_live_check_names_an_answer_that_cannot_be_heard(tmp_path, fault, said
     from offhook.sims.provider import Answer
     from offhook.sims.run_provider import FakeProvider
 
-    monkeypatch.setattr(provider, "ANSWER_S", 4.0)
+    monkeypatch.setattr(provider, "ANSWER_S", 6.0)
+    keys = {"OPENAI_API_KEY": "sk-test-0000000000", "XAI_API_KEY": "xai-test-0000000000"}
+    cases = {
+        ("openai", ""): "(prices of 2026-11-22)",
+        ("xai", ""): "s, price of 2026-11-22)",
+        ("openai", "near-silence"): "near silence",
+        ("openai", "pcm16-as-pcmu"): "pcm16",
+        ("openai", "fail-quota"): "You exceeded your current quota.",
+    }
+
+    async def check(name, fault):
+        answer = Answer(audio("hours"))
+        async with FakeProvider(name, faults=[fault] if fault else [], script=(answer,)) as fake:
+            env = {**GOOD, **keys, "OFFHOOK_PROVIDER_NAME": name, "OFFHOOK_PROVIDER_URL": fake.url}
+            return await provider.check(given(tmp_path, env=env), live=True)
 
     async def run():
-        async with FakeProvider("openai", faults=[fault], script=(Answer(audio("hours")),)) as fake:
-            return await provider.check(given(tmp_path, env={**GOOD, "OFFHOOK_PROVIDER_URL": fake.url}), live=True)
+        return dict(zip(cases, await asyncio.gather(*(check(*case) for case in cases)), strict=True))
 
-    result = asyncio.run(run())
-    assert result.verdict == "broken" and result.phases[-1].name == "audio out" and said in result.sentence
+    for case, result in asyncio.run(run()).items():
+        assert cases[case] in result.sentence, (case, result)
+        if case[1]:
+            assert result.verdict == "broken" and result.phases[-1].name == "audio out"
+        else:
+            assert result.verdict == "proven" and "cost about $0.0" in result.sentence

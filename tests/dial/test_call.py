@@ -69,6 +69,7 @@ def made(tmp_path_factory) -> tuple[dict[str, Result], dict[str, Result]]:
             tasks = {
                 defect: group.create_task(call(defect, journals=journals, audio=defect == "extra")) for defect in CASES
             }
+            tasks["eager, late start"] = group.create_task(call("eager", faults=("late-start=300",)))
             bent = {f: group.create_task(call("none", faults=(f,), scenario=HOLD)) for f in [*ENDS, *FAULTS]}
         return {name: task.result() for name, task in tasks.items()}, {f: task.result() for f, task in bent.items()}
 
@@ -111,9 +112,8 @@ def test_figures_of_a_healthy_call(results):
     assert results["none"].heard.judged == "ok" and -30 < results["none"].heard.level_dbfs < -15
 
 
-def test_what_comes_before_a_late_start():
-    result = asyncio.run(call("eager", faults=("late-start=300",)))
-    assert [f.statement for f in result.findings] == ["I02"]
+def test_what_comes_before_a_late_start(results):
+    assert [f.statement for f in results["eager, late start"].findings] == ["I02"]
 
 
 def test_an_unheard_agent_is_not_blamed_on_anybody(results):
