@@ -143,3 +143,26 @@ def test_only_what_can_be_said_in_a_word_is_mended():
     assert mend_of(misspelt, "xai") == Mend("field", "streamSid")
     other = good().violation("media.payload", got="'x'").report().roots[0]
     assert mend_of(other, "xai") is None
+
+
+SILENT = """
+import asyncio, sys
+from websockets.asyncio.server import serve
+async def silent(ws):
+    async for _ in ws:
+        pass
+async def main():
+    async with serve(silent, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.timeout(40)
+def test_a_server_that_dials_nobody_is_not_blamed_for_it_unless_it_was_meant_to(tmp_path):
+    (tmp_path / "server.py").write_text(SILENT)
+    url = ("ws://127.0.0.1:{port}/", "--scenario", "examples/scenarios/short.toml", "--passes", "1")
+    for more, sees in ((), ["carrier"]), (("--provider", "xai"), ["carrier", "provider"]):
+        code, told, _ = dial(tmp_path, f"{tmp_path}/server.py {{port}}", *url, *more)
+        assert code == 3 and "media/heard-at-the-phone" in rules(told)
+        assert json.loads(Path(told["call"]["record"]).read_text().splitlines()[0])["sees"] == sees

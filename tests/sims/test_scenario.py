@@ -70,6 +70,15 @@ def test_silence_is_not_heard():
     assert play(scenario("heard-within = 900"), [(0.1, media(b"\xff" * 8000))])[0].missed
 
 
+def test_an_agent_that_sends_silence_for_ever_has_still_said_what_it_had_to_say():
+    silence = [(n * 0.02, media(b"\xff" * 160)) for n in range(1500)]
+    made = scenario('wait-for-agent = "done"', "hang-up = true")
+    player, sent, _ = play(made, [(0.1, media(tone(600))), *silence])
+    assert player.missed == [] and sent[-1][0] == pytest.approx(1.2, abs=0.2)
+    pausing = [(0.1, media(tone(300) + b"\xff" * 4800 + tone(300))), *silence]  # 0.6 s within a sentence, sent at once
+    assert play(made, pausing)[1][-1][0] == pytest.approx(1.8, abs=0.2)
+
+
 def test_the_caller_cuts_into_the_agents_voice():
     player, _, line = play(scenario('barge-in = "300"\nafter_ms = 500', "silence = 0.5"), [(0.2, media(tone(3000)))])
     assert line.said[0].began == pytest.approx(0.72, abs=0.05) and player.barge_ins and not player.missed

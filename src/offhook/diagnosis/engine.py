@@ -61,7 +61,7 @@ def diagnose(view: Evidence) -> Diagnosis:
     found = sorted(_ask(view), key=causal)
     steps = ladder(view)
     blamed = [finding for finding in found if finding.blames]
-    roots = _roots(blamed)
+    roots = _seen_through(_roots(blamed))
     symptoms = [finding for finding in blamed if finding not in roots]
     left = unexplained(view, steps, roots, first_unmet(steps))
     if left is not None:
@@ -97,6 +97,17 @@ def _roots(blamed: list[Finding]) -> list[Finding]:
             _explains(other, finding) and not (n < m and _explains(finding, other)) for m, other in enumerate(blamed)
         )
     ]
+
+
+def _seen_through(roots: list[Finding]) -> list[Finding]:
+    """Without what could only say "not provable from here", where what lies behind was proven to be broken."""
+    last = BOUNDARIES.index("turns")
+    behind = [
+        one
+        for one in roots
+        if one.severity == "fault" and one.proof == "proven" and BOUNDARIES.index(one.boundary) < last
+    ]
+    return [one for one in roots if one.proof != "not provable from here" or not behind]
 
 
 def explained_by(rule: Rule | Finding, root: Rule | Finding) -> bool:

@@ -69,7 +69,7 @@ class Evidence(Struct, frozen=True):
         return cls(
             recording=call,
             source=str(call.begin.get("source") or "bridge"),
-            sees=frozenset(map(str, sees)) if isinstance(sees, list) else EVERYTHING,
+            sees=_sees(sees, call) if isinstance(sees, list) else EVERYTHING,
             boot=_boot(call),
             hooks=_hooks(notes),
             missed_hooks=take("webhook.missed", f.MissedHook),
@@ -328,6 +328,12 @@ def _dials(notes: _Notes) -> tuple[f.Dial, ...]:
         elif kind == "dial.failed":
             found[-1]["failure"] = f.read(f.DialFailure, line)
     return tuple(f.Dial(**given) for given in found)
+
+
+def _sees(begun: list[Any], call: Recording) -> frozenset[str]:
+    """What the recorder could observe; it may say more later, when it turns out."""
+    later = [what for line in call.notes("sees") for what in line.data.get("what") or ()]
+    return frozenset(map(str, [*begun, *later]))
 
 
 def _opened(dial: f.Dial) -> bool:

@@ -26,9 +26,14 @@ _JUDGES: Mapping[str, Any] = {"openai": _openai_judge.judge, "xai": _xai_judge.j
 
 
 class Behind:
-    """The ``Watch`` of all fakes of one server. ``dialled`` names the fakes that were asked, in order."""
+    """
+    The ``Watch`` of all fakes of one server. ``dialled`` names the fakes that were asked, in order.
 
-    def __init__(self) -> None:
+    ``expected``: one of them must be dialled. Where nobody says so, a server that dials none may need none.
+    """
+
+    def __init__(self, expected: bool = True) -> None:
+        self.expected = expected
         self.dialled: list[str] = []
         self.open = 0
         self.record: CallRecord | None = None
@@ -73,6 +78,8 @@ class _Session:
         path, _, query = request.path_qs.partition("?")
         asked = parse_qs(query, keep_blank_values=True)
         model = asked.get("model", [""])[0]
+        if not self._behind.expected:
+            record.note("sees", now, what=["provider"])
         record.note("dial.begun", now, attempt=record.counted.provider.dialled())
         record.note(
             "dial.request", now, scheme="wss", host=urlsplit(wire.ENDPOINT.value).hostname, port=None,

@@ -134,7 +134,8 @@ class _Placing:
             bent = named(plan.faults, "webhook-signature") or named(plan.faults, "upgrade-signature")
             self._record = CallRecord(
                 journals, self._began, call_sid=self._call.call_sid, form=self._call.form, kind=plan.kind,
-                signed=bool(plan.token), signature=bent.value if bent else "", audio=audio, behind=behind is not None,
+                signed=bool(plan.token), signature=bent.value if bent else "", audio=audio,
+                behind=behind is not None and behind.expected,
             )  # fmt: skip
             if behind is not None:
                 behind.attach(self._record, self._clock.now)

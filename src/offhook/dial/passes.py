@@ -68,7 +68,7 @@ class Passes:
     # --------------------------------------------------------------------------------------- one pass
 
     async def _pass(self, what: str) -> Pass:
-        behind, journals = Behind(), self._journals()
+        behind, journals = Behind(bool(self._given.provider)), self._journals()
         intended = {"intended": self._given.provider} if self._given.provider else {}
         journals.boot = {"overridden": sorted(self._set), **intended}
         strict = [fault for fault in STRICT if self._strict and fault.partition(":")[0] in self._fakes]

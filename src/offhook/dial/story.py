@@ -42,7 +42,8 @@ class Pass(Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        return self.report.verdict if self.report.verdict != "healthy" else self.result.verdict
+        """The phone's own judgement stands; what the record proves beside it is worse."""
+        return self.report.verdict if self.report.verdict == "broken" else self.result.verdict
 
 
 class Named(Struct, frozen=True):
@@ -80,7 +81,7 @@ def _first_seen(passes: Sequence[Pass]) -> Iterator[Named]:
     """Each fault where it showed first; what a lent key showed counts only where no other call did."""
     seen: set[tuple[str, str]] = set()
     for done in sorted(passes, key=lambda done: done.lent):
-        for finding in done.report.roots:
+        for finding in done.report.roots if done.verdict != "healthy" else ():
             key = (finding.rule, finding.field)
             if key in seen:
                 continue
@@ -130,7 +131,8 @@ def story_text(story: Story) -> list[str]:
     n = len(story.faults)
     if not n:
         return []
-    lines = ["", f"{n} faults, each hiding the next; mend them in this order:" if n > 1 else "1 fault:"]
+    hiding = ", each hiding the next" if len({named.shown_in for named in story.faults}) > 1 else ""
+    lines = ["", f"{n} faults{hiding}; mend them in this order:" if n > 1 else "1 fault:"]
     for at, named in enumerate(story.faults, 1):
         found = named.finding
         how = f"would have hit next: {named.how}" if found.would_hit_next else named.how

@@ -129,6 +129,11 @@ class Phone:
         self.marks_returned += given
         return [self.peer.mark(name) for name in given]
 
+    @property
+    def unplayed(self) -> bytes:
+        """What waits to be played."""
+        return b"".join(entry for entry in self._queue if isinstance(entry, bytes))
+
     def deadline(self) -> float | None:
         """When the next mark is reached."""
         at, any_mark = self._clock or 0.0, False

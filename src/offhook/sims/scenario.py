@@ -20,6 +20,7 @@ from offhook.sims.line import Message, SimCarrier
 __all__ = ["ACTIONS", "Player", "Scenario", "ScenarioError", "Step", "first_audible", "parse_scenario"]
 
 QUIET_S = 0.4  # so long nothing new: the agent has said what it had to say
+AHEAD_MS = 5000  # of silence that a server may have sent ahead: more is not looked at
 AUDIBLE_DBFS = -45.0  # a word on a phone line; line noise is below
 FRAME = 160
 
@@ -229,9 +230,11 @@ class Player:
         return None
 
     def _quiet(self, now: float) -> bool:
+        """Whether the agent has said what it had to say; some send silence for ever, and never stop."""
         phone = self._line.phone
-        last = phone.heard[-1].ended if phone.heard else now
-        return phone.unplayed_ms == 0 and now - last >= QUIET_S
+        if not phone.heard or phone.unplayed_ms > AHEAD_MS or now - phone.heard[0].began < QUIET_S:
+            return False
+        return first_audible(phone, now - QUIET_S) is None and level_dbfs(phone.unplayed) <= AUDIBLE_DBFS
 
     def _heard(self, step: Step, now: float) -> str | None:
         heard = first_audible(self._line.phone, self._since)

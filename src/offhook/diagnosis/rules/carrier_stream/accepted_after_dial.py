@@ -30,7 +30,7 @@ RULE = Rule(
 def find(view: Evidence) -> Iterator[Finding]:
     failed = view.dial_failure
     for upgrade in view.upgrades:
-        if failed is not None and (upgrade.status or 0) >= 500 and failed.line < upgrade.line:
+        if failed is not None and (upgrade.status or 0) >= 400 and failed.line < upgrade.line:
             yield RULE.finding(
                 upgrade,
                 f"The handshake failed ({upgrade.status}) because the provider did: {failed.cause or failed.status}.",

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
+from offhook.diagnosis.facts import Close
 
 RULE = Rule(
     id="carrier-stream/lost",
@@ -24,12 +25,14 @@ RULE = Rule(
     breaks="M19",
 )
 
+FOLLOWS_MS = 1000.0  # an unhandled end of the provider takes the handler down at once
+
 
 def find(view: Evidence) -> Iterator[Finding]:
     closed = view.closed("carrier")
     stopped = view.carrier_in.stop is not None or "M19" in view.marks
     ours = any(view.recording.notes("stream.close-sent"))
-    if closed is not None and closed.by == "nobody" and not stopped and not ours:
+    if closed is not None and closed.by == "nobody" and not stopped and not ours and not _after_provider(view, closed):
         yield RULE.finding(
             closed,
             "The carrier's connection vanished without stop or close.",
@@ -38,3 +41,14 @@ def find(view: Evidence) -> Iterator[Finding]:
             severity="suspicion",
             proof="consistent with",
         )
+
+
+def _after_provider(view: Evidence, closed: Close) -> bool:
+    """Whether the provider had just ended the session: the server let go of the line then, which has its own name."""
+    provider = view.closed("provider")
+    return (
+        provider is not None
+        and provider.by == "them"
+        and provider.code is not None
+        and 0 <= closed.at_ms - provider.at_ms < FOLLOWS_MS
+    )
