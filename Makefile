@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench score peers clean
+.PHONY: demo test lint format docs bench score peers field clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -31,6 +31,10 @@ score: $(STAMP)
 peers: $(STAMP)
 	$(BIN)/python tools/peers.py
 
+# Our dial at other people's servers, in an environment of their own. Heavy, so not part of test.
+field: $(STAMP)
+	$(BIN)/python tools/field.py
+
 bench: $(STAMP)
 	bench/run 300 3
 	$(BIN)/python bench/summary.py
@@ -46,4 +50,4 @@ $(STAMP): pyproject.toml requirements.lock
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .peers dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .peers .field dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -182,3 +182,33 @@ def test_a_lost_connection_is_suspected_and_a_stop_before_it_is_not():
     gone.note("close", 15_010.0, leg="provider", code=1000, by="us")
     assert gone.report().verdict == "suspected" and gone.rules() == ["carrier-stream/lost"]
     assert good().change("close", by="nobody", code=None).report().verdict == "healthy"
+
+
+@pytest.mark.parametrize("status", [403, 500])  # 403 is what frameworks say where a handler closes before it accepts
+def test_an_upgrade_refused_behind_a_failed_dial_waited_for_the_provider(status):
+    tape = not_accepted(status=status).note("dial.begun", 20.0, attempt=1)
+    tape.note("dial.failed", 90.0, phase="upgrade", cause="HTTP 401", status=401)
+    assert tape.rules() == ["carrier-stream/accepted-after-dial"]
+
+
+def test_a_line_that_breaks_right_after_the_provider_s_end_was_let_go_by_the_server():
+    gone = {"code": None, "by": "nobody", "reason": "", "age_s": 9.0, "clean": False}
+    ended = {"code": 1011, "by": "them", "reason": "an internal error", "age_s": 9.0, "clean": True}
+
+    def call(provider_at):
+        tape = good().without("close", "stop", "carrier.closed", "provider.closed", "ending")
+        return tape.note("close", provider_at, leg="provider", **ended).note("close", 9000.0, leg="carrier", **gone)
+
+    assert "carrier-stream/lost" not in call(8990.0).rules()
+    assert "provider-session/lost" in call(8990.0).rules()
+    assert "carrier-stream/lost" in call(9010.0).rules()  # the provider was left alone by a line that had gone
+
+
+def test_what_is_not_provable_is_a_symptom_of_what_is():
+    unheard = {"statement": "", "code": None, "severity": "suspicion", "sentence": "the agent was never heard",
+               "proof": "not provable from here: nothing was heard", "fix": ""}  # fmt: skip
+    tape = good().ends(dial={"findings": [unheard]})
+    assert tape.rules() == ["media/heard-at-the-phone"]
+    report = tape.violation("media.payload", got="'x'").report()
+    assert "media/heard-at-the-phone" not in [one.rule for one in report.roots]
+    assert "media/heard-at-the-phone" in [one.rule for one in report.symptoms]

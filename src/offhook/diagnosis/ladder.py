@@ -106,7 +106,7 @@ def _met(fact: Fact | None, why: str) -> Judged:
 
 def _boot(view: Evidence) -> Judged:
     boot = view.boot
-    if not boot.present:
+    if not boot.provider and not boot.settings:  # of a foreign program at most what it was meant to be is known
         return "not seen", "", None
     return _met(boot, f"{boot.provider}, model {boot.model}, voice {boot.voice}")
 
