@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.dial.endpoints import ROOT
 from offhook.dial.overrides import Declared, Mend, declared, mend_of, setting_for
 from offhook.dial.plan import UsageError
 
+pytestmark = pytest.mark.timeout(100)  # servers called in real time, side by side
 SEED = ROOT / "examples" / "seed"
 THREE = ["settings/wrong-provider", "provider-connect/dead-model", "carrier-stream/misspelt-field"]
 
@@ -40,9 +42,31 @@ def rules(told):
     return [finding["rule"] for finding in told["findings"]]
 
 
-@pytest.mark.timeout(90)
-def test_the_seed_s_three_faults_are_named_in_causal_order_and_all_of_them(tmp_path):
-    code, told, words = dial(tmp_path, "examples/seed/server.py")
+@pytest.fixture(scope="module")
+def dialled(tmp_path_factory):
+    """What each of four dials says, side by side: most of their time they listen to a server that says nothing."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("seed", "fixed", "dead", "right")}
+    for name in ("fixed", "dead"):
+        shutil.copy(SEED / "server.py", folders[name])
+    (folders["fixed"] / "dial.toml").write_text(
+        'url = "ws://127.0.0.1:{port}/media"\nprovider = "grok"\nmodel = "grok-2-realtime"\n'
+    )
+    right = {"VOICE_PROVIDER": "xai", "VOICE_MODEL": "grok-voice-latest", "VOICE_STREAM_FIELD": "streamSid"}
+    with ThreadPoolExecutor(4) as at_once:
+        begun = {
+            "seed": at_once.submit(dial, folders["seed"], "examples/seed/server.py"),
+            "fixed": at_once.submit(dial, folders["fixed"], folders["fixed"] / "server.py"),
+            "dead": at_once.submit(
+                dial, folders["dead"], folders["dead"] / "server.py", "ws://127.0.0.1:{port}/media",
+                "--provider", "xai", VOICE_PROVIDER="xai",
+            ),
+            "right": at_once.submit(dial, folders["right"], SEED / "server.py", **right),
+        }  # fmt: skip
+    return {name: ran.result() for name, ran in begun.items()}
+
+
+def test_the_seed_s_three_faults_are_named_in_causal_order_and_all_of_them(dialled):
+    code, told, words = dialled["seed"]
     assert code == 1 and told["verdict"] == "broken"
     assert rules(told) == THREE
     assert [finding["catalogue"] for finding in told["findings"]] == ["F-001", "F-092", "F-049"]
@@ -63,33 +87,22 @@ def test_the_seed_s_three_faults_are_named_in_causal_order_and_all_of_them(tmp_p
             assert line in plain(words), f"{page}: {line}"
 
 
-@pytest.mark.timeout(60)
-def test_what_cannot_be_lifted_is_proven_without_a_call_or_at_the_wrong_provider(tmp_path):
-    shutil.copy(SEED / "server.py", tmp_path)
-    (tmp_path / "dial.toml").write_text(
-        'url = "ws://127.0.0.1:{port}/media"\nprovider = "grok"\nmodel = "grok-2-realtime"\n'
-    )
-    code, told, _ = dial(tmp_path, tmp_path / "server.py")
+def test_what_cannot_be_lifted_is_proven_without_a_call_or_at_the_wrong_provider(dialled):
+    code, told, _ = dialled["fixed"]
     assert code == 1 and rules(told) == THREE
     assert [finding["would_hit_next"] for finding in told["findings"]] == [False, True, True]
     assert "without a call" in told["findings"][1]["how"]
     assert [done["what"] for done in told["passes"]] == ["as it is", "a key for every provider, lent"]
 
 
-@pytest.mark.timeout(60)
-def test_a_dead_model_that_cannot_be_changed_is_taken_by_the_fake(tmp_path):
-    shutil.copy(SEED / "server.py", tmp_path)
-    code, told, _ = dial(
-        tmp_path, tmp_path / "server.py", "ws://127.0.0.1:{port}/media", "--provider", "xai", VOICE_PROVIDER="xai"
-    )
+def test_a_dead_model_that_cannot_be_changed_is_taken_by_the_fake(dialled):
+    code, told, _ = dialled["dead"]
     assert code == 1 and rules(told) == THREE[1:]
     assert [done["what"] for done in told["passes"]] == ["as it is", "the fake takes the dead model"]
 
 
-@pytest.mark.timeout(60)
-def test_a_healthy_server_is_called_once(tmp_path):
-    right = {"VOICE_PROVIDER": "xai", "VOICE_MODEL": "grok-voice-latest", "VOICE_STREAM_FIELD": "streamSid"}
-    code, told, _ = dial(tmp_path, SEED / "server.py", **right)
+def test_a_healthy_server_is_called_once(dialled):
+    code, told, _ = dialled["right"]
     assert (code, told["verdict"], told["findings"], len(told["passes"])) == (0, "healthy", [], 1)
 
 
