@@ -212,6 +212,20 @@ def test_the_seeds_second_fault_both_ways_a_refusal_and_a_silent_replacement():
     assert event.differences == (v.Difference("model", "grok-2-realtime", "grok-voice-fast-1.0", False),)
 
 
+@pytest.mark.parametrize("wire", [openai, xai])
+def test_a_session_that_somebody_changes_changes_no_other(wire):
+    def scribble(part: dict) -> None:
+        for inner in part.values():
+            if isinstance(inner, dict):
+                scribble(inner)
+        part["scribbled"] = True
+
+    settings = wire.SessionSettings(api_key="x")
+    before = json.dumps(wire.session_object(settings))
+    scribble(wire.session_object(settings))
+    assert json.dumps(wire.session_object(settings)) == before
+
+
 def test_normalised_echoes_are_no_differences():
     settings = xai.SessionSettings(api_key="xai-x", voice="Ara")
     phone = {"type": "audio/pcmu", "rate": 8000}

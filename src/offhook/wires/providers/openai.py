@@ -227,7 +227,7 @@ def session_object(settings: SessionSettings) -> dict[str, Any]:
             "input": {
                 "format": {"type": "audio/pcmu"},
                 "transcription": transcription,
-                "turn_detection": TURN_DETECTION,
+                "turn_detection": {**TURN_DETECTION},
             },
             "output": {"format": {"type": "audio/pcmu"}, "voice": settings.voice},
         },

@@ -209,8 +209,8 @@ def session_object(settings: SessionSettings) -> dict[str, Any]:
     session: dict[str, Any] = {
         "voice": settings.voice,
         "instructions": settings.instructions,
-        "turn_detection": TURN_DETECTION,
-        "audio": {"input": {"format": PHONE, "transcription": transcription}, "output": {"format": PHONE}},
+        "turn_detection": {**TURN_DETECTION},
+        "audio": {"input": {"format": {**PHONE}, "transcription": transcription}, "output": {"format": {**PHONE}}},
     }
     if settings.tools:
         session["tools"] = [
