@@ -156,3 +156,34 @@ def test_a_provider_without_a_webhook_is_no_fault_of_the_settings():
     tape = provider_leg(Tape(boot=BOOT, source="fake", sees=["provider"]))
     tape.msg(2, 5000.0, type="response.created", response={"id": "r"}).frames(2, 50).frames(3, 200)
     assert tape.ends(end={}).report().verdict == "healthy"
+
+
+def by_the_tap(stream: str, port: int, hook: str = "127.0.0.1", hook_port: int | None = 18090, **said) -> Tape:
+    """A webhook that a tap saw, and nothing behind it."""
+    tape = webhook_leg(Tape(source="tap", sees=["webhook", "carrier", "provider"]))
+    tape.change("webhook", scheme="http", host=hook, port=hook_port, **said)
+    tape.change("twiml", stream={"scheme": "ws", "host": stream, "port": port, "path": "/media"})
+    tape.note("milestone", 60_000.0, id="none")  # the record ends a minute later
+    return tape.ends(end={"why": "no stream came"})
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_a_stream_that_went_past_the_tap_is_nobodys_fault_and_nothing_that_was_seen(end):
+    judged = (by_the_tap("127.0.0.1", 18081) if end else by_the_tap("127.0.0.1", 18081).no_end()).report()
+    assert judged.roots == () and judged.symptoms == ()
+    assert [one.rule for one in judged.others] == ["records/stream-past-the-tap"]
+    assert judged.verdict == "not proven" and "--rewrite-stream-url" in judged.because
+    behind = ("M4", "M5", "M6", "M7", "M16", "M17")
+    assert {step.state for step in judged.steps if step.id in behind} == {"not seen"}
+
+
+def test_a_private_stream_is_a_fault_to_whoever_came_from_the_internet():
+    assert by_the_tap("127.0.0.1", 8000, "voice.example.com", None).rules() == ["settings/private-url"]
+    assert by_the_tap("127.0.0.1", 8000, "localhost", 8000, from_afar=True).rules() == ["settings/private-url"]
+
+
+def test_one_listener_by_two_names_is_no_way_past_the_tap():
+    assert by_the_tap("localhost", 18090).view().passed_by is None
+    assert by_the_tap("voice.example.com", 443, "voice.example.com", None).view().passed_by is None
+    assert by_the_tap("127.0.0.1", 18081).note("upgrade", 50.0, path="/media", status=404).view().passed_by is None
+    assert good(source="tap").view().passed_by is None

@@ -7,11 +7,12 @@ import json
 import pytest
 from tests.net.kit import frame
 
+from offhook.diagnosis.report import report
 from offhook.evidence.files import read
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Channel
 from offhook.loopback.lines import audio
-from offhook.tap.calls import HOLD_S, LINGER_S, CallBook
+from offhook.tap.calls import HOLD_S, LINGER_S, UNSTREAMED_S, CallBook
 from offhook.tap.conversation import Conversation
 from offhook.tap.legs import CarrierSide, Place, ProviderSide
 from offhook.wires.carriers._twilio_peer import Peer
@@ -402,3 +403,23 @@ def test_an_upgrade_that_is_refused_is_noted_in_the_call_that_waits_for_its_stre
     assert next(record.notes("upgrade")).data["status"] == 403
     failed = next(record.notes("dial.failed")).data
     assert (failed["status"], failed["body"]) == (401, "bad key")
+
+
+def test_a_healthy_call_whose_stream_passes_by_the_tap_is_not_blamed(tmp_path):
+    world = World(tmp_path)
+    Carrier(world, 1).webhook(TWIML.replace("wss://voice.example.com", "wss://voice.example.com:8443"))
+    (said,) = [text for kind, text in world.said if kind == "past"]
+    assert "wss://voice.example.com:8443" in said and f"--rewrite-stream-url --public {PUBLIC}" in said
+    world.wait(UNSTREAMED_S)
+    (record,) = world.records().values()
+    judged = report(record)
+    assert (judged.verdict, judged.roots) == ("not proven", ()) and "past this tap" in judged.because
+
+
+def test_a_stream_that_comes_by_the_tap_is_not_said_to_pass_it(tmp_path):
+    world = World(tmp_path)
+    Carrier(world, 1).webhook().stream()
+    Carrier(world, 2, rewritten=True).webhook(TWIML.replace("voice.example.com", "10.0.0.4:8080"))
+    assert not [kind for kind, *_ in world.said if kind == "past"]
+    world.wait(UNSTREAMED_S)
+    assert "settings/private-url" not in [root.rule for root in report(world.records()[f"CA{2:032x}"]).roots]

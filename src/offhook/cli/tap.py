@@ -83,8 +83,7 @@ def parse(leg: str, text: str) -> Wanted:
 
 def rewriter(public: str) -> Callable[[bytes, bytes], bytes | None]:
     """Lets the stream of a TwiML document come through ``public``; None for whatever is no such document."""
-    origin = urlsplit(public)
-    new = ("wss" if origin.scheme == "https" else "ws") + "://" + origin.netloc
+    new = _stream_origin(public)
 
     def change(content_type: bytes, body: bytes) -> bytes | None:
         if b"xml" not in content_type:
@@ -93,6 +92,11 @@ def rewriter(public: str) -> Callable[[bytes, bytes], bytes | None]:
         return changed if n else None
 
     return change
+
+
+def _stream_origin(public: str) -> str:
+    origin = urlsplit(public)
+    return ("wss" if origin.scheme == "https" else "ws") + "://" + origin.netloc
 
 
 def run(
@@ -228,7 +232,7 @@ class _Tapping:
                 lines += [f"tap: provider leg  {scheme}://{mine} -> {to}, Host {one.authority}, else as it came",
                           f"     set the client's base URL to {scheme}://{mine} and the path it had"]  # fmt: skip
         if self._rewrite:
-            lines.append(f"     TwiML is changed: its <Stream> goes to {self._public}")
+            lines.append(f"     TwiML is changed: its <Stream> goes to {_stream_origin(self._public)}")
         elif any(one.leg == "carrier" for one in self._wanted):
             lines.append("     TwiML is not changed: if its <Stream> names the server itself, --rewrite-stream-url")
         lines.append(f"records in {self._record}. Ctrl-C ends it.")

@@ -16,6 +16,7 @@ from offhook.diagnosis import facts as f
 from offhook.diagnosis.inside import Inside, read_inside
 from offhook.diagnosis.talk import Talk, read_talk
 from offhook.diagnosis.wire_facts import CarrierIn, CarrierOut, ProviderWire, read_wires
+from offhook.evidence.reach import same_place
 from offhook.evidence.record import Line, Recording
 
 __all__ = ["EVERYTHING", "Evidence"]
@@ -58,6 +59,7 @@ class Evidence(Struct, frozen=True):
     deadlines: tuple[f.Deadline, ...]
     violations: tuple[f.Violation, ...]
     marks: dict[str, f.Fact]  # milestones that the recorder itself noted, by id
+    passed_by: f.Twiml | None = None  # the document that sent the stream past the tap that recorded
 
     @classmethod
     def of(cls, call: Recording) -> Evidence:
@@ -66,12 +68,18 @@ class Evidence(Struct, frozen=True):
         sees = call.begin.get("sees")
         carrier_in, carrier_out, provider = read_wires(call)
         take = notes.take
+        hooks = _hooks(notes)
+        seen = _sees(sees, call) if isinstance(sees, list) else EVERYTHING
+        source = str(call.begin.get("source") or "bridge")
+        unseen = source == "tap" and not carrier_in.seen and not (_upgrades(notes) or _alerts(notes))
+        passed_by = _passed_by(hooks, take("twiml", f.Twiml)) if unseen else None
         return cls(
             recording=call,
-            source=str(call.begin.get("source") or "bridge"),
-            sees=_sees(sees, call) if isinstance(sees, list) else EVERYTHING,
+            source=source,
+            sees=seen - {"carrier"} if passed_by is not None else seen,
+            passed_by=passed_by,
             boot=_boot(call),
-            hooks=_hooks(notes),
+            hooks=hooks,
             missed_hooks=take("webhook.missed", f.MissedHook),
             twiml=take("twiml", f.Twiml),
             upgrades=_upgrades(notes),
@@ -233,6 +241,16 @@ def _hooks(notes: _Notes) -> tuple[f.Hook, ...]:
             hook = structs.replace(hook, signature=refused.signature, why=refused.why or hook.why)
         found.append(hook)
     return tuple(found)
+
+
+def _passed_by(hooks: tuple[f.Hook, ...], documents: tuple[f.Twiml, ...]) -> f.Twiml | None:
+    """The last document, where its stream does not come the way its webhook came: a tap there sees none of it."""
+    if not hooks or not documents or documents[-1].rewritten or not documents[-1].stream.host:
+        return None
+    hook, stream = hooks[-1], documents[-1].stream
+    if same_place((hook.host, hook.port), (stream.host, stream.port)):
+        return None
+    return documents[-1]
 
 
 def _upgrades(notes: _Notes) -> tuple[f.Upgrade, ...]:

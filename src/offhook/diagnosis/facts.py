@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from offhook.evidence.reach import is_private
 from offhook.evidence.record import Line
 
 __all__ = [
@@ -147,9 +148,15 @@ class Hook(Fact, frozen=True, kw_only=True):
     why: str = ""
     parameter_in_query: bool = False  # what a POST carries in its body came in the query
     failed: str = ""  # the phase that failed where there was no answer: dns, tcp, tls, timeout
+    from_afar: bool = False  # a proxy said that it came from the internet
     slow_step: str = ""
     final: bool = False  # it carries a final status of the call: no new call
     what: str = "voice"  # or "after", "status"
+
+    @property
+    def local(self) -> bool:
+        """Whether it came by a private address from where that can be reached."""
+        return bool(self.host) and is_private(self.host) and not self.from_afar
 
 
 class MissedHook(Fact, frozen=True, kw_only=True):
@@ -186,6 +193,7 @@ class Twiml(Fact, frozen=True, kw_only=True):
     action: bool = False
     chars: int = 0
     inline: bool = False  # sent in a REST request, whose limit is smaller
+    rewritten: bool = False  # a tap put its own address into the stream's URL
 
 
 class Upgrade(Fact, frozen=True, kw_only=True):

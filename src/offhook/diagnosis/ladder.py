@@ -198,6 +198,8 @@ def _opened(view: Evidence) -> Judged:
     if view.dials and view.dials[-1].failure is not None:
         failure = view.dials[-1].failure
         return "unmet", f"{failure.phase}: {failure.cause or failure.status}", failure
+    if not view.dials and view.passed_by is not None:
+        return "not due", "whether a stream came is not seen from here", None
     began = view.dials[0].at_ms if view.dials else (view.carrier_in.start or view.marks.get("M6") or Fact()).at_ms
     return _absent(view, began, DIAL_MS if view.dials else READY_MS, "never dialled" if not view.dials else "no answer")
 
@@ -335,7 +337,7 @@ def _tools(view: Evidence) -> Judged:
 
 
 def _ended(view: Evidence) -> Judged:
-    if view.recording.end is None:
+    if view.recording.end is None and view.passed_by is None:
         return "unmet", "the record has no end", None
     ending = view.ending
     if ending is not None and (ending.wanted is not None or ending.why):

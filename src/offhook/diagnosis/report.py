@@ -105,7 +105,8 @@ def _verdict(found: Diagnosis) -> tuple[Verdict, str]:
         return "not proven", said
     met = {step.id for step in found.steps if step.state == "met"}
     if not met & {"M6", "M9"} and not _no_call(found):
-        return "not proven", "this record shows too little of a call to say that it was well"
+        past = next((one.sentence for one in found.others if one.rule == "records/stream-past-the-tap"), "")
+        return "not proven", past or "this record shows too little of a call to say that it was well"
     return "healthy", _evidence(found)
 
 

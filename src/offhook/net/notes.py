@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from offhook.evidence.journal import Journal, JournalDir
+from offhook.evidence.reach import came_from_afar
 from offhook.net.clock import Clock
 from offhook.wires._wire import ConnectRequest
 
@@ -37,7 +38,10 @@ class RequestNotes:
         """A webhook that was answered."""
         now = self._clock.now()
         ms = round((now - began) * 1000, 1)
-        journal.note("webhook", now, method=method, **_target(path_qs, headers), ms=ms, **said)
+        target = _target(path_qs, headers)
+        journal.note(
+            "webhook", now, method=method, **target, ms=ms, from_afar=came_from_afar(headers.items()), **said
+        )  # fmt: skip
 
     def document(self, journal: Journal, body: bytes) -> None:
         """What the document that opens the stream says: the wire describes its own."""

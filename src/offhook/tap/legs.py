@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
+from offhook.evidence.reach import came_from_afar, same_place
 from offhook.evidence.witness import CarrierWitness, describe
 from offhook.sims.twiml import read_twiml
 from offhook.tap.calls import Call, CallBook, Session
@@ -80,6 +81,7 @@ class CarrierSide:
             content_type=(header(response.headers, "Content-Type") or "")[:80], bytes=response.size,
             call_sid=call_sid, signature=self._signature(request), why=why,
             redirected=[_origin(header(response.headers, "Location"))] if 300 <= response.status < 400 else [],
+            from_afar=came_from_afar(request.headers),
             retry=repeated and call.webhooks > 1,
         )  # fmt: skip
         self._document(call, request, response, now)
@@ -140,6 +142,7 @@ class CarrierSide:
         names = [found.name for found in read.verbs]
         following = read.verbs[names.index(verb.name) + 1 :] if verb is not None else ()
         url = urlsplit(verb.stream_url) if verb is not None else urlsplit("")
+        rewritten = self._place.rewritten and can_be_changed(response)
         pause = following[0].attributes.get("length", "1") if following and following[0].name == "Pause" else None
         call.journal.note(
             "twiml", now, ok=read.refused is None, code=complaint.code if complaint else None,
@@ -151,8 +154,18 @@ class CarrierSide:
             next_pause_s=float(pause) if pause is not None and pause.isdigit() else None,
             parameters=list(verb.parameters) if verb else [], unknown=list(read.unknown),
             action=bool(verb.attributes.get("action")) if verb else False,
-            rewritten=self._place.rewritten and can_be_changed(response),
+            rewritten=rewritten,
         )  # fmt: skip
+        if (
+            url.hostname
+            and not rewritten
+            and not same_place((where["host"], where["port"]), (url.hostname, _port(url)))
+        ):
+            origin = self._place.public or f"{where['scheme']}://{where['host']}{port}"
+            self._place.say(
+                "past", f"{call.name}: its stream goes to {url.scheme}://{url.netloc}, past this tap; "
+                f"--rewrite-stream-url --public {origin} brings it here", call=call.name, stream=url.netloc,
+            )  # fmt: skip
 
     def _refused(self, request: Request, response: Response, now: float) -> None:
         running = [call for call in self._book.running() if not call.had_stream]

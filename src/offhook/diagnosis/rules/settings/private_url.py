@@ -8,11 +8,11 @@ Fix: configure the public address; never take it from a request.
 Reproduce: start behind a proxy that rewrites Host, without a public URL.
 """
 
-import ipaddress
 from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
+from offhook.evidence.reach import is_private
 
 RULE = Rule(
     id="settings/private-url",
@@ -24,13 +24,14 @@ RULE = Rule(
     since="2026-11-25",
     breaks="M3",
 )
-SUFFIXES = (".local", ".internal", ".localhost", ".lan")
 
 
 def find(view: Evidence) -> Iterator[Finding]:
+    if any(hook.local for hook in view.hooks):
+        return  # whoever asked stands where private addresses are reached
     for doc in view.twiml:
         host = doc.stream.host
-        if host and _private(host) and not view.carrier_up:
+        if host and is_private(host) and not doc.rewritten and not view.carrier_up:
             yield RULE.finding(
                 doc,
                 f"The TwiML sends the carrier to {doc.stream.scheme}://{host}, which nobody on the internet reaches.",
@@ -39,11 +40,3 @@ def find(view: Evidence) -> Iterator[Finding]:
                 field="url",
             )
             return
-
-
-def _private(host: str) -> bool:
-    """Whether no machine on the internet reaches a host of this name."""
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host == "localhost" or "." not in host or host.endswith(SUFFIXES)

@@ -28,10 +28,14 @@ RULE = Rule(
 
 def find(view: Evidence) -> Iterator[Finding]:
     public = urlsplit(view.boot.public.url)
+    if view.passed_by is not None and not public.hostname:
+        return  # two listeners, each with its own port: the tap stands before one of them
     asked = next((hook for hook in view.hooks if hook.host), None)
     host = public.hostname or (asked.host if asked else "")
     port = (public.port if public.hostname else asked.port if asked else None) or 443
     for doc in view.twiml:
+        if doc.rewritten:
+            continue
         got = doc.stream.port or 443
         if doc.stream.host and doc.stream.host == host and got != port and not view.carrier_up:
             yield RULE.finding(
