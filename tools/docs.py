@@ -11,7 +11,7 @@ from pathlib import Path
 
 from offhook.diagnosis.engine import rule_modules
 from offhook.diagnosis.manual import index, page, page_name
-from offhook.settings import SPECS, shown
+from offhook.settings import FALLS_TO, SPECS, TABLES, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
@@ -36,6 +36,21 @@ def settings_page() -> str:
         default = shown(spec.default) or "(empty)"
         text = spec.help + (f" ({' or '.join(spec.choices)})" if spec.choices else "")
         lines.append(f"| `{spec.name}` | `{spec.variable}` | {default} | {text} |")
+    for table in TABLES:
+        title = f"[{table.name}.NAME]" if table.named else f"[[{table.name}]]"
+        lines += [
+            "",
+            f"## `{title}`",
+            "",
+            f"Any number of them: {table.help}.",
+            "",
+            "| key | unset | what |",
+            "|---|---|---|",
+        ]
+        for spec in table.fields:
+            unset = f"`{FALLS_TO[spec.name]}`" if table.name == "agents" else shown(spec.default) or "(empty)"
+            text = spec.help + (f" ({' or '.join(spec.choices)})" if spec.choices else "")
+            lines.append(f"| `{spec.name}` | {unset} | {text} |")
     return "\n".join(lines) + "\n"
 
 

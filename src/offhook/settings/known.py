@@ -1,0 +1,125 @@
+"""Every setting that there is, in the order in which ``offhook config`` shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from offhook.settings.spec import Secret, Spec
+
+__all__ = ["AGENT", "ALIASES", "FALLS_TO", "SPECS", "TABLES", "Table"]
+
+ALIASES = {"grok": "xai"}
+
+# What [agent] and each [agents.NAME] may say.
+_AGENT: tuple[Spec, ...] = (
+    Spec("instructions", str, "", "what the agent is told; {{caller_number}} and the like are filled in"),
+    Spec("instructions_file", str, "", "a file instead; relative to offhook.toml"),
+    Spec("files", tuple, (), "more files that the agent is told, in this order"),
+    Spec("workspace", str, "", "a folder with ABOUT.md, or a gptme.toml that lists the files of its prompt"),
+    Spec("max_prompt_chars", int, 32_000, "size of all that it is told; what matters least is cut", least=200),
+    Spec("greeting", str, "", "said first, word for word; empty: the caller speaks first"),
+    Spec("greeting_outbound", str, "", "said first when we called; empty: whoever answered speaks first"),
+    Spec("language", str, "", "the caller's language as ISO 639-1, to help recognition"),
+    Spec("languages", tuple, (), "languages the agent speaks, the first unless the caller speaks another"),
+    Spec("hang_up", bool, True, "the agent may end the call"),
+    Spec("allow", tuple, (), "only callers with these numbers, and only if the carrier vouches for the number"),
+    Spec("deny", tuple, (), "callers with these numbers are not answered, vouched for or not"),
+    Spec("refused_say", str, "This number does not take your call. Goodbye.", "what a caller who is not let in hears"),
+    Spec("lookup_file", str, "", "who is calling: a JSON, TOML or CSV file of people by number"),
+    Spec("lookup_url", str, "", "who is calling: an address that answers with JSON; {number} is filled in"),
+    Spec("lookup_token", Secret, Secret(""), "its bearer token, as env:NAME in a file"),
+    Spec("lookup_private", bool, False, "lookup_url may lie in a private network"),
+    Spec("lookup_function", str, "", "who is calling: FILE.py:NAME or MODULE:NAME"),
+    Spec("lookup_s", float, 2.0, "then the call goes on without knowing", least=0.05, most=10),
+    Spec("resume_s", float, 0.0, "a verified caller who was cut off goes on within; 0: never", least=0, most=86_400),
+)  # fmt: skip
+# What [agents.NAME] may say besides; unset it is what the whole server is set to.
+_OWN: tuple[Spec, ...] = (
+    Spec("provider", str, "", "openai, xai (or grok), or loopback"),
+    Spec("model", str, "", "the model"),
+    Spec("voice", str, "", "the voice"),
+    Spec("url", str, "", "another endpoint of the provider"),
+    Spec("allow_unlisted", bool, False, "take a model or voice that Offhook does not know"),
+    Spec("fallback_say", str, "", "what the carrier says when this agent cannot be reached"),
+    Spec("failure_policy", str, "say", "say, or fall_through", choices=("say", "fall_through")),
+    Spec("max_call_s", float, 3600.0, "length of a call", least=1),
+    Spec("idle_s", float, 300.0, "a call in which nobody says a word ends after", least=1),
+)
+FALLS_TO: Mapping[str, str] = {
+    **{field.name: f"agent.{field.name}" for field in _AGENT},
+    **{name: f"provider.{name}" for name in ("model", "voice", "url", "allow_unlisted")},
+    "provider": "provider.name",
+    "fallback_say": "carrier.fallback_say",
+    "failure_policy": "failure.policy",
+    "max_call_s": "limits.max_call_s",
+    "idle_s": "limits.idle_s",
+}
+AGENT = (*_OWN, *_AGENT)
+
+_ROUTE: tuple[Spec, ...] = (
+    Spec("agent", str, "", "the agent that answers"),
+    Spec("number", str, "*", "our number that is called (outbound: that calls); * at the end stands for the rest"),
+    Spec("direction", str, "any", "inbound, outbound or any", choices=("inbound", "outbound", "any")),
+    Spec("hours", str, "", "as 09:00-17:00; over midnight too; several with a comma"),
+    Spec("days", str, "", "as mon-fri or sat,sun; of a span over midnight, the day it begins"),
+    Spec("zone", str, "", "the hours' time zone, as Europe/Oslo"),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A kind of section that may come more than once: [NAME.ONE], or [[NAME]] in order."""
+
+    name: str
+    named: bool
+    fields: tuple[Spec, ...]
+    help: str
+
+
+TABLES: tuple[Table, ...] = (
+    Table("agents", True, AGENT, "an agent; what it does not say it has from [agent] and the other sections"),
+    Table("route", False, _ROUTE, "who answers; the first that fits. Where none fits the agent of [agent] answers"),
+)
+
+SPECS: tuple[Spec, ...] = (
+    Spec("provider.name", str, "", "openai, xai (or grok), or loopback; there is no default"),
+    Spec("provider.model", str, "", "the model; empty: the provider's current one"),
+    Spec("provider.voice", str, "", "the voice; empty: the provider's default"),
+    Spec("provider.url", str, "", "another endpoint (wss://; ws:// on loopback addresses)"),
+    Spec("provider.allow_unlisted", bool, False, "take a model or voice that Offhook does not know"),
+    Spec("provider.openai_key", Secret, Secret(""), "OpenAI API key", env="OPENAI_API_KEY"),
+    Spec("provider.xai_key", Secret, Secret(""), "xAI API key", env="XAI_API_KEY"),
+    Spec("provider.dial_timeout_s", float, 10.0, "DNS, TCP, TLS and upgrade together", least=0.1),
+    *(replace(field, name=f"agent.{field.name}") for field in _AGENT),
+    Spec("carrier.name", str, "twilio", "the carrier", choices=("twilio",)),
+    Spec("carrier.auth", str, "signature", "how requests are proven; none is for loopback addresses",
+         choices=("signature", "none")),
+    Spec("carrier.account_sid", str, "", "Twilio account (AC…)", env="TWILIO_ACCOUNT_SID"),
+    Spec("carrier.auth_token", Secret, Secret(""), "Twilio Auth Token: signatures, and REST with the account",
+         env="TWILIO_AUTH_TOKEN"),
+    Spec("carrier.api_key", str, "", "Twilio API key (SK…), instead of the Auth Token for REST",
+         env="TWILIO_API_KEY"),
+    Spec("carrier.api_secret", Secret, Secret(""), "its secret", env="TWILIO_API_SECRET"),
+    Spec("carrier.shared_key_id", str, "", "id of a shared key for SHA-256 signatures"),
+    Spec("carrier.shared_key", Secret, Secret(""), "its secret"),
+    Spec("carrier.fallback_say", str, "", "what the carrier says when the agent cannot be reached"),
+    Spec("server.public_url", str, "", "https://… under which the carrier reaches this server"),
+    Spec("server.host", str, "127.0.0.1", "address to listen on"),
+    Spec("server.port", int, 8080, "port to listen on; 0: any free one", least=0, most=65535),
+    Spec("server.drain_s", float, 30.0, "how long running calls may go on after SIGTERM", least=0),
+    Spec("limits.max_calls", int, 100, "calls at once", least=1),
+    Spec("limits.max_call_s", float, 3600.0, "length of a call", least=1),
+    Spec("limits.idle_s", float, 300.0, "a call in which nobody says a word ends after", least=1),
+    Spec("limits.dials_per_minute", int, 300, "provider sessions opened in a minute", least=1),
+    Spec("limits.start_timeout_s", float, 5.0, "a stream without start is closed after", least=0.1),
+    Spec("limits.stream_timeout_s", float, 20.0, "a webhook without stream is given up after", least=0.1),
+    Spec("limits.max_message_bytes", int, 1024 * 1024, "one message of the carrier", least=1024),
+    Spec("record.dir", str, "", "where records go; empty: the user's data directory"),
+    Spec("record.audio", bool, False, "keep a stereo recording of every call"),
+    Spec("record.digits", bool, False, "keep the digits of keys that callers press; else a key is only counted"),
+    Spec("record.max_mb", int, 512, "size of the records; the oldest go first", least=1),
+    Spec("record.lines_dir", str, "", "WAV files that replace the spoken lines, by name"),
+    Spec("failure.policy", str, "say", "say: a spoken line, then the end; fall_through: the carrier's next verb",
+         choices=("say", "fall_through")),
+)  # fmt: skip
