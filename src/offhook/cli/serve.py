@@ -33,9 +33,10 @@ from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
 from offhook.net.app import Paths, make_app
+from offhook.net.calls import Limits
 from offhook.net.client import choose_proxy, default_tls
 from offhook.net.clock import LoopClock
-from offhook.net.host import Host, Limits
+from offhook.net.host import Host
 from offhook.net.metrics import Metrics
 from offhook.net.server import Server
 from offhook.net.sockets import Limits as SocketLimits
@@ -296,11 +297,11 @@ class Serving:
             recorder=self._recorder if settings["record.audio"] else None,
             oracle=oracle,
         )
-        carrier = self.host.carrier_settings
+        carrier = self.host.carrier.settings
         paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
         self.server = Server(
             make_app(self.host, paths),
-            self.host.upgrade,
+            self.host.streams.upgrade,
             host=host_name,
             port=settings["server.port"],
             max_sockets=settings["limits.max_calls"] + 256,
@@ -314,7 +315,7 @@ class Serving:
             raise ListenError(host_name, settings["server.port"], error) from error
         if not public:  # signatures are off and we are on a loopback address: it is our own
             public = f"http://127.0.0.1:{self.server.port}"
-            self.host.carrier_settings = structs.replace(carrier, public_url=public)
+            self.host.carrier.settings = structs.replace(carrier, public_url=public)
         self.public_url = public
         self.session = session
         self.journals.boot = {

@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from offhook.net.host import Answer, Host
+from offhook.net.gate import Answer
+from offhook.net.host import Host
 
 __all__ = ["Paths", "make_app"]
 
@@ -58,7 +59,9 @@ def make_app(host: Host, paths: Paths) -> Starlette:
         return JSONResponse({"ok": True, "process": process, "calls": len(host.calls)})
 
     async def readyz(request: Request) -> Response:
-        return JSONResponse({"ready": not host.draining, "calls": len(host.calls)}, 503 if host.draining else 200)
+        return JSONResponse(
+            {"ready": not host.calls.draining, "calls": len(host.calls)}, 503 if host.calls.draining else 200
+        )
 
     async def metrics(request: Request) -> Response:
         return Response(host.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -68,15 +71,15 @@ def make_app(host: Host, paths: Paths) -> Starlette:
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw]
         query = request.scope["query_string"].decode("latin-1")
         path_qs = request.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
-        host.missed(request.method, path_qs, headers, status)
+        host.gate.missed(request.method, path_qs, headers, status)
         return PlainTextResponse("not served\n", status, getattr(error, "headers", None))
 
     both = ["GET", "POST"]
     app = Starlette(
         routes=[
-            Route(paths.webhook, carrier(host.webhook), methods=both),
-            Route(paths.status, carrier(host.stream_status), methods=both),
-            Route(paths.after, carrier(host.after_stream), methods=both),
+            Route(paths.webhook, carrier(host.webhooks.voice), methods=both),
+            Route(paths.status, carrier(host.webhooks.status), methods=both),
+            Route(paths.after, carrier(host.webhooks.after), methods=both),
             Route(paths.media, media, methods=["GET", "POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

@@ -7,7 +7,10 @@ Knows no wire by name and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from msgspec import Struct
 
 from offhook import vocab as v
 from offhook.net.sockets import Socket
@@ -16,7 +19,14 @@ from offhook.wires._wire import Violation
 if TYPE_CHECKING:
     from offhook.net.call import Call
 
-__all__ = ["CarrierLeg", "CarrierListener", "ProviderListener", "Recorder", "Shell"]
+__all__ = ["Carrier", "CarrierLeg", "CarrierListener", "ProviderListener", "Recorder", "Shell"]
+
+
+class Carrier(Struct):
+    """The carrier's wire and its settings, which learn their public address when the server listens."""
+
+    wire: ModuleType
+    settings: Any
 
 
 class CarrierLeg(Protocol):

@@ -17,8 +17,9 @@ from offhook.evidence.journal import Journal, JournalDir
 from offhook.evidence.record import Recording
 from offhook.media.lines import spoken_lines
 from offhook.net.app import Paths, make_app
+from offhook.net.calls import Limits
 from offhook.net.client import DialError
-from offhook.net.host import Host, Limits
+from offhook.net.host import Host
 from offhook.net.metrics import Metrics
 from offhook.net.rest import RestResult
 from offhook.net.server import UpgradeRequest
@@ -151,7 +152,7 @@ class OurServer:
             self.http(Request("GET", request.url, request.headers), lambda reply: refuse(reply.status, "no upgrade"))
             return
         asked = UpgradeRequest(path=path, path_qs=request.path_qs, headers=request.headers, client="10.0.0.1")
-        answer = self.host.upgrade(asked)
+        answer = self.host.streams.upgrade(asked)
         if isinstance(answer, Refusal):
             refuse(answer.status, answer.why)
             return

@@ -1,0 +1,108 @@
+"""
+What calls ask of the process around them: a provider's connection, the carrier's REST.
+
+Each errand is a task beside the path of audio; what came of it goes back to its call as an event. Knows no wire by
+name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from offhook import vocab as v
+from offhook.net import client, rest
+from offhook.net.call import Call
+from offhook.net.clock import Clock
+from offhook.net.metrics import Metrics
+from offhook.net.notes import RequestNotes
+from offhook.net.parties import Carrier
+from offhook.wires._wire import ConnectRequest
+
+__all__ = ["Errands"]
+
+log = logging.getLogger("offhook")
+
+
+class Errands:
+    """Every call's errands. ``dialler`` and ``send_rest`` are replaced where there is no network."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        *,
+        clock: Clock,
+        notes: RequestNotes,
+        metrics: Metrics,
+        dial_options: Mapping[str, Any],
+        dialler: Callable[..., Awaitable[Any]] = client.dial,
+        send_rest: Callable[..., Awaitable[rest.RestResult]] = rest.send,
+        rest_proxy: Callable[[str], str | None] = lambda url: None,
+    ) -> None:
+        self._carrier = carrier
+        self._clock = clock
+        self._notes = notes
+        self._metrics = metrics
+        self._dial_options = dial_options
+        self._dialler = dialler
+        self._send_rest = send_rest
+        self._rest_proxy = rest_proxy
+        self._dials: dict[str, asyncio.Task[None]] = {}
+        self._dial_times: deque[float] = deque()
+        self._hang_ups: set[asyncio.Task[None]] = set()
+
+    def dials_of_last_minute(self) -> int:
+        """How many provider connections were asked for."""
+        now = self._clock.now()
+        while self._dial_times and self._dial_times[0] < now - 60:
+            self._dial_times.popleft()
+        return len(self._dial_times)
+
+    def dial(self, call: Call, attempt: int) -> None:
+        self._dial_times.append(self._clock.now())
+        task = asyncio.get_running_loop().create_task(self._dial(call), name=f"dial {call.name}")
+        self._dials[call.name] = task
+        task.add_done_callback(lambda done: self._dialled(call, done))
+
+    def _dialled(self, call: Call, task: asyncio.Task[None]) -> None:
+        if self._dials.get(call.name) is task:
+            del self._dials[call.name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("defect while dialling", extra={"call": call.name}, exc_info=error)
+            call.feed(v.DialFailed(phase="dial", cause=f"defect: {type(error).__name__}"))
+
+    async def _dial(self, call: Call) -> None:
+        def on_phase(phase: str, ms: float) -> None:
+            call.journal.note("dial.phase", self._clock.now(), phase=phase, ms=round(ms, 2))
+
+        request: ConnectRequest = call.connect_request
+        self._notes.dial(call.journal, request, self._dial_options.get("proxy"))
+        try:
+            await self._dialler(request, call.provider, on_phase=on_phase, **self._dial_options)
+        except client.DialError as error:
+            self._metrics.dial_failed(error.phase)
+            call.feed(v.DialFailed(phase=error.phase, cause=str(error), status=error.status, retryable=error.retryable))
+
+    def stop_dialling(self, call: Call) -> None:
+        task = self._dials.pop(call.name, None)
+        if task is not None:
+            task.cancel()
+
+    def hang_up(self, call: Call, why: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._hang_up(call), name=f"hang up {call.name}")
+        self._hang_ups.add(task)
+        task.add_done_callback(self._hang_ups.discard)
+
+    async def _hang_up(self, call: Call) -> None:
+        request = self._carrier.wire.end_call(self._carrier.settings, call.name)
+        result = await self._send_rest(request, proxy=self._rest_proxy(request.url))
+        call.journal.note("rest.result", self._clock.now(), done=result.done, status=result.status, code=result.code)
+        call.feed(v.HangUpFinished(ok=result.done, detail=result.detail))
+
+    async def finish(self) -> None:
+        """Let the last calls to the carrier's REST end."""
+        if self._hang_ups:
+            await asyncio.wait(self._hang_ups, timeout=5)

@@ -1,0 +1,125 @@
+"""
+What the carrier's webhooks are answered: a call that comes in, what follows its stream, and what a stream came to.
+
+Every refusal answers the caller in the carrier's own document and is named. Knows no framework (``app.py`` does HTTP)
+and no wire by name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from offhook import vocab as v
+from offhook.net.calls import Calls
+from offhook.net.clock import Clock
+from offhook.net.echo import CHECK_FIELD
+from offhook.net.gate import Answer, Gate, Refused
+from offhook.net.metrics import Metrics
+from offhook.net.notes import RequestNotes
+from offhook.net.parties import Carrier
+from offhook.net.streams import Streams
+
+__all__ = ["Webhooks"]
+
+log = logging.getLogger("offhook")
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Webhooks:
+    """The carrier's requests by HTTP, answered; each takes method, path with query, headers and body as they came."""
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        gate: Gate,
+        calls: Calls,
+        streams: Streams,
+        *,
+        clock: Clock,
+        notes: RequestNotes,
+        metrics: Metrics,
+    ) -> None:
+        self._carrier = carrier
+        self._gate = gate
+        self._calls = calls
+        self._streams = streams
+        self._clock = clock
+        self._notes = notes
+        self._metrics = metrics
+
+    def voice(self, method: str, path_qs: str, headers: Headers, body: bytes) -> Answer:
+        """A call that comes in: the document that opens a stream, or a refusal with its reason."""
+        try:
+            asked = self._gate.webhook(method, path_qs, headers, body)
+        except Refused as refused:
+            return refused.answer
+        if CHECK_FIELD in asked.parameters:
+            return self._check(asked)
+        began = self._clock.now()
+        full = self._calls.full()
+        if full is not None:
+            self._metrics.refused(full)
+            log.warning("call refused", extra={"call": asked.call_sid, "why": full})
+            self._notes.refused("webhook", method, path_qs, headers, 200, why=full, call_sid=asked.call_sid)
+            return self._refuse("draining" if full == "draining" else "busy")
+        call = self._calls.running.get(asked.call_sid)
+        if call is None:
+            call = self._calls.make(asked)
+            call.feed(v.CallOffered())
+        else:  # the carrier repeats a webhook whose answer it did not get: same call, same answer
+            call.journal.note("webhook.repeated", self._clock.now())
+        document = self._document(asked)
+        signed = self._carrier.settings.auth != "none"
+        self._notes.hook(
+            call.journal, method, path_qs, {name.lower(): value for name, value in headers}, began,
+            status=200, content_type="text/xml", bytes=len(document), retry=call.offered,
+            signature={"present": True, "ok": True} if signed else {"present": False},
+        )  # fmt: skip
+        if not call.offered:
+            self._notes.document(call.journal, document)
+        call.offered = True
+        return Answer(200, document)
+
+    def after(self, method: str, path_qs: str, headers: Headers, body: bytes) -> Answer:
+        """What follows the stream: the spoken fallback, unless the end was wanted or the caller was told already."""
+        try:
+            asked = self._gate.webhook(method, path_qs, headers, body)
+        except Refused as refused:
+            return refused.answer
+        how = self._calls.outcome(asked.call_sid)
+        return Answer(200, self._carrier.wire.after(self._carrier.settings, how))
+
+    def status(self, method: str, path_qs: str, headers: Headers, body: bytes) -> Answer:
+        """The carrier's own word about a stream, kept in the call's record."""
+        try:
+            asked = self._gate.webhook(method, path_qs, headers, body)
+        except Refused as refused:
+            return refused.answer
+        call = self._calls.running.get(asked.call_sid)
+        wanted = ("StreamSid", "StreamEvent", "StreamError", "CallStatus")
+        data = {name: asked.parameters[name] for name in wanted if name in asked.parameters}
+        if call is not None:
+            call.journal.note("carrier.status", self._clock.now(), **data)
+        elif "StreamError" in data:
+            log.warning("stream error after the call", extra={"call": asked.call_sid, **data})
+        return Answer(204, b"")
+
+    def _check(self, asked: Any) -> Answer:
+        """Answer a check as a call would be answered; the stream that follows is an echo."""
+        if self._calls.draining:
+            return self._refuse("draining")
+        if not self._streams.expect_echo(asked.call_sid):
+            return self._refuse("busy")
+        log.info("check answered", extra={"what": asked.parameters[CHECK_FIELD][:40]})
+        return Answer(200, self._document(asked))
+
+    def _document(self, asked: Any) -> bytes:
+        """The document that opens the stream of a call."""
+        document: bytes = self._carrier.wire.answer(self._carrier.settings, asked, self._streams.ticket(asked.call_sid))
+        return document
+
+    def _refuse(self, why: str) -> Answer:
+        return Answer(200, self._carrier.wire.refuse(self._carrier.settings, why))
