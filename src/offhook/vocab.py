@@ -325,6 +325,18 @@ class Malformed(Event, frozen=True):
 # ----------------------------------------------------------------------------------- events: the shell
 
 
+class Briefed(Event, frozen=True):
+    """What could be found out about the caller is there, or is not: the session may be configured."""
+
+    outcome: Literal["hit", "miss", "failed"]
+    source: str
+    ms: float
+    detail: str = ""  # why it failed
+    instructions: str | None = None  # in the place of those that the leg was built with
+    greeting: str | None = None  # in the place of the one that was set
+    language: str | None = None
+
+
 class EndRequested(Event, frozen=True):
     """Somebody outside the call wants it to end politely."""
 
@@ -369,7 +381,10 @@ class CloseStream(Command, frozen=True):
 
 
 class ConfigureSession(Command, frozen=True):
-    """Send the session settings that the leg was built with."""
+    """Send the session settings that the leg was built with, but for what is given here."""
+
+    instructions: str | None = None
+    language: str | None = None
 
 
 class AppendAudio(Command, frozen=True, gc=False):

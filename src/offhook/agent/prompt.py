@@ -1,8 +1,9 @@
 """
 What the agent is told: instructions and greeting with the facts of one call filled in.
 
-A placeholder is ``{{name}}``: ``caller_number``, ``called_number``, ``call_id``, ``direction`` or
-``webhook.NAME`` for any parameter of the carrier's webhook. Knows no wire and no settings file.
+A placeholder is ``{{name}}``: ``caller_number``, ``called_number``, ``call_id``, ``direction``, ``webhook.NAME`` for
+any parameter of the carrier's webhook, ``parameter.NAME`` for what its address says, or ``caller.NAME`` for what was
+found out about the caller. Knows no wire and no settings file.
 """
 
 import re
@@ -10,10 +11,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-__all__ = ["NAMES", "CallFacts", "render", "unknown_placeholders"]
+__all__ = ["KINDS", "NAMES", "CallFacts", "render", "unknown_placeholders"]
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
-_WEBHOOK = "webhook."
+KINDS = ("webhook", "parameter", "caller")
 
 NAMES = ("caller_number", "called_number", "call_id", "direction")
 # A caller chooses some of these values (a SIP display name, a city): one short line cannot pose as
@@ -29,22 +30,44 @@ class CallFacts(Struct, frozen=True):
     call_id: str
     direction: str
     webhook: Mapping[str, str]
+    parameters: Mapping[str, str] = {}  # of the webhook's own address
+    verified: bool = False  # the carrier vouches for the caller's number
+    attestation: str = ""  # what it said
+    agent: str = ""  # the agent that is asked for by name; empty: whoever the number leads to
+    caller: Mapping[str, str] = {}  # what was found out about the caller
+
+    @property
+    def outbound(self) -> bool:
+        """Whether we called."""
+        return self.direction.startswith("outbound")
+
+    @property
+    def own_number(self) -> str:
+        """Our side's number."""
+        return self.caller_number if self.outbound else self.called_number
+
+    @property
+    def party_number(self) -> str:
+        """The other side's number, whoever called."""
+        return self.called_number if self.outbound else self.caller_number
 
 
 def unknown_placeholders(text: str) -> list[str]:
     """The names in ``text`` that no call can fill in."""
     names = _PLACEHOLDER.findall(text)
-    return [name for name in names if name not in NAMES and not name.startswith(_WEBHOOK)]
+    return [name for name in names if name not in NAMES and not name.startswith(tuple(f"{kind}." for kind in KINDS))]
 
 
 def render(text: str, facts: CallFacts) -> str:
-    """``text`` with its placeholders filled in; a parameter that the webhook did not send is empty."""
+    """``text`` with its placeholders filled in; what is not known is empty."""
     return _PLACEHOLDER.sub(lambda match: _value(match[1], facts), text)
 
 
 def _value(name: str, facts: CallFacts) -> str:
-    if name.startswith(_WEBHOOK):
-        return _tame(facts.webhook.get(name.removeprefix(_WEBHOOK), ""))
+    kind, _, key = name.partition(".")
+    if key and kind in KINDS:
+        known = {"webhook": facts.webhook, "parameter": facts.parameters, "caller": facts.caller}[kind]
+        return _tame(known.get(key, ""))
     if name in NAMES:
         return _tame(getattr(facts, name))
     return "{{" + name + "}}"

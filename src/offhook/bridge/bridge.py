@@ -72,6 +72,7 @@ class Bridge:
             v.StreamStopped: self._ending.stopped,
             v.KeyPressed: self._talk.key,
             v.ProviderOpened: self._session.opened,
+            v.Briefed: self._session.briefed,
             v.DialFailed: self._session.dial_failed,
             v.SessionGreeted: self._session.greeted,
             v.SessionConfigured: self._session.configured,

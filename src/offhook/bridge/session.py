@@ -27,6 +27,9 @@ class Session:
         self._dialled = 0
         self._began = 0.0
         self._configure_sent = False
+        self._configure_due = False  # as soon as the briefing is there
+        self._briefing: v.Briefed | None = None
+        self._waits_for_briefing = state.settings.briefing_s > 0
 
     # ----------------------------------------------------------------------------------------- connecting
 
@@ -36,6 +39,8 @@ class Session:
         if not self._dialled:
             self._began = now
             s.expect("provider open", s.settings.open_s, now, self._never("provider never opened"))
+            if self._waits_for_briefing:
+                s.at("briefing", now + s.settings.briefing_s, self._unbriefed)
         self._dialled += 1
         s.do(v.DialProvider(attempt=self._dialled))
 
@@ -70,16 +75,46 @@ class Session:
 
     def greeted(self, event: v.SessionGreeted, now: float) -> None:
         self._s.deadlines.met("first message")
-        if not self._configure_sent:
+        if not self._configure_sent and not self._configure_due:
             self._s.milestone("M8a", "provider's first message", now)
             self._configure(now)
 
     # ---------------------------------------------------------------------------------------- configuring
 
+    def briefed(self, event: v.Briefed, now: float) -> None:
+        """What was found out about the caller; in time it becomes part of what the agent is told."""
+        s = self._s
+        in_time = self._waits_for_briefing
+        s.note(
+            "lookup" if in_time else "lookup.came-late", outcome=event.outcome, source=event.source[:80],
+            ms=round(event.ms), detail=event.detail[:200],
+        )  # fmt: skip
+        if not in_time:
+            return
+        s.deadlines.met("briefing")
+        self._briefing = event
+        if event.greeting is not None and s.greeting:
+            s.greeting = event.greeting
+        self._go_on(now)
+
+    def _unbriefed(self, now: float) -> None:
+        """Nobody waits longer than that to be greeted."""
+        self._s.note("lookup", outcome="late", source="", ms=round(self._s.settings.briefing_s * 1000), detail="")
+        self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        self._waits_for_briefing = False
+        if self._configure_due and self._s.ending is None:
+            self._configure(now)
+
     def _configure(self, now: float) -> None:
         s = self._s
+        self._configure_due = True
+        if self._waits_for_briefing:
+            return
         self._configure_sent = True
-        s.do(v.ConfigureSession())
+        given = self._briefing
+        s.do(v.ConfigureSession(given.instructions, given.language) if given else v.ConfigureSession())
         name = "session configured"
         if s.provider.echoes_session:
             s.expect(name, s.settings.configured_s, now, self._never("provider never confirmed the session"))

@@ -29,6 +29,9 @@ class BridgeSettings(Struct, frozen=True):
     configured_s: float = 5.0  # the echo follows within 0.2 s
     unconfirmed_s: float = 1.0  # a provider without echo: time for a refusal to arrive, then the call goes on
 
+    # What is being found out about the caller is waited for so long before the session is configured; 0: nothing is.
+    briefing_s: float = 0.0
+
     # Talking.
     first_audio_s: float = 8.0  # a slow model's first word takes 2.5 to 6 s and is healthy
     answer_s: float = 20.0  # caller spoke, nothing came back: longer than any think time seen

@@ -36,7 +36,7 @@ class State:
 
     __slots__ = (
         "carrier", "carrier_paused", "deadlines", "ended", "ending", "ending_wanted", "last_word_at", "lines",
-        "now", "out", "playback", "provider", "provider_gone", "provider_up", "record", "session_ready",
+        "greeting", "now", "out", "playback", "provider", "provider_gone", "provider_up", "record", "session_ready",
         "settings", "stream", "uplink",
     )  # fmt: skip
 
@@ -48,6 +48,7 @@ class State:
         lines: Mapping[str, bytes],
     ) -> None:
         self.settings = settings
+        self.greeting = settings.greeting  # or what was found out about the caller makes of it
         self.provider = provider
         self.carrier = carrier
         self.lines = lines

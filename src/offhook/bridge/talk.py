@@ -52,7 +52,7 @@ class Talk:
         if self._greeting == "due":
             self._greeting = "asked"
             self.responses.asked = True
-            s.do(v.Greet(text=s.settings.greeting or ""))
+            s.do(v.Greet(text=s.greeting or ""))
             s.expect("greeting audio", s.settings.first_audio_s, now, self._no_greeting)
             s.at("greeting hold", now + s.settings.greeting_hold_s, self._release)
         elif self._greeting == "none":
@@ -174,7 +174,7 @@ class Talk:
                 return
             self._release(now)
             if mute:  # nothing was heard of it, so saying it now is not saying it twice
-                self.responses.ask(now, f"Greet the caller with these words: {s.settings.greeting}")
+                self.responses.ask(now, f"Greet the caller with these words: {s.greeting}")
 
     # ------------------------------------------------------------------------------------------------- keys
 

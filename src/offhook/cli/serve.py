@@ -32,6 +32,7 @@ from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
+from offhook.net.answerer import Answerer, always
 from offhook.net.app import Paths, make_app
 from offhook.net.calls import Limits
 from offhook.net.client import choose_proxy, default_tls
@@ -272,11 +273,14 @@ class Serving:
         self.host = Host(
             carrier=twilio,
             carrier_settings=self._carrier(judge.carrier_settings(settings, public or "http://127.0.0.1")),
-            provider=provider,
-            session=session,
-            greeting=settings["agent.greeting"] or None,
-            bridge_settings=self._bridge(self._bridge_settings()),
-            lines=spoken_lines(settings.path("record.lines_dir")),
+            answer_for=always(
+                Answerer(
+                    provider,
+                    session,
+                    self._bridge(self._bridge_settings()),
+                    spoken_lines(settings.path("record.lines_dir")),
+                )
+            ),
             journals=self.journals,
             clock=clock,
             limits=Limits(
@@ -350,6 +354,7 @@ class Serving:
     def _bridge_settings(self) -> BridgeSettings:
         settings = self.settings
         return BridgeSettings(
+            greeting=settings["agent.greeting"] or None,
             on_failure=settings["failure.policy"],
             note_digits=settings["record.digits"],
             max_call_s=settings["limits.max_call_s"],

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from offhook import vocab as v
-from offhook.agent.prompt import CallFacts, render
-from offhook.bridge import Bridge, BridgeSettings
+from offhook.agent.prompt import CallFacts
+from offhook.bridge import Bridge
 from offhook.evidence.journal import JournalDir
+from offhook.net.answerer import Answerer, AnswerFor
 from offhook.net.call import Call
 from offhook.net.clock import Clock
 from offhook.net.errands import Errands
 from offhook.net.metrics import Metrics
 from offhook.net.parties import Carrier, Recorder
 
-__all__ = ["Answerer", "Calls", "Limits", "Observer"]
+__all__ = ["Calls", "Limits", "Observer"]
 
 log = logging.getLogger("offhook")
 
@@ -47,27 +47,13 @@ class Limits(Struct, frozen=True):
     drain_s: float = 30.0
 
 
-class Answerer(Struct, frozen=True):
-    """
-    Who answers a call: the provider's wire, what its session is asked for, and the manners of the bridge.
-
-    Instructions and greeting are rendered anew for every call.
-    """
-
-    provider: ModuleType
-    session: Any
-    greeting: str | None
-    bridge: BridgeSettings
-    lines: Mapping[str, bytes]
-
-
 class Calls:
     """All calls of one process, on one loop; their shell (``parties.Shell``)."""
 
     def __init__(
         self,
         carrier: Carrier,
-        answerer: Answerer,
+        answer_for: AnswerFor,
         errands: Errands,
         *,
         journals: JournalDir,
@@ -78,10 +64,12 @@ class Calls:
         observer: Observer | None,
     ) -> None:
         self.running: dict[str, Call] = {}
+        self.answerers: dict[str, Answerer] = {}  # of the running calls
         self.draining = False
+        errands.options_of = lambda call: self.answerers[call.name].dial_options
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up
         self._carrier = carrier
-        self._answerer = answerer
+        self.answer_for = answer_for  # replaced when the agents change; running calls keep theirs
         self._errands = errands
         self._journals = journals
         self._clock = clock
@@ -89,7 +77,7 @@ class Calls:
         self._metrics = metrics
         self._recorder = recorder
         self._observer = observer
-        self._outcomes: dict[str, tuple[Outcome, float]] = {}
+        self._outcomes: dict[str, tuple[Outcome, float, str]] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -106,20 +94,23 @@ class Calls:
             return "dials_per_minute"
         return None
 
-    def make(self, asked: Any) -> Call:
-        """The call that a webhook offers, with its record open; nothing has been done about it yet."""
-        who = self._answerer
-        facts = CallFacts(
+    def facts(self, asked: Any) -> CallFacts:
+        """What a webhook tells of its call."""
+        verified, said = self._carrier.wire.vouches(asked.parameters)
+        return CallFacts(
             caller_number=asked.from_,
             called_number=asked.to,
             call_id=asked.call_sid,
             direction=asked.direction,
             webhook=asked.parameters,
+            parameters=asked.own,
+            verified=verified,
+            attestation=said,
         )
-        session = structs.replace(who.session, instructions=render(who.session.instructions, facts))
-        settings = who.bridge
-        if who.greeting:
-            settings = structs.replace(settings, greeting=render(who.greeting, facts))
+
+    def make(self, asked: Any, who: Answerer) -> Call:
+        """The call that a webhook offers, with its record open; nothing has been done about it yet."""
+        session = who.session
         leg = who.provider.Leg(session)
         now = self._clock.now()
         carrier = self._carrier
@@ -134,10 +125,11 @@ class Calls:
                 "direction": asked.direction,
                 "carrier": carrier.wire.NAME,
                 "provider": who.provider.LABEL,
+                "agent": who.agent,
             },
             numbers=(asked.from_, asked.to, *(asked.parameters.get(name, "") for name in ("ForwardedFrom", "Caller"))),
         )
-        bridge = Bridge(settings, who.provider.traits(session), carrier.wire.traits(carrier.settings), who.lines)
+        bridge = Bridge(who.bridge, who.provider.traits(session), carrier.wire.traits(carrier.settings), who.lines)
         call = Call(
             asked.call_sid,
             shell=self,
@@ -148,11 +140,19 @@ class Calls:
             journal=journal,
             recorder=self._recorder(journal.path, now) if self._recorder else None,
         )
+        for kind, data in who.notes.items():
+            journal.note(kind, now, **data)
         self.running[asked.call_sid] = call
+        self.answerers[asked.call_sid] = who
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
-        log.info("call started", extra={"call": call.name, "provider": who.provider.NAME})
+        log.info("call started", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
         return call
+
+    def brief(self, call: Call, who: Answerer) -> None:
+        """Find out about the caller, if that is asked for; the provider is being dialled meanwhile."""
+        if who.brief is not None and call.ended is None:
+            self._errands.brief(call, who.brief)
 
     def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None:
         if self._observer is not None:
@@ -161,8 +161,10 @@ class Calls:
     def ended(self, call: Call, end: v.EndCall) -> None:
         now = self._clock.now()
         self.running.pop(call.name, None)
+        who = self.answerers.pop(call.name)
+        self._errands.stop_briefing(call)
         # what follows the stream is asked for after this: a caller who was told is not told again
-        self._remember(call.name, "wanted" if end.wanted or call.bridge.caller_told else "broken", now)
+        self._remember(call.name, "wanted" if end.wanted or call.bridge.caller_told else "broken", now, who)
         self._metrics.calls_active.set(len(self.running))
         self._metrics.call_ended(end.why, now - call.started_at)
         log.info(
@@ -172,17 +174,23 @@ class Calls:
         if not self.running:
             self._idle.set()
 
-    def _remember(self, call_sid: str, how: Outcome, now: float) -> None:
-        for old in [sid for sid, (_, at) in self._outcomes.items() if at < now - OUTCOME_TTL_S]:
+    def _remember(self, call_sid: str, how: Outcome, now: float, who: Answerer) -> None:
+        for old in [sid for sid, (_, at, _) in self._outcomes.items() if at < now - OUTCOME_TTL_S]:
             del self._outcomes[old]
-        self._outcomes[call_sid] = (how, now)
+        self._outcomes[call_sid] = (how, now, who.fallback_say)
 
-    def outcome(self, call_sid: str) -> Outcome:
-        """Whether a call ended, or is ending, as it should; told once of a call that is over."""
+    def outcome(self, call_sid: str) -> tuple[Outcome, str]:
+        """
+        Whether a call ended, or is ending, as it should, and its agent's own fallback line.
+
+        Told once of a call that is over.
+        """
         call = self.running.get(call_sid)
         if call is not None:
-            return "wanted" if call.bridge.ending_wanted or call.bridge.caller_told else "broken"
-        return self._outcomes.pop(call_sid, ("broken", 0.0))[0]
+            wanted = call.bridge.ending_wanted or call.bridge.caller_told
+            return "wanted" if wanted else "broken", self.answerers[call_sid].fallback_say
+        how, _, say = self._outcomes.pop(call_sid, ("broken", 0.0, ""))
+        return how, say
 
     async def drain(self) -> None:
         """Take no new calls, let the running ones end, then end them politely; returns when all are over."""

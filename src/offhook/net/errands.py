@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from msgspec import structs
+
 from offhook import vocab as v
 from offhook.net import client, rest
 from offhook.net.call import Call
@@ -51,8 +53,10 @@ class Errands:
         self._send_rest = send_rest
         self._rest_proxy = rest_proxy
         self._dials: dict[str, asyncio.Task[None]] = {}
+        self._briefings: dict[str, asyncio.Task[None]] = {}
         self._dial_times: deque[float] = deque()
         self._hang_ups: set[asyncio.Task[None]] = set()
+        self.options_of: Callable[[Call], Mapping[str, Any]] = lambda call: {}  # of one call's answerer
 
     def dials_of_last_minute(self) -> int:
         """How many provider connections were asked for."""
@@ -79,15 +83,36 @@ class Errands:
             call.journal.note("dial.phase", self._clock.now(), phase=phase, ms=round(ms, 2))
 
         request: ConnectRequest = call.connect_request
-        self._notes.dial(call.journal, request, self._dial_options.get("proxy"))
+        options = {**self._dial_options, **self.options_of(call)}
+        self._notes.dial(call.journal, request, options.get("proxy"))
         try:
-            await self._dialler(request, call.provider, on_phase=on_phase, **self._dial_options)
+            await self._dialler(request, call.provider, on_phase=on_phase, **options)
         except client.DialError as error:
             self._metrics.dial_failed(error.phase)
             call.feed(v.DialFailed(phase=error.phase, cause=str(error), status=error.status, retryable=error.retryable))
 
     def stop_dialling(self, call: Call) -> None:
         task = self._dials.pop(call.name, None)
+        if task is not None:
+            task.cancel()
+
+    def brief(self, call: Call, brief: Callable[[], Awaitable[v.Briefed]]) -> None:
+        """Find out about the caller while the provider is dialled; given up when the call ends."""
+        task = asyncio.get_running_loop().create_task(self._brief(call, brief), name=f"brief {call.name}")
+        self._briefings[call.name] = task
+        task.add_done_callback(lambda done: self._briefings.pop(call.name, None))
+
+    async def _brief(self, call: Call, brief: Callable[[], Awaitable[v.Briefed]]) -> None:
+        began = self._clock.now()
+        try:
+            found = await brief()
+        except Exception as error:  # a defect of ours: the call goes on without
+            log.error("defect while looking up a caller", extra={"call": call.name}, exc_info=error)
+            found = v.Briefed(outcome="failed", source="", ms=0.0, detail=f"defect: {type(error).__name__}")
+        call.feed(structs.replace(found, ms=(self._clock.now() - began) * 1000))
+
+    def stop_briefing(self, call: Call) -> None:
+        task = self._briefings.pop(call.name, None)
         if task is not None:
             task.cancel()
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from offhook.bridge import BridgeSettings
 from offhook.evidence.journal import JournalDir
 from offhook.net import client, rest
-from offhook.net.calls import Answerer, Calls, Limits, Observer
+from offhook.net.answerer import AnswerFor
+from offhook.net.calls import Calls, Limits, Observer
 from offhook.net.clock import Clock, Handle
 from offhook.net.errands import Errands
 from offhook.net.gate import Gate
@@ -36,9 +36,8 @@ class Host:
     """
     All calls of one process, on one loop.
 
-    ``carrier`` and ``provider`` are wire modules; ``session`` is the provider's settings of an agent,
-    whose instructions are rendered anew for every call. ``dialler`` and ``send_rest`` are replaced where there is no
-    network.
+    ``carrier`` is a wire module; ``answer_for`` says who takes a call. ``dialler`` and ``send_rest`` are replaced where
+    there is no network.
     """
 
     def __init__(
@@ -46,11 +45,7 @@ class Host:
         *,
         carrier: ModuleType,
         carrier_settings: Any,
-        provider: ModuleType,
-        session: Any,
-        greeting: str | None,
-        bridge_settings: BridgeSettings,
-        lines: Mapping[str, bytes],
+        answer_for: AnswerFor,
         journals: JournalDir,
         clock: Clock,
         limits: Limits,
@@ -74,7 +69,7 @@ class Host:
             dial_options=dial_options, dialler=dialler, send_rest=send_rest, rest_proxy=rest_proxy,
         )  # fmt: skip
         self.calls = Calls(
-            self.carrier, Answerer(provider, session, greeting, bridge_settings, lines), self._errands,
+            self.carrier, answer_for, self._errands,
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
         )  # fmt: skip
         self.gate = Gate(self.carrier, notes, metrics, oracle)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from offhook import vocab as v
 from offhook.net.sockets import Socket
@@ -27,6 +27,10 @@ class Carrier(Struct):
 
     wire: ModuleType
     settings: Any
+
+    def saying(self, fallback: str) -> Any:
+        """The settings with another spoken fallback; without one as they are."""
+        return structs.replace(self.settings, fallback_say=fallback) if fallback else self.settings
 
 
 class CarrierLeg(Protocol):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from offhook import vocab as v
+from offhook.net.answerer import Declined
 from offhook.net.calls import Calls
 from offhook.net.clock import Clock
 from offhook.net.echo import CHECK_FIELD
@@ -67,11 +68,16 @@ class Webhooks:
             return self._refuse("draining" if full == "draining" else "busy")
         call = self._calls.running.get(asked.call_sid)
         if call is None:
-            call = self._calls.make(asked)
+            who = self._calls.answer_for(self._calls.facts(asked))
+            if isinstance(who, Declined):
+                return self._decline(who, asked, method, path_qs, headers)
+            call = self._calls.make(asked, who)
             call.feed(v.CallOffered())
+            self._calls.brief(call, who)
         else:  # the carrier repeats a webhook whose answer it did not get: same call, same answer
             call.journal.note("webhook.repeated", self._clock.now())
-        document = self._document(asked)
+        who = self._calls.answerers[asked.call_sid]
+        document = self._document(asked, who.fallback_say)
         signed = self._carrier.settings.auth != "none"
         self._notes.hook(
             call.journal, method, path_qs, {name.lower(): value for name, value in headers}, began,
@@ -89,8 +95,8 @@ class Webhooks:
             asked = self._gate.webhook(method, path_qs, headers, body)
         except Refused as refused:
             return refused.answer
-        how = self._calls.outcome(asked.call_sid)
-        return Answer(200, self._carrier.wire.after(self._carrier.settings, how))
+        how, say = self._calls.outcome(asked.call_sid)
+        return Answer(200, self._carrier.wire.after(self._carrier.saying(say), how))
 
     def status(self, method: str, path_qs: str, headers: Headers, body: bytes) -> Answer:
         """The carrier's own word about a stream, kept in the call's record."""
@@ -116,10 +122,22 @@ class Webhooks:
         log.info("check answered", extra={"what": asked.parameters[CHECK_FIELD][:40]})
         return Answer(200, self._document(asked))
 
-    def _document(self, asked: Any) -> bytes:
+    def _document(self, asked: Any, fallback_say: str = "") -> bytes:
         """The document that opens the stream of a call."""
-        document: bytes = self._carrier.wire.answer(self._carrier.settings, asked, self._streams.ticket(asked.call_sid))
+        settings, ticket = self._carrier.saying(fallback_say), self._streams.ticket(asked.call_sid)
+        document: bytes = self._carrier.wire.answer(settings, asked, ticket, asked.own)
         return document
+
+    def _decline(self, who: Declined, asked: Any, method: str, path_qs: str, headers: Headers) -> Answer:
+        """Nobody takes this call: the reason on record, the caller told or not even answered."""
+        self._metrics.refused("declined")
+        log.warning("call declined", extra={"call": asked.call_sid, "why": who.why, "detail": who.detail})
+        self._notes.refused(
+            "webhook", method, path_qs, headers, 200, why=who.why, detail=who.detail, call_sid=asked.call_sid
+        )
+        if who.say is None:
+            return Answer(200, self._carrier.wire.reject())
+        return Answer(200, self._carrier.wire.refuse(self._carrier.saying(who.say), "declined"))
 
     def _refuse(self, why: str) -> Answer:
         return Answer(200, self._carrier.wire.refuse(self._carrier.settings, why))

@@ -16,6 +16,7 @@ from offhook.bridge import BridgeSettings
 from offhook.evidence.journal import Journal, JournalDir
 from offhook.evidence.record import Recording
 from offhook.media.lines import spoken_lines
+from offhook.net.answerer import Answerer, AnswerFor, always
 from offhook.net.app import Paths, make_app
 from offhook.net.calls import Limits
 from offhook.net.client import DialError
@@ -79,6 +80,7 @@ class OurServer:
         rest: RestAnswer | None = None,
         rest_s: float = 0.1,
         proxy: str | None = None,
+        answer_for: AnswerFor | None = None,
     ) -> None:
         self.world = world
         self.process = Process(world)
@@ -100,11 +102,10 @@ class OurServer:
         self.host = Host(
             carrier=twilio,
             carrier_settings=settings,
-            provider=module,
-            session=made,
-            greeting=greeting,
-            bridge_settings=BridgeSettings(**(bridge or {})),
-            lines=spoken_lines(),
+            answer_for=answer_for
+            or always(
+                Answerer(module, made, BridgeSettings(**{"greeting": greeting, **(bridge or {})}), spoken_lines())
+            ),
             journals=self.journals,
             clock=self.process,
             limits=Limits(**(limits or {})),

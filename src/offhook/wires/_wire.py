@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from offhook.vocab import MASKED, Command, Event
+from offhook.vocab import MASKED, Command, ConfigureSession, Event
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 # Messages of the realtime dialect that repeat in pieces, or around the edges, what others say whole.
 ROUTINE = frozenset((
@@ -40,6 +41,7 @@ __all__ = [
     "RestRequest",
     "SettingProblem",
     "Violation",
+    "briefed",
     "clean",
     "clean_text",
     "flat_figures",
@@ -171,6 +173,12 @@ class ProviderLeg(Protocol):
         Pressed keys are masked too, unless ``digits`` says that they may be kept.
         """
         ...
+
+
+def briefed(settings: S, command: ConfigureSession) -> S:
+    """A provider's settings with what was learnt of the caller while it was dialled."""
+    given = {"instructions": command.instructions, "language": command.language}
+    return structs.replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
 def near_miss(wanted: str, present: Iterable[str]) -> str | None:

@@ -19,6 +19,8 @@ from msgspec import Struct
 
 from offhook import vocab as v
 from offhook.wires._wire import Fact, LocalProtocolError, RestRequest, Violation, clean_text, near_miss
+from offhook.wires.carriers._twilio_caller import own_parameters as own_parameters
+from offhook.wires.carriers._twilio_caller import vouches as vouches
 from offhook.wires.carriers._twilio_document import describe as describe
 
 NAME = "twilio"
@@ -133,6 +135,7 @@ class Webhook(Struct, frozen=True):
     status: str
     direction: str
     parameters: Mapping[str, str]  # everything that came; Twilio adds names without notice
+    own: Mapping[str, str] = {}  # what stands in the webhook's own address
 
     def __repr__(self) -> str:
         return f"Webhook({self.call_sid}, {self.status}, {sorted(self.parameters)})"
@@ -170,6 +173,7 @@ def parse_webhook(method: str, path_qs: str, headers: Sequence[tuple[str, str]],
         status=got.get("CallStatus", ""),
         direction=got.get("Direction", "inbound"),
         parameters=got,
+        own=own_parameters(path_qs),
     )
 
 

@@ -23,6 +23,7 @@ from offhook.wires._wire import (
     LocalProtocolError,
     SettingProblem,
     Violation,
+    briefed,
     redact_json,
 )  # fmt: skip
 from offhook.wires.providers import _loopback_messages as wire
@@ -221,6 +222,7 @@ class Leg:
     def _message(self, command: v.Command) -> dict[str, Any]:
         match command:
             case v.ConfigureSession():
+                self._settings = briefed(self._settings, command)
                 return {"type": "session.update", "session": session_object(self._settings)}
             case v.Greet():
                 return {"type": "response.create", "response": {"instructions": "greet"}}

@@ -22,6 +22,7 @@ from offhook.wires._wire import (
     LocalProtocolError,
     SettingProblem,
     Violation,
+    briefed,
     clean_text,
     flat_figures,
     near_miss,
@@ -445,6 +446,7 @@ class Leg:
     def _messages(self, command: v.Command) -> list[dict[str, Any]]:
         match command:
             case v.ConfigureSession():
+                self._settings = briefed(self._settings, command)
                 self._update_id = self._event_id()
                 update = {"type": "session.update", "event_id": self._update_id}
                 return [{**update, "session": session_object(self._settings)}]

@@ -24,6 +24,7 @@ from offhook.wires._wire import (
     LocalProtocolError,
     SettingProblem,
     Violation,
+    briefed,
     clean_text,
     flat_figures,
     near_miss,
@@ -461,6 +462,7 @@ class Leg:
     def _message(self, command: v.Command) -> dict[str, Any]:
         match command:
             case v.ConfigureSession():
+                self._settings = briefed(self._settings, command)
                 self._sent_ids += 1
                 self._update_id = f"offhook_{self._sent_ids}"
                 self._asked_since_update = False
