@@ -340,7 +340,7 @@ class Briefed(Event, frozen=True):
 class EndRequested(Event, frozen=True):
     """Somebody outside the call wants it to end politely."""
 
-    why: Literal["draining", "operator", "limit"]
+    why: Literal["draining", "operator", "limit", "spend"]
 
 
 class HangUpFinished(Event, frozen=True):
@@ -348,6 +348,80 @@ class HangUpFinished(Event, frozen=True):
 
     ok: bool  # also when the call had already ended
     detail: str
+
+
+# ------------------------------------------------------------------- events: asked from outside the call
+#
+# By an API, a tool or a command line. ``id`` comes back in the ``Done`` that says how it went; each gets exactly one,
+# unless the call ends first.
+
+
+class SayAsked(Event, frozen=True):
+    """Let the agent's voice say ``text`` word for word, once nobody speaks."""
+
+    text: str
+    id: str = ""
+
+
+class InjectAsked(Event, frozen=True):
+    """Add ``text`` to the conversation as something the agent knows; ``respond``: let it answer."""
+
+    text: str
+    respond: bool = False
+    id: str = ""
+
+
+class MuteAsked(Event, frozen=True):
+    """``caller``: the agent does not hear the caller; ``agent``: the caller does not hear the agent."""
+
+    who: Literal["caller", "agent"]
+    on: bool
+    id: str = ""
+
+
+class HoldAsked(Event, frozen=True):
+    """Put the caller on hold with music, or take them back."""
+
+    on: bool
+    id: str = ""
+
+
+class DtmfAsked(Event, frozen=True):
+    """Press keys towards the other side: ``0-9 * # A-D``, ``w`` waits half a second, ``W`` a whole one."""
+
+    digits: str
+    id: str = ""
+
+
+class CollectAsked(Event, frozen=True):
+    """Gather keys of the caller until ``end_key``, ``digits`` of them, or a time without any."""
+
+    digits: int = 20  # at most
+    end_key: str = "#"  # empty: none
+    first_s: float = 10.0  # until the first key
+    next_s: float = 4.0  # until each of the others
+    secret: bool = False  # the agent is told how many, not which
+    id: str = ""
+
+
+class TransferAsked(Event, frozen=True):
+    """
+    Give the caller to a number (E.164) or a ``sip:`` URI, after ``announcement`` was heard.
+
+    ``failed``: what becomes of a caller whom nobody took: back to the agent, or told by a spoken line.
+    """
+
+    target: str
+    announcement: str = ""
+    failed: Literal["agent", "line"] = "agent"
+    id: str = ""
+
+
+class HandOverAsked(Event, frozen=True):
+    """Another agent takes over within the same call."""
+
+    agent: str
+    id: str = ""
 
 
 # ------------------------------------------------------------------------- commands: to the carrier leg
@@ -400,8 +474,14 @@ class Greet(Command, frozen=True):
     text: str
 
 
+class Say(Command, frozen=True):
+    """Let the agent say a text word for word now; as near to that as the wire allows."""
+
+    text: str
+
+
 class TellAgent(Command, frozen=True):
-    """Add something that the caller did (a key) to the conversation, as text."""
+    """Add something that the caller did (a key), or that the agent should know, to the conversation, as text."""
 
     text: str
 
@@ -453,6 +533,16 @@ class HangUp(Command, frozen=True):
     """End the phone call by REST; HangUpFinished follows."""
 
     why: str
+
+
+class Done(Command, frozen=True):
+    """How something asked from outside went: the one answer to it."""
+
+    id: str
+    what: str  # say inject mute hold dtmf collect transfer hand-over
+    outcome: str  # one word
+    detail: str = ""
+    value: str = ""  # what was gathered; for whoever asked, never for a record
 
 
 class Note(Command, frozen=True):

@@ -3,8 +3,8 @@ The call's state machine: takes events, returns commands; is told the time and n
 
 Here stand the two hot paths and the table of who acts on which event. The rules are in the parts, one file each:
 ``session`` (dial to configured), ``talk`` (greeting, speech, barge-in, keys), ``responses``
-(the agent's responses and their audio), ``tools`` (hang_up and its goodbye), ``watch`` (what
-nobody reports), ``ending`` (how a call ends). Knows no wire, no socket and no clock.
+(the agent's responses and their audio), ``tools`` (hang_up and its goodbye), ``control`` (what is asked from outside
+the call), ``watch`` (what nobody reports), ``ending`` (how a call ends). Knows no wire, no socket and no clock.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from offhook import vocab as v
+from offhook.bridge.control import ASKED, Control
 from offhook.bridge.ending import Ending
 from offhook.bridge.session import Session
 from offhook.bridge.settings import BridgeSettings
@@ -43,7 +44,7 @@ class Bridge:
     """
 
     __slots__ = (
-        "_ending", "_on", "_responses", "_s", "_session", "_talk", "_tools", "_uplink",
+        "_control", "_ending", "_on", "_responses", "_s", "_session", "_talk", "_tools", "_uplink",
         "agent_audio", "deadlines", "uplink",
     )  # fmt: skip
 
@@ -61,7 +62,8 @@ class Bridge:
         self._talk = Talk(state, self._ending)
         self._responses = self._talk.responses
         self._tools = Tools(state, self._ending, self._responses)
-        self._session = Session(state, self._ending, self._talk.maybe_ready)
+        self._control = Control(state, self._talk)
+        self._session = Session(state, self._ending, self._on_ready)
         self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
             v.CallerAudio: self._on_held_audio,
@@ -92,6 +94,7 @@ class Bridge:
             v.WriteResumed: self._on_resumed,
             v.EndRequested: self._on_end_requested,
             v.HangUpFinished: self._ending.hang_up_finished,
+            **dict.fromkeys(ASKED, self._control.asked),
         }
 
     # ------------------------------------------------------------------------------------------ driving
@@ -180,7 +183,7 @@ class Bridge:
             self._ending.close_stream(now)
         else:
             s.expect("first caller frame", s.settings.first_frame_s, now, lambda at: None)  # on record, no more
-            self._talk.maybe_ready(now)
+            self._on_ready(now)
 
     def _on_held_audio(self, event: v.CallerAudio, now: float) -> None:
         if self._uplink.frames == 1:
@@ -189,8 +192,14 @@ class Bridge:
                 self._uplink.appended_bytes += event.n_bytes
                 self._s.do(v.AppendAudio(event.payload, event.n_bytes))
                 return
-        if self._s.ending is None:
-            self._uplink.hold(event, now)
+        if self._s.ending is not None:
+            return
+        if self._uplink.muted:
+            silence = self._uplink.silent(event)
+            if silence is not None:
+                self._s.do(silence)
+            return
+        self._uplink.hold(event, now)
 
     def _on_mark(self, event: v.MarkReturned, now: float) -> None:
         s = self._s
@@ -199,13 +208,19 @@ class Bridge:
             s.milestone("M17", "first mark back: the caller hears", now)
         s.playback.settle(now)
         if s.playback.marks_waiting == 0:
+            self._control.marks_are_back(now)
             self._tools.marks_are_back(now)
             self._ending.marks_are_back(now)
 
     # ------------------------------------------------------------------- events that concern several parts
 
+    def _on_ready(self, now: float) -> None:
+        self._talk.maybe_ready(now)
+        self._control.ready(now)
+
     def _on_speech_started(self, event: v.SpeechStarted, now: float) -> None:
         if self._talk.speech_started(event, now):
+            self._control.sayings.caller_spoke(now)
             self._tools.caller_spoke(now)
 
     def _on_speech_stopped(self, event: v.SpeechStopped, now: float) -> None:
@@ -214,16 +229,19 @@ class Bridge:
     def _on_response_started(self, event: v.ResponseStarted, now: float) -> None:
         self._talk.response_started(event, now)
         self._tools.response_started(event)
+        self._control.sayings.response_started(event.response_id, now)
 
     def _on_response_done(self, event: v.ResponseDone, now: float) -> None:
         self._talk.response_done(event, now)
         if self._s.ending is None:
             self._tools.response_done(event, now)
             self._responses.ask_next(now)
+            self._control.response_done(event, now)
 
     def _on_agent_transcript(self, event: v.AgentTranscript, now: float) -> None:
         if event.final:
             self._s.record.text(event.item_id, event.text)
+            self._control.sayings.transcript(event)
 
     def _on_leg_closed(self, event: v.LegClosed, now: float) -> None:
         if event.leg is v.Leg.CARRIER:
@@ -249,6 +267,7 @@ class Bridge:
                 )  # fmt: skip
         else:
             s.carrier_paused = True
+            s.look_shut()
             s.expect(
                 "carrier reads", s.settings.paused_s, now,
                 lambda at: self._ending.carrier_dead("carrier stopped reading", at),
@@ -260,6 +279,7 @@ class Bridge:
         s.note("write.resumed", leg=event.leg.value)
         if event.leg is v.Leg.CARRIER:
             s.carrier_paused = False
+            s.look_shut()
         else:
             self._uplink.resume(now)
             if s.ending is not None:
@@ -292,6 +312,7 @@ class Bridge:
                 "early_dropped_bytes": up.early_dropped_bytes,
                 "uplink_dropped_bytes": up.dropped_bytes,
                 "downlink_dropped_bytes": record.downlink_dropped_bytes,
+                "muted_bytes": up.muted_bytes,
                 "cancelled_dropped_bytes": record.cancelled_dropped_bytes,
                 **record.totals,
             },

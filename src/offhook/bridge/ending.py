@@ -7,11 +7,8 @@ verb. Whoever ends it, the first reason is the one that counts.
 
 from __future__ import annotations
 
-import base64
-
 from offhook import vocab as v
 from offhook.bridge.state import State, Stream
-from offhook.bridge.turns import BYTES_PER_S
 
 __all__ = ["Ending"]
 
@@ -86,13 +83,7 @@ class Ending:
             s.cut_unheard(now)
         s.note("line", name=name)
         self.told = True
-        for start in range(0, len(audio), BYTES_PER_S):  # a second a message, in whole frames
-            chunk = audio[start : start + BYTES_PER_S]
-            s.playback.sent(f"line:{name}", "", 0, len(chunk), now)
-            s.do(v.PlayAudio(base64.b64encode(chunk), len(chunk)))
-        mark = s.mark(now)
-        if mark is not None:
-            s.do(mark)
+        s.play(f"line:{name}", audio, now)
         s.at("line heard", s.playback.idle_at() + s.settings.mark_grace_s, self._hang_up)
 
     def marks_are_back(self, now: float) -> None:

@@ -66,7 +66,7 @@ class CallRecord:
         lines: list[dict[str, Any]] = []
         for item in playback.items.values():
             ms, heard_ms = item.sent_bytes // 8, playback.heard_ms(item.item_id, now)
-            if heard_ms >= ms or len(lines) >= _KEPT:
+            if heard_ms >= ms or len(lines) >= _KEPT or item.item_id.startswith("music:"):
                 continue
             text = self.texts.get(item.item_id, "")
             lines.append(

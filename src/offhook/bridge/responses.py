@@ -29,7 +29,7 @@ class Responses:
     __slots__ = (
         "_ask_next", "_began_audio", "_cancelled", "_cancelled_order", "_ending", "_failed", "_last_audio_at",
         "_last_done", "_mute", "_on_first_audio", "_s", "_silent_bytes", "_since_mark", "_sounding", "_stale",
-        "_with_tool", "asked", "caller_speaking", "leaving", "running",
+        "_verbatim", "_with_tool", "asked", "caller_speaking", "leaving", "running",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending, on_first_audio: Callable[[v.AgentAudio, float], None]) -> None:
@@ -48,6 +48,7 @@ class Responses:
         self._with_tool: str | None = None
         self._ask_next: list[str | None] = []  # instructions of the ask that waits, if one does
         self._stale = False  # something was added after the ask, before its response began
+        self._verbatim = False  # what was asked last is a fixed text: nothing makes it stale
         self._last_audio_at = 0.0
         self._since_mark = 0
         self._silent_bytes = 0
@@ -60,20 +61,34 @@ class Responses:
     def busy(self) -> bool:
         return self.asked or self.running is not None
 
+    @property
+    def free(self) -> bool:
+        """Nobody speaks, is asked to, or is about to answer."""
+        waits = bool(self._ask_next) or "answer" in self._s.deadlines
+        return not (self.busy or waits or self.caller_speaking or self.leaving)
+
     def ask(self, now: float, instructions: str | None = None, within_s: float | None = None) -> None:
         """Let the agent answer; after the response that runs, if one does."""
         s = self._s
         if s.ending is not None:
             return
+        if s.on_hold:
+            self._ask_next = [instructions]  # nobody would hear it
+            return
         if self.busy:
             self._ask_next = [instructions]
-            self._stale = self.asked
+            self._stale = self.asked and not self._verbatim
             cancelled = self.running is not None and self.running in self._cancelled
             self._await_end(now, s.settings.response_end_s if cancelled else s.settings.answer_s)
             return
         self._ask_next = []
+        self.speak(v.AskResponse(instructions=instructions), now, within_s)
+
+    def speak(self, command: v.Command, now: float, within_s: float | None = None) -> None:
+        """Begin a response by ``command``, while none runs."""
         self.asked = True
-        s.do(v.AskResponse(instructions=instructions))
+        self._verbatim = type(command) is v.Say
+        self._s.do(command)
         self.await_answer(now, within_s)
 
     def await_answer(self, now: float, within_s: float | None = None) -> None:
@@ -94,7 +109,7 @@ class Responses:
 
     def ask_next(self, now: float) -> None:
         """The ask that waited; a caller who speaks will be answered anyway."""
-        if self._ask_next and not self.busy:
+        if self._ask_next and not self.busy and not self._s.on_hold:
             (instructions,), self._ask_next = self._ask_next, []
             if not self.caller_speaking:
                 self.ask(now, instructions)
@@ -191,8 +206,9 @@ class Responses:
             if s.ending is not None:
                 return s.take()
         self._last_audio_at = now
-        if s.carrier_paused:
-            # What is written stays in order and is heard; what comes now would only be heard late and grow.
+        if s.shut:
+            # The carrier does not read: what is written stays in order and is heard; what comes now would only be
+            # heard late and grow. Or the agent is muted, or the caller on hold.
             s.record.downlink_dropped_bytes += event.n_bytes
             return s.take()
         playback = s.playback
@@ -239,8 +255,12 @@ class Responses:
                 s.expect("first mark", due, now, lambda at: None)  # on record; nothing can be mended from here
 
     def audio_done(self, event: v.AgentAudioDone, now: float) -> None:
-        if event.response_id not in self._cancelled:
-            self.last_mark(now)
+        if event.response_id in self._cancelled:
+            return
+        s = self._s
+        if s.agent_muted and s.provider.truncates and event.item_id not in s.playback.items:
+            s.do(v.Truncate(event.item_id, 0, 0))  # the model shall not think that it was heard
+        self.last_mark(now)
 
     def last_mark(self, now: float) -> None:
         """One mark behind the last audio of an answer."""

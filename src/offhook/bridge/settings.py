@@ -59,6 +59,9 @@ class BridgeSettings(Struct, frozen=True):
 
     note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes
 
+    # Call control.
+    hold_s: float = 900.0  # a caller that nobody takes back for so long is given to the agent again
+
     # Limits.
     max_call_s: float = 3600.0
     idle_s: float = 300.0  # neither side said a word

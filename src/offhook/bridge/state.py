@@ -7,6 +7,7 @@ Holds no rules of its own: those are in the parts (``session``, ``talk``, ``tool
 
 from __future__ import annotations
 
+import base64
 import enum
 from collections.abc import Callable, Mapping
 
@@ -14,7 +15,7 @@ from offhook import vocab as v
 from offhook.bridge.deadlines import Deadlines
 from offhook.bridge.record import CallRecord
 from offhook.bridge.settings import BridgeSettings
-from offhook.bridge.turns import Playback
+from offhook.bridge.turns import BYTES_PER_S, Playback
 from offhook.bridge.uplink import Uplink
 
 __all__ = ["State", "Stream"]
@@ -35,9 +36,9 @@ class State:
     """One call's shared state."""
 
     __slots__ = (
-        "carrier", "carrier_paused", "deadlines", "ended", "ending", "ending_wanted", "last_word_at", "lines",
-        "greeting", "now", "out", "playback", "provider", "provider_gone", "provider_up", "record", "session_ready",
-        "settings", "stream", "uplink",
+        "agent_muted", "carrier", "carrier_paused", "deadlines", "ended", "ending", "ending_wanted", "greeting",
+        "keys_until", "last_word_at", "lines", "now", "on_hold", "out", "playback", "provider", "provider_gone",
+        "provider_up", "record", "session_ready", "settings", "shut", "stream", "uplink",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +62,10 @@ class State:
         self.last_word_at = 0.0  # of either side
         self.stream = Stream.ABSENT
         self.carrier_paused = False
+        self.agent_muted = False
+        self.on_hold = False
+        self.shut = False  # any of the three: the agent's audio is not played
+        self.keys_until = 0.0  # keys are being sent as sound: nothing may cut them short
         self.provider_up = False
         self.provider_gone = False
         self.session_ready = False  # configured, or gone on unconfirmed
@@ -110,6 +115,20 @@ class State:
     def step(self) -> str:
         """The last milestone that was reached."""
         return next(reversed(self.record.milestones), "")
+
+    def look_shut(self) -> None:
+        """Whether the agent's audio goes to the caller, after one of its three conditions has changed."""
+        self.shut = self.carrier_paused or self.agent_muted or self.on_hold
+
+    def play(self, item: str, audio: bytes, now: float) -> None:
+        """Append audio of our own (PCMU) to what the caller hears: a second a message, and a mark behind it."""
+        for start in range(0, len(audio), BYTES_PER_S):
+            chunk = audio[start : start + BYTES_PER_S]
+            self.playback.sent(item, "", 0, len(chunk), now)
+            self.do(v.PlayAudio(base64.b64encode(chunk), len(chunk)))
+        mark = self.mark(now)
+        if mark is not None:
+            self.do(mark)
 
     def cut_unheard(self, now: float) -> None:
         """What has not been played by now never will be."""

@@ -10,12 +10,14 @@ began to play clears nothing. Speech over the greeting itself is a barge-in like
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from offhook import vocab as v
 from offhook.bridge.ending import Ending
 from offhook.bridge.responses import Responses
 from offhook.bridge.state import State, Stream
+from offhook.bridge.turns import Cut
 from offhook.bridge.watch import Watch
 
 __all__ = ["Talk"]
@@ -26,7 +28,7 @@ class Talk:
 
     __slots__ = (
         "_ending", "_greeting", "_greeting_played_at", "_greeting_response", "_keys", "_s", "_speech_at",
-        "_spoken_at", "_stopped_at", "responses", "watch",
+        "_spoken_at", "_stopped_at", "gather", "responses", "watch",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending) -> None:
@@ -41,6 +43,7 @@ class Talk:
         self._spoken_at = 0.0  # when it was spoken
         self._stopped_at: float | None = None  # the end of the caller's last words, until they are answered
         self._keys: list[str] = []  # pressed before anybody could be told
+        self.gather: Callable[[str, float], bool] = lambda digit, now: False  # takes a key that is being collected
 
     # ------------------------------------------------------------------------------------- the beginning
 
@@ -57,6 +60,11 @@ class Talk:
             s.at("greeting hold", now + s.settings.greeting_hold_s, self._release)
         elif self._greeting == "none":
             self._release(now)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether the greeting, if there is one, is over and the caller is heard."""
+        return self._s.uplink.released_at is not None and self._greeting in ("none", "over")
 
     def _no_greeting(self, now: float) -> None:
         self._ending.fail("no greeting audio came", now)
@@ -121,22 +129,26 @@ class Talk:
 
     def _barge_in(self, now: float, *, by_caller_speech: bool) -> None:
         """The caller takes the word: what is unheard goes, and the model is told what was heard."""
-        s = self._s
         self.responses.cancel(by_caller_speech=by_caller_speech)
-        if s.stream is not Stream.OPEN or not s.playback.may_be_unplayed(now):
-            return
+        for cut in self.take_back(now):
+            self._s.record.barge_in(
+                now, item=cut.item_id, heard_ms=cut.heard_ms, proven_ms=cut.proven_ms, sent_ms=cut.sent_ms
+            )
+            self._s.note(
+                "barge-in", item=cut.item_id, heard_ms=cut.heard_ms, proven_ms=cut.proven_ms, sent_ms=cut.sent_ms,
+                proven_by=self._s.playback.proven,
+            )  # fmt: skip
+
+    def take_back(self, now: float) -> Sequence[Cut]:
+        """Drop what the caller has not heard, and tell the model what was heard; what was cut."""
+        s = self._s
+        if s.stream is not Stream.OPEN or s.on_hold or now < s.keys_until or not s.playback.may_be_unplayed(now):
+            return ()
         s.do(v.ClearPlayback())
         cuts = s.playback.clear(now)
         if s.provider.truncates:
-            s.do(*(v.Truncate(cut.item_id, cut.content_index, cut.heard_ms) for cut in cuts))
-        for cut in cuts:
-            s.record.barge_in(
-                now, item=cut.item_id, heard_ms=cut.heard_ms, proven_ms=cut.proven_ms, sent_ms=cut.sent_ms
-            )
-            s.note(
-                "barge-in", item=cut.item_id, heard_ms=cut.heard_ms, proven_ms=cut.proven_ms, sent_ms=cut.sent_ms,
-                proven_by=s.playback.proven,
-            )  # fmt: skip
+            s.do(*(v.Truncate(cut.item_id, cut.content_index, cut.heard_ms) for cut in cuts if cut.response_id))
+        return cuts
 
     def speech_stopped(self, event: v.SpeechStopped, now: float) -> float:
         """Seconds that the caller spoke, by when it was reported."""
@@ -188,8 +200,12 @@ class Talk:
         if not s.session_ready or s.stream is not Stream.OPEN or unheard_greeting:
             self._keys.append(event.digit)  # not lost, and no reason to cut a greeting that nobody has heard
             return
+        if s.on_hold:
+            return  # on record; the music goes on, and the agent is not asked
         if s.provider.turn_events:
             self._barge_in(now, by_caller_speech=False)
+        if self.gather(event.digit, now):
+            return
         self._tell_key(event.digit)
         self._ask_for_key(now)
 

@@ -7,6 +7,7 @@ provider and no greeting: the bridge says when to open.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from binascii import a2b_base64
 from collections import deque
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ _QUIET = bytes(code for code in range(256) if (~code & 0x7F) < 0x30)
 _LOUD_BYTES = 8  # a click is shorter than a millisecond
 
 
+_SILENT_FRAME = b64encode(b"\xff" * 160)
+
+
 def is_loud(payload: bytes) -> bool:
     """Whether a frame of PCMU (base64 text) holds sound as loud as speech. False for text that is no base64."""
     try:
@@ -36,13 +40,15 @@ class Uplink:
 
     __slots__ = (
         "_anchors", "_closed", "_held", "_held_bytes", "_held_since", "_keep_bytes", "_loud_since",
-        "appended_bytes", "dropped_bytes", "early_bytes", "early_dropped_bytes", "frames", "open", "paused",
-        "released_at",
+        "appended_bytes", "dropped_bytes", "early_bytes", "early_dropped_bytes", "frames", "muted", "muted_bytes",
+        "open", "paused", "released_at",
     )  # fmt: skip
 
     def __init__(self, keep_s: float) -> None:
         self.open = False
         self.paused = False  # the provider does not read
+        self.muted = False  # the provider gets silence instead of the caller
+        self.muted_bytes = 0
         self._closed = False
         self.frames = 0
         self.appended_bytes = 0
@@ -87,13 +93,36 @@ class Uplink:
         self.appended_bytes += sum(frame.n_bytes for frame in held)
         self._anchors.append((self.appended_bytes, now))
         self.released_at = now
-        self.open = self.frames > 0 and not self.paused
+        self.open = self.frames > 0 and not self.paused and not self.muted
         return (v.AppendAudio(frame.payload, frame.n_bytes) for frame in held)
 
     def begun(self) -> bool:
         """The first frame came. Whether it and the next go straight through: what was released before is open now."""
-        self.open = self.released_at is not None and not self.paused and not self._closed
+        self._look()
         return self.open
+
+    def _look(self) -> None:
+        ready = self.frames > 0 and self.released_at is not None and not self._closed
+        self.open = ready and not self.paused and not self.muted
+
+    def mute(self, on: bool) -> None:
+        """Let the provider hear silence instead of the caller, or the caller again."""
+        self.muted = on
+        self._look()
+
+    def silent(self, frame: v.CallerAudio) -> v.AppendAudio | None:
+        """
+        What goes on instead of a frame of a muted caller.
+
+        Silence, for a provider that hears nothing at all waits for the end of a turn for ever, and its clock of audio
+        would stand still.
+        """
+        self.muted_bytes += frame.n_bytes
+        if self.released_at is None or self.paused or self._closed:
+            return None
+        self.appended_bytes += frame.n_bytes
+        n = frame.n_bytes
+        return v.AppendAudio(_SILENT_FRAME if n == 160 else b64encode(b"\xff" * n), n)
 
     @property
     def held_ms(self) -> int:
@@ -108,7 +137,7 @@ class Uplink:
         self.paused = False
         if self.released_at is not None:
             self._anchors.append((self.appended_bytes, now))
-            self.open = self.frames > 0
+        self._look()
 
     def close(self) -> None:
         self.open = False

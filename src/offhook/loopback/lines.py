@@ -31,6 +31,10 @@ AGENT: Mapping[str, str] = {
     "thanks": "You are very welcome. Is there anything else?",
     "goodbye": "Thank you for calling. Goodbye.",
     "unknown": ("Sorry, I did not understand. Ask for opening hours, the address, services, or prices."),
+    "transfer": "One moment please. I am putting you through.",
+    "back": "I am sorry, nobody answered there. Is there anything else I can do?",
+    "there": "Are you still there?",
+    "fixed": "I have something to tell you, but I can only say what I have learned.",
     "key": "You pressed a key. For an appointment, just say so.",
     "key_1": "You pressed one. For an appointment, just say so.",
     "key_2": "You pressed two. We are open from nine to five.",
@@ -46,6 +50,8 @@ CALLER: Mapping[str, str] = {
     "caller_appointment": "I would like to make an appointment.",
     "caller_thanks": "Thank you very much.",
     "caller_goodbye": "Goodbye.",
+    "caller_transfer": "Please put me through to a person.",
+    "callee_hello": "Hello?",
 }
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from offhook.loopback.grammar import intent_of
 from offhook.loopback.lines import AGENT
 
-__all__ = ["Answer", "answer_key", "answer_speech", "greeting"]
+__all__ = ["Answer", "answer_key", "answer_say", "answer_speech", "greeting"]
 
 
 class Answer(Struct, frozen=True):
@@ -33,6 +33,11 @@ def answer_speech(words: str, sure: bool) -> Answer:
     if intent is None:
         return Answer("unknown")
     return Answer(intent, hang_up=intent == "goodbye")
+
+
+def answer_say(text: str) -> Answer:
+    """What it says when it is given a text: that text where it knows it, else that it cannot."""
+    return Answer(next((line for line, known in AGENT.items() if known == text), "fixed"))
 
 
 def answer_key(told: str) -> Answer | None:

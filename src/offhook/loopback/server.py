@@ -24,9 +24,10 @@ from picows import (
 
 from offhook.loopback.ear import Ear, Heard, Started
 from offhook.loopback.lines import audio
-from offhook.loopback.receptionist import Answer, answer_key, answer_speech, greeting
+from offhook.loopback.receptionist import Answer, answer_key, answer_say, answer_speech, greeting
 from offhook.wires._wire import Out, PeerClose
 from offhook.wires.providers._loopback_peer import Peer
+from offhook.wires.providers.loopback import SAY
 
 __all__ = ["serve"]
 
@@ -89,6 +90,8 @@ class _Session(WSListener):
             asked = self._peer.asked.pop(0)
             if asked == "greet":
                 self._speak(greeting())
+            elif asked.startswith(SAY):
+                self._speak(answer_say(asked.removeprefix(SAY)))
             elif "goodbye" in asked:
                 self._speak(Answer("goodbye"))
             else:

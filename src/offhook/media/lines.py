@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["FOLDER", "TEXTS", "LineError", "load_wav", "spoken_lines"]
+__all__ = ["FOLDER", "MUSIC", "TEXTS", "LineError", "load_wav", "spoken_lines"]
 
 FOLDER = Path(__file__).parent / "spoken"
 
@@ -17,8 +17,11 @@ TEXTS: Mapping[str, str] = {
     "provider_failed": "We are sorry. The assistant cannot be reached right now. Please call again later.",
     "provider_lost": "We are sorry. The connection to the assistant was lost. Please call again.",
     "time_up": "I am afraid our time is up. Thank you for calling. Goodbye.",
+    "not_put_through": "I am sorry, nobody could be reached there. Please call again later. Goodbye.",
     "draining": "This line is being restarted. Please call again in a minute. Goodbye.",
 }
+# Played over and over while a caller is on hold; made by tools/render_lines.py.
+MUSIC = ("hold",)
 MAX_SECONDS = 30
 
 
@@ -32,7 +35,7 @@ def spoken_lines(own: Path | None = None) -> dict[str, bytes]:
 
     Raises LineError.
     """
-    lines = {name: (FOLDER / f"{name}.ulaw").read_bytes() for name in TEXTS}
+    lines = {name: (FOLDER / f"{name}.ulaw").read_bytes() for name in (*TEXTS, *MUSIC)}
     if own is not None:
         if not own.is_dir():
             raise LineError(f"{own} is no directory")

@@ -101,6 +101,7 @@ class Call:
             v.DialProvider: self._dial,
             v.HangUp: self._hang_up,
             v.Note: self._note,
+            v.Done: self._done,
             v.EndCall: self._end,
         }
 
@@ -396,6 +397,9 @@ class Call:
     def _note(self, command: v.Note, now: float) -> None:
         self.journal.note(command.kind, now, **command.data)
         self._shell.observe(self, command, now)
+
+    def _done(self, command: v.Done, now: float) -> None:
+        self._shell.done(self, command)
 
     def _end(self, command: v.EndCall, now: float) -> None:
         if self.ended is not None:

@@ -20,6 +20,7 @@ from offhook.agent.prompt import CallFacts
 from offhook.bridge import Bridge
 from offhook.evidence.journal import JournalDir
 from offhook.net.answerer import Answerer, AnswerFor
+from offhook.net.asks import Asks
 from offhook.net.call import Call
 from offhook.net.clock import Clock
 from offhook.net.errands import Errands
@@ -78,6 +79,7 @@ class Calls:
         self._recorder = recorder
         self._observer = observer
         self._outcomes: dict[str, tuple[Outcome, float, str]] = {}
+        self._asks = Asks()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -158,7 +160,19 @@ class Calls:
         if self._observer is not None:
             self._observer(call.name, happened, now - call.started_at)
 
+    async def ask(self, call_sid: str, event: v.Event) -> v.Done:
+        """
+        Ask something of a running call, as an API or a tool does, and wait for how it went.
+
+        ``event`` is one of the vocabulary's ``...Asked``; its ``id`` is given here. What the call does raises nothing.
+        """
+        return await self._asks.ask(self.running.get(call_sid), event)
+
+    def done(self, call: Call, answer: v.Done) -> None:
+        self._asks.done(call.name, answer)
+
     def ended(self, call: Call, end: v.EndCall) -> None:
+        self._asks.ended(call.name)
         now = self._clock.now()
         self.running.pop(call.name, None)
         who = self.answerers.pop(call.name)

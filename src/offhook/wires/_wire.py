@@ -203,7 +203,7 @@ _NUMBER = re.compile(r"(\+|%2[Bb])(\d)(\d{4,12})(\d{2})(?!\d)")  # E.164, as a c
 # A number as somebody says it and a provider writes it down: seven digits or more, blanks and the like between them.
 _SAID_NUMBER = re.compile(r"(?<![\w.-])\(?\d(?:[\s().-]{0,2}\d){6,14}(?![\w])")
 _SAID = frozenset(("transcript", "text", "heard_text", "delta", "message"))  # fields that hold what was said
-_KEY_TOLD = re.compile(r"(pressed key )[0-9*#A-D]")  # how the bridge tells the agent of a key
+_KEY_TOLD = re.compile(r"(pressed (?:key|these keys:))(?: [0-9*#A-D])+")  # how the bridge tells the agent of a key
 
 
 def clean_text(text: str) -> str:
@@ -234,7 +234,7 @@ def _all_but_two(found: re.Match[str]) -> str:
 def mask_keys(node: Any) -> Any:
     """JSON data without the digits of the keys that the bridge told the agent of."""
     if isinstance(node, str):
-        return _KEY_TOLD.sub(rf"\1{MASKED}", node)
+        return _KEY_TOLD.sub(rf"\1 {MASKED}", node)
     if isinstance(node, list):
         return [mask_keys(part) for part in node]
     if isinstance(node, dict):

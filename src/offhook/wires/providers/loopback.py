@@ -45,6 +45,7 @@ DEAD_MODELS: Fact[tuple[str, ...]] = Fact((), _OURS, _CHECKED)
 VOICES: Fact[tuple[str, ...]] = Fact(("slt",), _OURS, _CHECKED)
 DEFAULT_VOICE = Fact("slt", _OURS, _CHECKED)
 FORMAT = {"type": "audio/pcmu"}
+SAY = "say: "  # how a response's instructions begin that are to be said word for word
 
 
 class SessionSettings(Struct, frozen=True):
@@ -226,6 +227,8 @@ class Leg:
                 return {"type": "session.update", "session": session_object(self._settings)}
             case v.Greet():
                 return {"type": "response.create", "response": {"instructions": "greet"}}
+            case v.Say(text=text):
+                return {"type": "response.create", "response": {"instructions": f"{SAY}{text}"}}
             case v.AskResponse(instructions=instructions):
                 return {"type": "response.create", "response": {"instructions": instructions or ""}}
             case v.CancelResponse():

@@ -454,6 +454,9 @@ class Leg:
                 # there is no "say this" on this wire; the instructions of one response come nearest
                 asked = f"Greet the caller now. Say exactly this and nothing else: {text}"
                 return [{"type": "response.create", "response": {"instructions": asked}}]
+            case v.Say(text=text):
+                asked = f"Say exactly this and nothing else, word for word: {text}"
+                return [{"type": "response.create", "response": {"instructions": asked}}]
             case v.AskResponse(instructions=asked):
                 return [{"type": "response.create", **({"response": {"instructions": asked}} if asked else {})}]
             case v.CancelResponse(response_id=response_id):

@@ -468,7 +468,7 @@ class Leg:
                 self._asked_since_update = False
                 session = session_object(self._settings)
                 return {"type": "session.update", "event_id": self._update_id, "session": session}
-            case v.Greet(text=text):
+            case v.Greet(text=text) | v.Say(text=text):
                 # Spoken word for word at once; a response.create after it would speak over it. Interruptible, since the
                 # alternative drops caller audio by a playback clock that is not the caller's.
                 content = [{"type": "output_text", "text": text}]
