@@ -95,6 +95,17 @@ class ToolSpec(Struct, frozen=True):
     parameters: dict[str, Any]  # JSON schema
 
 
+class ToolPolicy(Struct, frozen=True):
+    """How the bridge treats a tool while it runs; what it is made of is the runner's business."""
+
+    deadline_s: float = 20.0  # then the model is answered without it, whatever the runner does
+    filler: str = "cue"  # a spoken line or sound by name; "say:TEXT": the agent says it; "": silence
+    filler_ms: int = 1500  # of silence before it
+    changes: bool = True  # it has effects: the same call again, while it runs and shortly after, is not run again
+    repeat_s: float = 10.0  # how shortly after
+    does: tuple[str, ...] = ()  # what an agent may claim when it has run: names of ``claims``
+
+
 # --------------------------------------------------------------------------- events: the carrier leg
 
 
@@ -424,6 +435,16 @@ class HandOverAsked(Event, frozen=True):
     id: str = ""
 
 
+class ToolFinished(Event, frozen=True):
+    """A tool that was run is over, or is waited for no longer."""
+
+    tool_call_id: str
+    outcome: str  # ok, error, raised TYPE, timeout, invalid, busy, dry run
+    output: str  # for the model
+    retried: int = 0
+    detail: str = ""  # for the record: what the model need not know
+
+
 # ------------------------------------------------------------------------- commands: to the carrier leg
 
 
@@ -543,6 +564,14 @@ class Done(Command, frozen=True):
     outcome: str  # one word
     detail: str = ""
     value: str = ""  # what was gathered; for whoever asked, never for a record
+
+
+class RunTool(Command, frozen=True):
+    """Run a tool of the agent; ToolFinished follows, however it goes."""
+
+    tool_call_id: str
+    name: str
+    arguments: str  # JSON text of an object
 
 
 class Note(Command, frozen=True):

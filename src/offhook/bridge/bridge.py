@@ -89,6 +89,7 @@ class Bridge:
             v.CallerTranscript: self._talk.transcript,
             v.AgentTranscript: self._on_agent_transcript,
             v.ToolCalled: self._tools.called,
+            v.ToolFinished: self._tools.finished,
             v.LegClosed: self._on_leg_closed,
             v.WritePaused: self._on_paused,
             v.WriteResumed: self._on_resumed,
@@ -209,7 +210,7 @@ class Bridge:
         s.playback.settle(now)
         if s.playback.marks_waiting == 0:
             self._control.marks_are_back(now)
-            self._tools.marks_are_back(now)
+            self._tools.goodbye.marks_are_back(now)
             self._ending.marks_are_back(now)
 
     # ------------------------------------------------------------------- events that concern several parts
@@ -221,20 +222,20 @@ class Bridge:
     def _on_speech_started(self, event: v.SpeechStarted, now: float) -> None:
         if self._talk.speech_started(event, now):
             self._control.sayings.caller_spoke(now)
-            self._tools.caller_spoke(now)
+            self._tools.goodbye.caller_spoke(now)
 
     def _on_speech_stopped(self, event: v.SpeechStopped, now: float) -> None:
-        self._tools.caller_stopped(self._talk.speech_stopped(event, now), now)
+        self._tools.goodbye.caller_stopped(self._talk.speech_stopped(event, now), now)
 
     def _on_response_started(self, event: v.ResponseStarted, now: float) -> None:
         self._talk.response_started(event, now)
-        self._tools.response_started(event)
+        self._tools.goodbye.response_started(event)
         self._control.sayings.response_started(event.response_id, now)
 
     def _on_response_done(self, event: v.ResponseDone, now: float) -> None:
         self._talk.response_done(event, now)
         if self._s.ending is None:
-            self._tools.response_done(event, now)
+            self._tools.goodbye.response_done(event, now)
             self._responses.ask_next(now)
             self._control.response_done(event, now)
 

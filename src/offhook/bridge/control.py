@@ -84,8 +84,8 @@ class Control:
         for event in waiting:
             s.do(v.TellAgent(event.text))
             self.done(event.id, "inject", "told")
-        if any(event.respond for event in waiting) and self._talk.greeted and not self._talk.responses.caller_speaking:
-            self._talk.responses.ask(now)
+        if any(event.respond for event in waiting) and self._talk.greeted:
+            self._talk.responses.go_on(now)
         self.sayings.pump(now)
 
     def _mute(self, event: v.MuteAsked, now: float) -> None:

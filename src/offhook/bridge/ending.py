@@ -50,7 +50,7 @@ class Ending:
         s = self._s
         if s.ending is not None:
             return
-        s.ending, s.ending_wanted = why, wanted
+        s.end(why, now, wanted=wanted)
         self._line = line
         s.uplink.close()
         s.note("ending", why=why, wanted=wanted)
@@ -159,7 +159,7 @@ class Ending:
         s = self._s
         s.deadlines.met(*_CARRIER_STEPS)
         if s.ending is None:
-            s.ending, s.ending_wanted = why, wanted
+            s.end(why, now, wanted=wanted)
             s.deadlines.drop_all()
         s.cut_unheard(now)
         s.uplink.close()

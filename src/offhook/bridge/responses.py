@@ -29,7 +29,7 @@ class Responses:
     __slots__ = (
         "_ask_next", "_began_audio", "_cancelled", "_cancelled_order", "_ending", "_failed", "_last_audio_at",
         "_last_done", "_mute", "_on_first_audio", "_s", "_silent_bytes", "_since_mark", "_sounding", "_stale",
-        "_verbatim", "_with_tool", "asked", "caller_speaking", "leaving", "running",
+        "_verbatim", "_with_tool", "asked", "caller_speaking", "due", "leaving", "running",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending, on_first_audio: Callable[[v.AgentAudio, float], None]) -> None:
@@ -39,6 +39,7 @@ class Responses:
         self.running: str | None = None
         self.asked = False  # we asked, and nothing has begun yet
         self.caller_speaking = False
+        self.due = False  # the caller has stopped, and the provider will answer unasked
         self.leaving = False  # the goodbye is on its way: nothing is asked again
         self._cancelled: set[str] = set()
         self._cancelled_order: deque[str] = deque()
@@ -91,6 +92,22 @@ class Responses:
         self._s.do(command)
         self.await_answer(now, within_s)
 
+    def go_on(self, now: float) -> None:
+        """
+        Let the agent go on with what it was just given: a tool's result.
+
+        A caller who speaks is answered anyway, with the result. One who has just stopped is answered too, but by a
+        response that may have begun before the result was there: it is stopped, and asked for again.
+        """
+        if self.caller_speaking:
+            return
+        if self.due and not self.busy:
+            self._ask_next = [None]
+            self._stale = True
+            self._await_end(now, self._s.settings.response_end_s)
+            return
+        self.ask(now)
+
     def await_answer(self, now: float, within_s: float | None = None) -> None:
         wait = self._s.settings.answer_s if within_s is None else within_s
         self._s.expect("answer", wait, now, lambda at: self._ending.fail("the agent never answered", at))
@@ -102,7 +119,7 @@ class Responses:
                 return
             self._s.missed("response end", within_s)
             self.running = None
-            self.asked = False
+            self.asked = self.due = False
             self.ask_next(at)
 
         self._s.at("response end", now + within_s, overdue)
@@ -131,7 +148,7 @@ class Responses:
 
     def started(self, event: v.ResponseStarted, now: float) -> None:
         self.running = event.response_id
-        self.asked = False
+        self.asked = self.due = False
         self._sounding = None
         self._s.deadlines.met("speech heard")
         self._s.milestone("M12", "response created", now)

@@ -6,9 +6,12 @@ Knows nothing of how they are kept: see ``deadlines.py`` and the parts of the br
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
+
+from offhook import vocab as v
 
 __all__ = ["BridgeSettings"]
 
@@ -56,6 +59,10 @@ class BridgeSettings(Struct, frozen=True):
     max_mute_responses: int = 3  # completed, but nothing that can be heard, and no tool called
     # 200 ms: the playback clock carries the truth between two marks, each mark costs as much as a frame
     mark_every_bytes: int = 1600
+
+    # Tools. The names that the agent may call; hang_up is the bridge's own.
+    tools: Mapping[str, v.ToolPolicy] = {}
+    filler_every_s: float = 5.0  # of silence, after the first filler
 
     note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes
 

@@ -38,7 +38,7 @@ class State:
     __slots__ = (
         "agent_muted", "carrier", "carrier_paused", "deadlines", "ended", "ending", "ending_wanted", "greeting",
         "keys_until", "last_word_at", "lines", "now", "on_hold", "out", "playback", "provider", "provider_gone",
-        "provider_up", "record", "session_ready", "settings", "shut", "stream", "uplink",
+        "provider_up", "record", "session_ready", "settings", "shut", "stream", "uplink", "when_ending",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class State:
         self.ending: str | None = None  # why; from then on the conversation is over
         self.ending_wanted = False
         self.ended = False
+        self.when_ending: list[Callable[[float], None]] = []  # told once, when the conversation is over
 
     def take(self) -> list[v.Command]:
         """What shall be done, in order; handed out once."""
@@ -134,6 +135,12 @@ class State:
         """What has not been played by now never will be."""
         for cut in self.playback.clear(now):
             self.note("unheard", item=cut.item_id, heard_ms=cut.heard_ms, sent_ms=cut.sent_ms)
+
+    def end(self, why: str, now: float, *, wanted: bool) -> None:
+        """From now on the conversation is over."""
+        self.ending, self.ending_wanted = why, wanted
+        for told in self.when_ending:
+            told(now)
 
     def mark(self, now: float) -> v.SetMark | None:
         """A mark behind all that was sent; None for a carrier that returns none."""

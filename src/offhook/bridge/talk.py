@@ -160,6 +160,7 @@ class Talk:
         s.last_word_at = now
         self.responses.caller_speaking = False
         self.watch.speech_stopped()
+        self.responses.due = s.provider.turn_events
         if not self.responses.leaving:
             self.responses.await_answer(now)
         return spoke_s

@@ -6,7 +6,7 @@ Knows no call. The one part of ``media`` that reads files.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 __all__ = ["FOLDER", "MUSIC", "TEXTS", "LineError", "load_wav", "spoken_lines"]
@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = {
 }
 # Played over and over while a caller is on hold; made by tools/render_lines.py.
 MUSIC = ("hold",)
+SOUNDS = ("cue",)  # two soft notes (C5, E5): a tool is at work
 MAX_SECONDS = 30
 
 
@@ -29,19 +30,20 @@ class LineError(Exception):
     """A WAV file that cannot be played on a phone line."""
 
 
-def spoken_lines(own: Path | None = None) -> dict[str, bytes]:
+def spoken_lines(own: Path | None = None, more: Collection[str] = ()) -> dict[str, bytes]:
     """
-    Every line as PCMU bytes, by name; a file ``NAME.wav`` in ``own`` replaces the shipped one.
+    Every line as PCMU bytes, by name; a file ``NAME.wav`` in ``own`` replaces the shipped one. ``more`` are names that
+    are asked for and not shipped.
 
     Raises LineError.
     """
-    lines = {name: (FOLDER / f"{name}.ulaw").read_bytes() for name in (*TEXTS, *MUSIC)}
+    lines = {name: (FOLDER / f"{name}.ulaw").read_bytes() for name in (*TEXTS, *MUSIC, *SOUNDS)}
     if own is not None:
         if not own.is_dir():
             raise LineError(f"{own} is no directory")
         for file in sorted(own.glob("*.wav")):
-            if file.stem not in lines:
-                raise LineError(f"{file}: no line of this name; wanted one of {', '.join(lines)}")
+            if file.stem not in lines and file.stem not in more:
+                raise LineError(f"{file}: no line of this name; wanted one of {', '.join((*lines, *more))}")
             lines[file.stem] = load_wav(file)
     return lines
 

@@ -34,6 +34,7 @@ class Answerer(Struct, frozen=True):
     agent: str = "default"
     why: str = ""  # this agent answers
     dial_options: Mapping[str, Any] = {}
+    tools: tuple[str, ...] | None = None  # of those there are; None: all
     fallback_say: str = ""  # what the carrier says when the stream breaks; empty: its own
     brief: Callable[[], Awaitable[v.Briefed]] | None = None
     notes: Mapping[str, Mapping[str, Any]] = {}  # written into the record when it begins, by kind

@@ -100,6 +100,7 @@ class Call:
             v.CloseProvider: self._close_provider,
             v.DialProvider: self._dial,
             v.HangUp: self._hang_up,
+            v.RunTool: self._run_tool,
             v.Note: self._note,
             v.Done: self._done,
             v.EndCall: self._end,
@@ -393,6 +394,9 @@ class Call:
     def _hang_up(self, command: v.HangUp, now: float) -> None:
         self.journal.note("rest.hang-up", now, why=command.why)
         self._shell.hang_up(self, command.why)
+
+    def _run_tool(self, command: v.RunTool, now: float) -> None:
+        self._shell.run_tool(self, command)
 
     def _note(self, command: v.Note, now: float) -> None:
         self.journal.note(command.kind, now, **command.data)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from offhook import vocab as v
 from offhook.agent.prompt import CallFacts
@@ -24,6 +24,7 @@ from offhook.net.asks import Asks
 from offhook.net.call import Call
 from offhook.net.clock import Clock
 from offhook.net.errands import Errands
+from offhook.net.hands import Hands
 from offhook.net.metrics import Metrics
 from offhook.net.parties import Carrier, Recorder
 
@@ -63,6 +64,7 @@ class Calls:
         metrics: Metrics,
         recorder: Callable[[Path, float], Recorder] | None,
         observer: Observer | None,
+        hands: Hands | None = None,
     ) -> None:
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
@@ -78,6 +80,7 @@ class Calls:
         self._metrics = metrics
         self._recorder = recorder
         self._observer = observer
+        self._hands = hands
         self._outcomes: dict[str, tuple[Outcome, float, str]] = {}
         self._asks = Asks()
         self._idle = asyncio.Event()
@@ -113,6 +116,11 @@ class Calls:
     def make(self, asked: Any, who: Answerer) -> Call:
         """The call that a webhook offers, with its record open; nothing has been done about it yet."""
         session = who.session
+        settings = who.bridge
+        if self._hands is not None:
+            session = structs.replace(session, tools=(*session.tools, *self._hands.specs(who.tools)))
+            settings = structs.replace(settings, tools=self._hands.policies(who.tools))
+            self._hands.begin(asked.call_sid, self.facts(asked), who.agent)
         leg = who.provider.Leg(session)
         now = self._clock.now()
         carrier = self._carrier
@@ -131,7 +139,7 @@ class Calls:
             },
             numbers=(asked.from_, asked.to, *(asked.parameters.get(name, "") for name in ("ForwardedFrom", "Caller"))),
         )
-        bridge = Bridge(who.bridge, who.provider.traits(session), carrier.wire.traits(carrier.settings), who.lines)
+        bridge = Bridge(settings, who.provider.traits(session), carrier.wire.traits(carrier.settings), who.lines)
         call = Call(
             asked.call_sid,
             shell=self,
@@ -156,7 +164,13 @@ class Calls:
         if who.brief is not None and call.ended is None:
             self._errands.brief(call, who.brief)
 
+    def run_tool(self, call: Call, asked: v.RunTool) -> None:
+        if self._hands is not None:
+            self._hands.run(call, asked)
+
     def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None:
+        if self._hands is not None:
+            self._hands.heard(call.name, happened)
         if self._observer is not None:
             self._observer(call.name, happened, now - call.started_at)
 
@@ -177,6 +191,8 @@ class Calls:
         self.running.pop(call.name, None)
         who = self.answerers.pop(call.name)
         self._errands.stop_briefing(call)
+        if self._hands is not None:
+            self._hands.ended(call.name)
         # what follows the stream is asked for after this: a caller who was told is not told again
         self._remember(call.name, "wanted" if end.wanted or call.bridge.caller_told else "broken", now, who)
         self._metrics.calls_active.set(len(self.running))

@@ -20,6 +20,7 @@ from offhook.net.calls import Calls, Limits, Observer
 from offhook.net.clock import Clock, Handle
 from offhook.net.errands import Errands
 from offhook.net.gate import Gate
+from offhook.net.hands import Box, Hands
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
 from offhook.net.parties import Carrier, Recorder
@@ -58,6 +59,8 @@ class Host:
         dialler: Callable[..., Awaitable[Any]] = client.dial,
         send_rest: Callable[..., Awaitable[rest.RestResult]] = rest.send,
         oracle: Callable[..., Any] | None = None,
+        tools: Box | None = None,
+        late: Callable[[str, str, Mapping[str, Any]], None] = lambda call, kind, data: None,
     ) -> None:
         self.metrics = metrics
         self.carrier = Carrier(carrier, carrier_settings)
@@ -71,6 +74,7 @@ class Host:
         self.calls = Calls(
             self.carrier, answer_for, self._errands,
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
+            hands=Hands(tools, clock, late) if tools is not None else None,
         )  # fmt: skip
         self.gate = Gate(self.carrier, notes, metrics, oracle)
         self.streams = Streams(

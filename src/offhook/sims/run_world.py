@@ -81,6 +81,7 @@ class OurServer:
         rest_s: float = 0.1,
         proxy: str | None = None,
         answer_for: AnswerFor | None = None,
+        tools: Any = None,  # a box of agent/tools
     ) -> None:
         self.world = world
         self.process = Process(world)
@@ -114,6 +115,7 @@ class OurServer:
             dial_options={},
             dialler=self._dial,
             send_rest=self._send_rest,
+            tools=tools,
         )
         paths = Paths(settings.webhook_path, settings.media_path, settings.status_path, settings.after_path)
         self._app: Any = make_app(self.host, paths)

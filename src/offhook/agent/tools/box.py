@@ -1,0 +1,240 @@
+"""
+Where tools run: on threads of their own, never on the media loop.
+
+One loop for what Offhook wrote (HTTP, MCP, delegates), one for the user's coroutines, a thread each for their sync
+functions. A coroutine that blocks its loop is named with its stack, and what comes after it runs on another loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from offhook import vocab as v
+from offhook.agent.tools.context import CallContext
+from offhook.agent.tools.runner import Result, Runner
+from offhook.agent.tools.spec import Tool
+
+__all__ = ["Answer", "Remark", "Source", "ToolBox", "chosen"]
+
+log = logging.getLogger("offhook")
+
+Answer = Callable[[v.ToolFinished], None]
+Remark = Callable[[str, Mapping[str, Any]], None]
+
+LOOK_S = 0.25
+BLOCKED_S = 1.0  # a loop that does nothing for so long is blocked: every tool on it stands still
+GIVEN_UP_S = 2.0  # then the next tools get another loop
+STACK_LINES = 6
+
+
+class Source(Protocol):
+    """Where tools come from; those of an MCP server come and go."""
+
+    @property
+    def tools(self) -> Sequence[Tool]: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def call_ended(self, call_id: str) -> None: ...
+
+
+class Hands:
+    """One thread with a loop."""
+
+    def __init__(self, name: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.open: dict[str, tuple[str, Remark]] = {}  # runs of the user's code: tool call -> tool, whom to tell
+        self.asked_at: float | None = None  # when it was asked for a sign of life
+        self.named = False  # its blocking has been told of
+        self.thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+
+    def alive(self) -> None:
+        self.asked_at = None
+        self.named = False
+
+    def stack(self) -> list[str]:
+        """Where the thread stands, in code that is not asyncio's: innermost last."""
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        frames = traceback.extract_stack(frame) if frame is not None else []
+        own = [f for f in frames if "asyncio" not in f.filename and not f.filename.endswith(("threading.py", "box.py"))]
+        return [f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in own[-STACK_LINES:]]
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+class ToolBox:
+    """
+    All tools of one process. ``start`` and what follows belong to the media loop; ``answer`` and ``remark`` come back
+    on it.
+    """
+
+    def __init__(self, tools: Iterable[Tool] = (), sources: Sequence[Source] = (), *, effects: bool = True) -> None:
+        self._tools = list(tools)
+        self._sources = sources
+        self._runner = Runner(effects=effects)
+        self._media: asyncio.AbstractEventLoop | None = None
+        self._our: Hands | None = None
+        self._their: Hands | None = None
+        self._stuck: list[Hands] = []
+        self._stopping = threading.Event()
+        self._watch: threading.Thread | None = None
+
+    # ----------------------------------------------------------------------------------------- which there are
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """By the name that the model calls; of two with one name the first."""
+        found: dict[str, Tool] = {}
+        for tool in [*self._tools, *(tool for source in self._sources for tool in source.tools)]:
+            found.setdefault(tool.name, tool)
+        return found
+
+    def specs(self, names: Sequence[str] | None = None) -> tuple[v.ToolSpec, ...]:
+        return tuple(tool.spec for tool in chosen(self.tools, names).values())
+
+    def policies(self, names: Sequence[str] | None = None) -> Mapping[str, v.ToolPolicy]:
+        return {name: tool.policy for name, tool in chosen(self.tools, names).items()}
+
+    # -------------------------------------------------------------------------------------------- the threads
+
+    async def start(self, wait_s: float = 5.0) -> None:
+        """Begin, and give sources so long to say what they have; one that is late joins later."""
+        self._media = asyncio.get_running_loop()
+        self._our = Hands("tools")
+        self._watch = threading.Thread(target=self._look, name="tool watch", daemon=True)
+        self._watch.start()
+        starting = [asyncio.wrap_future(self._submit(self._our, source.start())) for source in self._sources]
+        if starting:
+            await asyncio.wait(starting, timeout=wait_s)
+
+    async def stop(self, wait_s: float = 10.0) -> None:
+        """End what still runs. A thread of the user's that does not end is left to the process."""
+        self._stopping.set()
+        hands = [each for each in (self._our, self._their, *self._stuck) if each is not None]
+        if self._our is not None:
+            ending = [asyncio.wrap_future(self._submit(self._our, source.stop())) for source in self._sources]
+            if ending:
+                await asyncio.wait(ending, timeout=wait_s)
+        for each in hands:
+            if not each.loop.is_closed():
+                each.loop.call_soon_threadsafe(_cancel_all, each.loop)
+        await asyncio.sleep(0)
+        for each in hands:
+            if not each.loop.is_closed():
+                each.stop()
+                await asyncio.to_thread(each.thread.join, 1.0)
+
+    @staticmethod
+    def _submit(hands: Hands, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, hands.loop)
+
+    def post(self, act: Callable[..., object], *args: Any) -> None:
+        """Let something happen on the media loop; for threads."""
+        assert self._media is not None
+        try:
+            self._media.call_soon_threadsafe(act, *args)
+        except RuntimeError:
+            log.warning("a tool ended after the server had stopped")
+
+    # ------------------------------------------------------------------------------------------------ running
+
+    def run(self, asked: v.RunTool, call: CallContext, answer: Answer, remark: Remark) -> None:
+        """Start a tool; ``answer`` is called once, ``remark`` whenever there is something to know."""
+        tool = self.tools.get(asked.name)
+        if tool is None:  # it was there when the call began
+            output = '{"error":"this tool is not available any more"}'
+            self.post(answer, v.ToolFinished(asked.tool_call_id, "unavailable", output))
+            return
+        hands = self._hands_for(tool)
+        tell: Remark = lambda kind, data: self.post(remark, kind, data)  # noqa: E731
+        if tool.own_code:
+            hands.open[asked.tool_call_id] = (tool.name, tell)
+        self._submit(hands, self._work(hands, tool, asked, call, answer, tell))
+
+    def _hands_for(self, tool: Tool) -> Hands:
+        assert self._our is not None
+        if not tool.own_code:
+            return self._our
+        if self._their is None:
+            self._their = Hands("tool functions")
+        return self._their
+
+    async def _work(
+        self, hands: Hands, tool: Tool, asked: v.RunTool, call: CallContext, answer: Answer, remark: Remark
+    ) -> None:
+        call.remark = remark
+        try:
+            result = await self._runner.run(tool, asked.arguments, call)
+        except Exception as error:  # a defect of ours: the model is answered all the same
+            log.error("defect while running a tool", extra={"tool": tool.name}, exc_info=error)
+            result = Result(f"raised {type(error).__name__}", '{"error":"the tool failed"}', "defect")
+        finally:
+            hands.open.pop(asked.tool_call_id, None)
+        self.post(answer, v.ToolFinished(
+            asked.tool_call_id, result.outcome, result.output, retried=result.retried, detail=result.detail
+        ))  # fmt: skip
+
+    def call_ended(self, call_id: str) -> None:
+        """Tools go on to their end; what belongs to the call alone is told."""
+        if self._our is not None:
+            for source in self._sources:
+                self._our.loop.call_soon_threadsafe(source.call_ended, call_id)
+
+    # ----------------------------------------------------------------------------------------------- watching
+
+    def _look(self) -> None:
+        """The watching thread: is a loop of the user's code still turning?"""
+        while not self._stopping.wait(LOOK_S):
+            hands = self._their
+            if hands is None or (not hands.open and hands.asked_at is None):
+                continue
+            now = time.monotonic()
+            if hands.asked_at is None:
+                hands.asked_at = now
+                hands.loop.call_soon_threadsafe(hands.alive)
+            elif now - hands.asked_at >= BLOCKED_S and not hands.named:
+                self._name(hands, now - hands.asked_at)
+            elif now - hands.asked_at >= GIVEN_UP_S:
+                self._their = None
+                self._stuck.append(hands)
+
+    def _name(self, hands: Hands, seconds: float) -> None:
+        hands.named = True
+        stack = hands.stack()
+        runs = list(hands.open.values())
+        inside = {line.rpartition(" ")[2] for line in stack}
+        guilty = [(name, tell) for name, tell in runs if name in inside] or runs
+        log.warning(
+            "a tool blocks its loop: use async calls in it, or make it a plain function",
+            extra={"tool": ", ".join(sorted({name for name, _ in guilty})), "seconds": round(seconds, 1), "at": stack},
+        )
+        for name, tell in guilty:
+            tell("tool.blocks", {"name": name, "ms": round(seconds * 1000), "stack": " < ".join(reversed(stack))[:400]})
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+
+
+def chosen(tools: Mapping[str, Tool], names: Sequence[str] | None) -> dict[str, Tool]:
+    """The tools of these names, or all; ``NAME_*`` stands for what begins so."""
+    if names is None:
+        return dict(tools)
+    begins = tuple(name[:-1] for name in names if name.endswith("*"))
+    return {name: tool for name, tool in tools.items() if name in names or (begins and name.startswith(begins))}
