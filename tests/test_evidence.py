@@ -14,7 +14,7 @@ from tests.conformance.harness import ServerProcess, sid, until, world
 
 from offhook import vocab as v
 from offhook.diagnosis.report import report
-from offhook.evidence.files import find, read
+from offhook.evidence.files import call_of, find, read
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Channel, Recording, RecordingError
 from offhook.evidence.recording import StereoRecorder
@@ -285,3 +285,18 @@ def test_a_webhook_that_no_stream_followed_says_so_and_an_abandoned_call_why(tmp
     assert [figures["frames"] for figures in alone.counters()["channels"]] == [0, 0, 0, 0]
     assert report(alone).verdict != "healthy"
     assert not drained.end["end"]["wanted"] and drained.end["end"]["why"]
+
+
+def test_two_who_record_one_call_at_once_write_two_files_and_the_servers_is_found_first(tmp_path):
+    server, worker, dial = JournalDir(tmp_path), JournalDir(tmp_path), JournalDir(tmp_path)
+    journals = [server.open("CA1", {}, 0.0, {}), worker.open("CA1", {}, 0.0, {"source": "bridge"})]
+    journals.append(dial.open("CA1", {}, 0.0, {"source": "dial"}))
+    for n, (journal, folder) in enumerate(zip(journals, (server, worker, dial), strict=True)):
+        journal.note(f"who{n}", 0.1)
+        folder.flush()
+        journal.close(0.2, {})
+        folder.flush()
+    assert [len(list(read(journal.path).notes(f"who{n}"))) for n, journal in enumerate(journals)] == [1, 1, 1]
+    assert len({journal.path for journal in journals}) == 3 and journals[2].path.stem.endswith("CA1-dial")
+    assert {call_of(path) for path in tmp_path.iterdir()} == {"CA1"}
+    assert find("CA1", tmp_path) == journals[1].path

@@ -231,3 +231,9 @@ def test_a_parser_that_fails_at_a_known_event_explains_its_exception():
 def test_a_process_that_stood_still():
     assert foreign("bridge").note("bridge.loop-lag", 8000, ms=1300, task="tool x").rules() == ["bridge/loop-blocked"]
     assert foreign("bridge").note("bridge.loop-lag", 8000, ms=60, task="tool x").rules() == []
+
+
+def test_a_stream_that_is_closed_after_the_callers_stop_cuts_nobody_off():
+    tape = good().change("close", by="us").note("ending", 20_020.0, who="caller", why="hung up", unplayed_ms=4300)
+    assert tape.rules() == []
+    assert tape.without("stop").rules() == ["bridge/closed-over-speech"]

@@ -187,3 +187,28 @@ def test_one_listener_by_two_names_is_no_way_past_the_tap():
     assert by_the_tap("voice.example.com", 443, "voice.example.com", None).view().passed_by is None
     assert by_the_tap("127.0.0.1", 18081).note("upgrade", 50.0, path="/media", status=404).view().passed_by is None
     assert good(source="tap").view().passed_by is None
+
+
+def dialled(*findings: str, **expected) -> Tape:
+    rows = [{"severity": "fault", "statement": "", "code": "31921", "sentence": text} for text in findings]
+    tape = webhook_leg(Tape(source="dial", sees=["webhook", "carrier"])).note("alert", 150.0, code="31920", text="no")
+    tape.note("upgrade", 100.0, path="/media", status=403, why="no").note("ending", 200.0, why="no call", wanted=False)
+    return tape.ends(dial={"expected": expected, "findings": rows})
+
+
+def test_what_a_dial_did_wrong_on_purpose_is_no_fault_of_the_server():
+    excuses = ["carrier-stream/*", "carrier:*"]
+    judged = dialled(why="refused, as it should be", stops="M5", excuses=excuses, refused=True).report()
+    assert (judged.verdict, judged.because, judged.roots) == ("healthy", "refused, as it should be", ())
+    assert dialled().report().verdict == "not proven"
+    assert (
+        dialled(why="x", stops="M5", excuses=excuses, refused=True).violation("streamSid").report().verdict == "healthy"
+    )
+    kept = dialled(why="x", stops="M5", excuses=["carrier:*"], refused=True).violation("streamSid", got="'stream_sid'")
+    assert kept.report().verdict == "broken"
+
+
+def test_a_fault_that_only_the_dial_saw_is_in_the_verdict_on_its_record():
+    judged = dialled("the server closed the stream with 1008 before the caller was done").report()
+    assert judged.verdict == "broken" and judged.because.startswith("The server closed the stream with 1008")
+    assert [one.rule for one in judged.symptoms] == ["carrier:31920"]

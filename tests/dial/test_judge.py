@@ -6,6 +6,7 @@ import pytest
 
 from offhook.dial import judge
 from offhook.dial.conformance import told_by_call
+from offhook.dial.expected import expected
 from offhook.dial.judge import Facts, statement_of, verdict_of
 from offhook.dial.plan import Plan, targets
 from offhook.dial.sound import judge as judge_sound
@@ -22,6 +23,12 @@ FINE = Facts(violations=(), complaints=(), heard=QUIET, missed=(), stream_opened
 
 def found(**more) -> list[tuple[str, str | None, str]]:
     return [(f.statement, f.code, f.severity) for f in judge.judge(msgspec.structs.replace(FINE, **more))]
+
+
+def refused(fault: str, status: int | None, *, upgraded: bool) -> dict:
+    return {
+        "dialled_faults": (fault,), "stream_opened": False, "expected": expected((fault,), "why", status, upgraded),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -44,8 +51,19 @@ def found(**more) -> list[tuple[str, str | None, str]]:
         ({"complaints": (("W08", None, "a query", False),)}, [("W08", None, "fault")]),
         ({"complaints": (("W09", "31941", "track", True),), "failed": ("31941", "track")}, [("W09", "31941", "fault")]),
         ({"dialled_faults": ("upgrade-signature=secret",)}, [("H10", None, "fault")]),
-        ({"dialled_faults": ("upgrade-signature=secret",), "failed": ("31920", "403")}, [("", "31920", "note")]),
-        ({"missed": ("x",), "ended_by_fault": True}, []),
+        (
+            {**refused("upgrade-signature=secret", 403, upgraded=True), "failed": ("31920", "403")},
+            [("", "31920", "note")],
+        ),
+        (
+            {**refused("upgrade-signature=secret", 0, upgraded=False), "failed": ("11202", "tcp")},
+            [("", "11202", "fault")],
+        ),
+        ({**refused("wrong-path", 500, upgraded=True), "failed": ("31920", "500")}, [("H01", "31920", "fault")]),
+        ({**refused("webhook-json", 400, upgraded=False), "failed": ("11200", "400")}, [("", "11200", "note")]),
+        ({**refused("unreachable", None, upgraded=False), "failed": ("11210", "dns")}, [("", "11210", "note")]),
+        ({"missed": ("x",), "expected": expected(("hang-up@0.7s",))}, []),
+        ({"missed": ("x",), "expected": expected(("both-tracks",))}, [("", None, "suspicion")]),
         ({"missed": ("x",)}, [("", None, "suspicion")]),
         ({"lengths": (161, 163, 165, 160)}, []),
     ],

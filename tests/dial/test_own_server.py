@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from tests.dial.endpoints import ROOT
 
+from offhook.diagnosis.report import judge
 from offhook.dial import conformance, probes
 from offhook.dial.call import place
 from offhook.dial.foreign import FAKE_KEYS, Foreign
@@ -19,7 +20,7 @@ from offhook.dial.plan import Plan, default_scenario, targets
 from offhook.evidence.files import read
 from offhook.evidence.journal import JournalDir
 from offhook.loopback.lines import audio
-from offhook.sims.carrier_faults import SIGNATURES, parse_fault
+from offhook.sims.carrier_faults import FAULTS, SIGNATURES, parse_fault
 from offhook.sims.provider import Answer
 from offhook.sims.run_provider import FakeProvider
 from offhook.sims.scenario import Scenario, Step, parse_scenario
@@ -30,7 +31,8 @@ PUBLIC = "https://voice.example.com"
 BARGE_IN = parse_scenario((ROOT / "examples" / "scenarios" / "barge-in.toml").read_text())
 LISTEN = Scenario((Step("wait-for-agent", "done", within_s=1.0), Step("hang-up", "true")))
 HOLD = Scenario((Step("silence", 1.0), Step("hang-up", "true")))
-FAULTS = ["webhook-get", "late-start=300", "hang-up-before-upgrade", "webhook-retried", "jitter=80", "drop@500ms"]
+EVERY = [kind.name + ("" if kind.when == "always" else "@500ms") for kind in FAULTS.values() if kind.where != "rest"]
+ODD = ["webhook-get", "late-start=300", "hang-up-before-upgrade", "webhook-retried", "jitter=80", "drop@500ms"]
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +70,9 @@ def made(tmp_path_factory) -> dict:
                 async with asyncio.TaskGroup() as group:
                     call = group.create_task(place(plan, journals=journals))
                     barge = group.create_task(place(msgspec.structs.replace(plan, scenario=BARGE_IN)))
-                    refused = {text: group.create_task(place(with_fault(text))) for text in wrong}
-                    bent = {text: group.create_task(place(with_fault(text))) for text in FAULTS}
+                    refused = {text: group.create_task(place(with_fault(text), journals=journals)) for text in wrong}
+                    bent = {text: group.create_task(place(with_fault(text))) for text in ODD}
+                    every = {text: group.create_task(place(with_fault(text), journals=journals)) for text in EVERY}
                     rows = group.create_task(conformance.run(msgspec.structs.replace(plan, scenario=LISTEN)))
             finally:
                 journals.stop()
@@ -77,6 +80,7 @@ def made(tmp_path_factory) -> dict:
                 "call": call.result(), "barge-in": barge.result(), "rows": rows.result(),
                 "record": call.result().record, "refused": {k: t.result() for k, t in refused.items()},
                 "bent": {k: t.result() for k, t in bent.items()},
+                "every": {k: t.result() for k, t in every.items()},
             }  # fmt: skip
 
     with pytest.MonkeyPatch.context() as short:
@@ -113,6 +117,15 @@ def test_a_signature_that_is_wrong_in_any_dimension_is_refused(made):
 def test_what_the_carrier_does_oddly_is_no_finding(made):
     for text, result in made["bent"].items():
         assert result.verdict == "healthy", (text, [f.sentence for f in result.findings])
+
+
+def test_explain_says_of_a_records_call_what_dial_said_of_it(made):
+    for text, result in {**made["every"], **made["refused"]}.items():
+        judged = judge(Path(result.record))
+        assert judged.verdict == result.verdict, (text, result.verdict, judged.because)
+        assert result.verdict == ("broken" if text == "one-way" else "healthy"), (text, judged.because)
+        if result.facts.expected.refused:
+            assert judged.because == result.facts.expected.why and not judged.symptoms
 
 
 def test_no_statement_of_the_list_fails(made):

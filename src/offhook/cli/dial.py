@@ -293,8 +293,7 @@ class _Dialling:
         path = Path(result.record)
         read(path)  # what cannot be read again is no recording
         engine = judge(path)
-        worst = max((result.verdict, engine.verdict), key=SEVERITY.index)  # neither overrules the other's proof
-        verdict = "not proven" if worst == "suspected" else worst
+        verdict = max((result.verdict, engine.verdict), key=SEVERITY.index)  # neither overrules the other's proof
         if not wishes.json:
             self._show(result, engine, verdict)
         data = {

@@ -18,7 +18,7 @@ from offhook.diagnosis import rules
 from offhook.diagnosis.boundaries import BOUNDARIES, Finding, Rule
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.ladder import IDS, Step, first_unmet, ladder
-from offhook.diagnosis.unexplained import alerts, unexplained
+from offhook.diagnosis.unexplained import alerts, excused, unexplained
 
 __all__ = ["Diagnosis", "causal", "diagnose", "explained_by", "find_rule", "rule_modules"]
 
@@ -58,7 +58,7 @@ def _order(rule: Rule) -> tuple[int, str]:
 
 def diagnose(view: Evidence) -> Diagnosis:
     """All findings of a call, roots apart from symptoms."""
-    found = sorted(_ask(view), key=causal)
+    found = sorted((one for one in _ask(view) if not excused(view, one)), key=causal)
     steps = ladder(view)
     blamed = [finding for finding in found if finding.blames]
     roots = _seen_through(_roots(blamed))

@@ -59,6 +59,7 @@ class Evidence(Struct, frozen=True):
     deadlines: tuple[f.Deadline, ...]
     violations: tuple[f.Violation, ...]
     marks: dict[str, f.Fact]  # milestones that the recorder itself noted, by id
+    dialled: f.Dialled = f.Dialled()  # of a call that a simulated carrier placed
     passed_by: f.Twiml | None = None  # the document that sent the stream past the tap that recorded
 
     @classmethod
@@ -78,6 +79,7 @@ class Evidence(Struct, frozen=True):
             source=source,
             sees=seen - {"carrier"} if passed_by is not None else seen,
             passed_by=passed_by,
+            dialled=_dialled(call),
             boot=_boot(call),
             hooks=hooks,
             missed_hooks=take("webhook.missed", f.MissedHook),
@@ -241,6 +243,16 @@ def _hooks(notes: _Notes) -> tuple[f.Hook, ...]:
             hook = structs.replace(hook, signature=refused.signature, why=refused.why or hook.why)
         found.append(hook)
     return tuple(found)
+
+
+def _dialled(call: Recording) -> f.Dialled:
+    given = call.summary("dial")
+    found = [row for row in given.get("findings") or () if isinstance(row, dict) and row.get("severity") == "fault"]
+    expected = given.get("expected")
+    return f.read(
+        f.Dialled, Line(0, "end", 0.0, expected if isinstance(expected, dict) else {}),
+        faults=[str(row.get("sentence")) for row in found],
+    )  # fmt: skip
 
 
 def _passed_by(hooks: tuple[f.Hook, ...], documents: tuple[f.Twiml, ...]) -> f.Twiml | None:

@@ -16,10 +16,10 @@ from offhook.evidence.reach import is_private
 from offhook.evidence.record import Line
 
 __all__ = [
-    "Alert", "Boot", "CallStatus", "Close", "Deadline", "Dial", "DialFailure", "DialPhase", "DialRequest", "Difference",
-    "Ending", "Exc", "Fact", "Hook", "Key", "Lag", "Listen", "MissedHook", "Profile", "ProviderError", "Public",
-    "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone", "Twiml", "Upgrade",
-    "Violation", "read",
+    "Alert", "Boot", "CallStatus", "Close", "Deadline", "Dial", "DialFailure", "DialPhase", "DialRequest", "Dialled",
+    "Difference", "Ending", "Exc", "Fact", "Hook", "Key", "Lag", "Listen", "MissedHook", "Profile", "ProviderError",
+    "Public", "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone", "Twiml",
+    "Upgrade", "Violation", "read",
 ]  # fmt: skip
 
 
@@ -175,6 +175,16 @@ class StreamUrl(Struct, frozen=True):
     port: int | None = None
     path: str = ""
     query_keys: tuple[str, ...] = ()
+
+
+class Dialled(Fact, frozen=True, kw_only=True):
+    """What a dial did wrong on purpose, and what it found."""
+
+    why: str = ""  # empty where nothing was done that accounts for anything
+    stops: str = ""  # the milestone from which on nothing is due
+    excuses: tuple[str, ...] = ()  # findings that tell of what was dialled
+    refused: bool = False  # the call came to nothing, and rightly
+    faults: tuple[str, ...] = ()  # of the server, as the dial saw them
 
 
 class Twiml(Fact, frozen=True, kw_only=True):

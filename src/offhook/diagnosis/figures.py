@@ -59,6 +59,9 @@ def unplayed_ms(view: Evidence) -> float:
     closed = view.closed("carrier")
     if closed is None or closed.by != "us":
         return 0.0
+    stop = view.carrier_in.stop
+    if stop is not None and stop.at_ms <= closed.at_ms:
+        return 0.0  # nobody was there any more to hear it
     until = number(view.carrier_out.figures, "plays_until_ms")
     counted = until - closed.at_ms if until is not None else 0.0
     return max(counted, view.ending.unplayed_ms if view.ending is not None else 0.0)

@@ -52,7 +52,18 @@ def ladder(view: Evidence) -> tuple[Step, ...]:
     for mid, what, boundary, needs, judge in _STEPS:
         state, why, fact = judge(view) if view.saw(*needs) else ("not seen", "", None)
         steps.append(Step(mid, what, boundary, state, why, fact.line if fact else 0, fact.at_ms if fact else None))
-    return tuple(_implied(steps))
+    return tuple(_due(view, _implied(steps)))
+
+
+def _due(view: Evidence, steps: list[Step]) -> list[Step]:
+    """What a dialled fault stopped is not due."""
+    if not view.dialled.stops:
+        return steps
+    first = IDS.index(view.dialled.stops)
+    return [
+        structs.replace(step, state="not due", why=view.dialled.why) if n >= first and step.state == "unmet" else step
+        for n, step in enumerate(steps)
+    ]
 
 
 def first_unmet(steps: tuple[Step, ...]) -> Step | None:

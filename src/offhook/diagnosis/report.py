@@ -14,7 +14,7 @@ from msgspec import Struct
 from offhook.diagnosis.boundaries import BOUNDARIES, Finding
 from offhook.diagnosis.engine import Diagnosis, diagnose
 from offhook.diagnosis.evidence import Evidence
-from offhook.diagnosis.ladder import Step
+from offhook.diagnosis.ladder import IDS, Step
 from offhook.evidence.files import read
 from offhook.evidence.record import Line, Recording
 
@@ -111,7 +111,9 @@ def _verdict(found: Diagnosis) -> tuple[Verdict, str]:
 
 
 def _no_call(found: Diagnosis) -> bool:
-    """Whether there never was a call to diagnose: the caller had left before a stream could start."""
+    """Whether there never was a call to diagnose: the caller had left before a stream could start, or was refused."""
+    if found.view.dialled.stops and IDS.index(found.view.dialled.stops) <= IDS.index("M6"):
+        return True
     upgrade = next(step for step in found.steps if step.id == "M4")
     asked = bool(found.view.hooks) or "M1" in found.view.marks
     return asked and upgrade.state == "not due"
@@ -120,8 +122,11 @@ def _no_call(found: Diagnosis) -> bool:
 def _evidence(found: Diagnosis) -> str:
     """Why a call counts as healthy: the observables, not the absence of complaints."""
     view, said = found.view, []
+    if view.dialled.refused or (view.dialled.stops and _no_call(found)):
+        return view.dialled.why
     if _no_call(found):
         return "no call to diagnose: " + next(step.why for step in found.steps if step.id == "M4")
+    said += [view.dialled.why] if view.dialled.why else []
     far = [finding.sentence for finding in found.others if finding.severity == "far-end"]
     said += far[:1]
     if view.ending is not None and view.ending.why:

@@ -6,13 +6,16 @@ named, the cause is said to be unknown. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from msgspec import structs
 
 from offhook.diagnosis.boundaries import Finding
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.facts import Alert
 from offhook.diagnosis.ladder import IDS, Step
 
-__all__ = ["alerts", "unexplained"]
+__all__ = ["alerts", "excused", "unexplained"]
 
 CHECKS = {
     "settings": "offhook check settings",
@@ -50,7 +53,7 @@ def alerts(view: Evidence, roots: Sequence[Finding], found: Sequence[Finding]) -
     """
     closed = view.closed("carrier")
     intended = closed is not None and closed.by == "us" and view.ending is not None and view.ending.wanted is not False
-    excused = any(finding.severity == "far-end" for finding in found)
+    far = any(finding.severity == "far-end" for finding in found)
     alone: list[Finding] = []
     symptoms: list[Finding] = []
     for alert in {alert.code: alert for alert in reversed(view.alerts)}.values():
@@ -59,9 +62,14 @@ def alerts(view: Evidence, roots: Sequence[Finding], found: Sequence[Finding]) -
         finding = _alert(alert)
         if any(_explained(finding, root) for root in roots):
             symptoms.append(finding)
-        elif not excused:
+        elif not far and not excused(view, finding):
             alone.append(finding)
     return alone, symptoms
+
+
+def excused(view: Evidence, finding: Finding) -> bool:
+    """Whether a finding tells of what a dial did wrong on purpose."""
+    return any(fnmatchcase(finding.rule, pattern) for pattern in view.dialled.excuses)
 
 
 def _explained(alert: Finding, root: Finding) -> bool:
@@ -85,7 +93,9 @@ def _alert(alert: Alert) -> Finding:
 def unexplained(
     view: Evidence, steps: tuple[Step, ...], roots: Sequence[Finding], broken: Step | None
 ) -> Finding | None:
-    """The first unmet milestone, or an unwanted end, where no root stands at or before it."""
+    """The first unmet milestone, a fault that a dial saw, or an unwanted end, where no root stands at or before it."""
+    if view.dialled.faults and not any(root.severity == "fault" and root.proof == "proven" for root in roots):
+        return _dialled(view, broken)
     if broken is not None:
         if any(IDS.index(root.breaks) <= IDS.index(broken.id) or root.boundary == broken.boundary for root in roots):
             return None
@@ -94,12 +104,22 @@ def unexplained(
         return None
     ending = view.ending
     never = next(step for step in steps if step.id == "M4").state == "not due"  # the caller left while it rang
-    if ending is not None and ending.wanted is False and not never:
+    if ending is not None and ending.wanted is False and not never and not view.dialled.refused:
         return _finding(
             _boundary_of(ending.why), "M19", ending.line, f"the call ended unwanted ({ending.why or 'no reason'})",
             observable=f"end: {ending.why}",
         )  # fmt: skip
     return None
+
+
+def _dialled(view: Evidence, broken: Step | None) -> Finding:
+    """What a simulated carrier saw of a server and no rule tells from the messages alone."""
+    boundary, breaks = (broken.boundary, broken.id) if broken is not None else ("carrier-stream", "M19")
+    said = view.dialled.faults[0]
+    found = _finding(
+        boundary, breaks, max(line.number for line in view.recording.lines), said, observable="seen by the dial"
+    )
+    return structs.replace(found, severity="fault", proof="proven", sentence=said[:1].upper() + said[1:] + ".")
 
 
 def _unmet(view: Evidence, steps: tuple[Step, ...], broken: Step) -> Finding:

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from offhook.dial.behind import Behind
+from offhook.dial.expected import expected
 from offhook.dial.judge import Facts, Finding, Seen, Verdict, judge, verdict_of
 from offhook.dial.plan import Plan, route_of
 from offhook.dial.record import CallRecord
@@ -31,9 +32,6 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 STEP_S = 0.02
 END_GRACE_S = 5.0
 LET_GO_S = 1.0
-_ENDERS = ("hang-up", "close-without-stop", "stop-without-close", "drop", "half-dead", "no-start", "one-way",
-           "hang-up-before-upgrade", "dtmf-only", "early-media-lost", "digital-silence", "quiet", "low-level",
-           "webhook-retried", "slow-read", "foreign-call", "no-parameters")  # fmt: skip
 
 
 class Figures(Struct, frozen=True):
@@ -117,6 +115,7 @@ class _Placing:
         self._seen: dict[tuple[str, str, str], Seen] = {}
         self._redirects = 0
         self._upgrade_ms: float | None = None
+        self._status: int | None = None  # of the server's last answer
         self._lengths: list[int] = []
         self._failed: tuple[str, str] | None = None
         self._call = PhoneCall(
@@ -230,12 +229,13 @@ class _Placing:
         if kind == "webhook":
             answer: Answer = data["answer"]
             self._redirects = max(self._redirects, data["redirects"])
+            self._status = answer.status
             if self._record is not None:
                 self._record.webhook(answer, now, retried=data["retried"], redirects=data["redirects"])
         elif kind == "document" and self._record is not None:
             self._record.document(data["document"], data["answer"], now)
         elif kind == "upgrade":
-            self._upgrade_ms = data["ms"]
+            self._upgrade_ms, self._status = data["ms"], data["status"]
             if self._record is not None:
                 self._record.upgrade(data["url"], data["status"], data["ms"], data["why"], now)
         elif kind == "closed" and self._record is not None:
@@ -269,6 +269,7 @@ class _Placing:
         code, _, by = call.closed or (None, "", "")
         document = call.document
         stream = call.stream
+        dialled = tuple(str(fault) for fault in self._plan.faults)
         return Facts(
             violations=tuple(self._seen.values()),
             complaints=tuple((c.statement, c.code, c.why, c.fatal) for c in document.complaints) if document else (),
@@ -293,8 +294,10 @@ class _Placing:
             unread=sum(stream.dropped_frames for stream in call.streams),
             heard_ms=call.carrier.played_ms(),
             stream_opened=bool(call.streams),
-            dialled_faults=tuple(str(fault) for fault in self._plan.faults),
-            ended_by_fault=any(fault.name in _ENDERS for fault in self._plan.faults),
+            dialled_faults=dialled,
+            expected=expected(
+                dialled, self._failed[1] if self._failed else "", self._status, self._upgrade_ms is not None
+            ),
         )
 
     def _figures(self) -> Figures:
@@ -339,7 +342,7 @@ class _Placing:
         assert self._record is not None
         now, figures = self._clock.now(), result.figures
         wanted = self._failed is None and bool(self._call.closed) and self._call.closed is not None
-        wanted = wanted and (self._call.carrier.hung_up or result.facts.closed_by == "them")
+        wanted = wanted and result.facts.closed_by in ("us", "them")
         who = {"us": "caller", "them": "server"}.get(result.facts.closed_by, "nobody")
         marks_open = figures.marks - figures.marks_returned
         self._record.note("ending", now, who=who, why=result.ended, wanted=wanted, unplayed_ms=figures.unplayed_ms,
@@ -353,7 +356,8 @@ class _Placing:
                 "carrier_wire": {"lost": 0},
                 "dial": {"verdict": result.verdict, "findings": to_builtins(result.findings), "ended": result.ended,
                          "figures": to_builtins(figures), "heard": to_builtins(result.heard),
-                         "faults": list(result.facts.dialled_faults), "missed": list(result.facts.missed)},
+                         "faults": list(result.facts.dialled_faults), "missed": list(result.facts.missed),
+                         "expected": to_builtins(result.facts.expected)},
             },
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from offhook.dial.expected import MUST_REFUSE, Expected
 from offhook.dial.sound import FAINT_DBFS, LOUD_SHARE, SAME_VOICE, Heard
 from offhook.dial.statements import STATEMENTS
 from offhook.wires._wire import Violation
@@ -73,7 +74,7 @@ class Facts(Struct, frozen=True):
     heard_ms: int = 0
     stream_opened: bool = False
     dialled_faults: tuple[str, ...] = ()
-    ended_by_fault: bool = False  # a dialled fault kept the caller from what was planned
+    expected: Expected = Expected()  # what those account for
 
 
 _FIELDS: tuple[tuple[str, str], ...] = (  # what a violation says -> the statement it breaks, first match counts
@@ -104,7 +105,7 @@ def statement_of(violation: Violation) -> str:
 def judge(facts: Facts) -> list[Finding]:
     """Everything there is to say, in the order of the boundaries."""
     found = [*_webhook(facts), *_stream(facts), *_messages(facts), *_audio(facts), *_end(facts)]
-    if facts.missed and not facts.ended_by_fault and not any(one.severity == "fault" for one in found):
+    if facts.missed and not facts.expected.spoiled and not any(one.severity == "fault" for one in found):
         found.append(_unexplained(facts))
     return found
 
@@ -134,19 +135,19 @@ def _webhook(facts: Facts) -> Iterator[Finding]:
 
 
 def _stream(facts: Facts) -> Iterator[Finding]:
-    wanted = [name for name in facts.dialled_faults if name.partition("=")[0] in REFUSED]
+    wanted = [name for name in facts.dialled_faults if name.partition("=")[0] in MUST_REFUSE]
     if facts.failed is not None:
         code, why = facts.failed
         proof = f"the carrier logs {code}"
-        if wanted:
-            yield Finding("", code, "note", f"refused, as it should be with {wanted[0]}: {why}", proof)
+        if facts.expected.refused:
+            yield Finding("", code, "note", facts.expected.why, proof)
         elif not any(fatal for _, _, _, fatal in facts.complaints):
             yield _broken(_FAILED.get(code, ""), code, f"the call did not come about: {why}", proof)
         return
     if wanted and facts.stream_opened:
         sentence = f"the server took what it must refuse: {wanted[0]}"
         fix = "check the signature, and the path, before accepting"
-        yield _broken(REFUSED[wanted[0].partition("=")[0]], None, sentence, "101 on the upgrade", fix)
+        yield _broken(MUST_REFUSE[wanted[0].partition("=")[0]], None, sentence, "101 on the upgrade", fix)
     if facts.upgrade_ms is not None and facts.upgrade_ms > UPGRADE_MS:
         sentence = f"the upgrade took {facts.upgrade_ms:.0f} ms: the caller hears nothing so long"
         yield Finding("H03", None, "note", sentence, f"more than {UPGRADE_MS:.0f} ms", "accept first, then dial")
@@ -158,11 +159,6 @@ def _stream(facts: Facts) -> Iterator[Finding]:
         yield _broken("L01", "31930", sentence, f"{facts.unread} frames dropped", "read at all times", facts.unread)
 
 
-# Dialled faults that a server must refuse, with the statement that says so.
-REFUSED = {
-    "webhook-signature": "S01", "upgrade-signature": "H10", "wrong-path": "H01", "webhook-elsewhere": "H01",
-    "no-upgrade-header": "H13", "unreachable": "", "hang-up-before-upgrade": "",
-}  # fmt: skip
 _FAILED = {"31920": "H01", "31901": "H03", "31910": "H07", "11203": "W01", "11215": "W14", "11200": "W13"}
 
 
@@ -267,7 +263,7 @@ def _audio(facts: Facts) -> Iterator[Finding]:
 
 
 def _end(facts: Facts) -> Iterator[Finding]:
-    if facts.ended_by_fault:
+    if facts.expected.spoiled:
         return
     if facts.closed_by == "them" and facts.unplayed_ms > 100:
         sentence = f"the server closed the stream with {facts.unplayed_ms} ms of its audio unplayed: cut off"

@@ -15,7 +15,7 @@ from offhook.dial.statements import CODES, STATEMENTS
 
 __all__ = ["EXIT", "call_text", "conformance_json", "conformance_text", "junit"]
 
-EXIT = {"healthy": 0, "broken": 1, "not proven": 3}
+EXIT = {"healthy": 0, "broken": 1, "suspected": 3, "not proven": 3}
 MARKS = {"fault": "x", "suspicion": "?", "note": "note"}
 
 

@@ -13,12 +13,21 @@ from offhook.evidence.record import Recording, RecordingError
 __all__ = ["call_of", "find", "read", "remove_oldest"]
 
 # What the journal names its files; nothing else in the directory is ours to remove.
-_OURS = re.compile(r"\d{8}T\d{6}Z-(?P<call>.+?)(?P<again>-\d+)?\.jsonl")
+_OURS = re.compile(r"\d{8}T\d{6}Z-(?P<call>.+?)(?P<by>-(?:dial|tap|fake|replay))?(?P<again>-\d+)?\.jsonl")
 
 
 def call_of(path: Path) -> str:
     """The call id in a record's file name."""
-    return path.stem.partition("-")[2]
+    match = _OURS.fullmatch(path.name)
+    return match["call"] if match else path.stem.partition("-")[2]
+
+
+def _newest(path: Path) -> tuple[bool, str, int]:
+    """Of one call's records the bridge's own come last, for it sees both wires; then by time."""
+    match = _OURS.fullmatch(path.name)
+    if match is None:
+        return True, path.name, 0
+    return not match["by"], path.name.partition("-")[0], -int(match["again"] or 0)
 
 
 def find(call: str, directory: Path) -> Path:
@@ -40,7 +49,7 @@ def find(call: str, directory: Path) -> Path:
         raise RecordingError(f"no record of {call!r} in {directory}; wanted a call id, its beginning, or last")
     if len({call_of(record) for record in named}) > 1:
         raise RecordingError(f"{len(named)} records begin with {call!r}: give more of the call id")
-    return named[-1]
+    return max(named, key=_newest)
 
 
 def read(path: Path) -> Recording:

@@ -241,11 +241,13 @@ class JournalDir:
         self._look_at_writer()
         now = time.gmtime()
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
-        path = self.directory / f"{stamp}-{name}.jsonl"
-        n = 1
+        # what a dial or a tap records of a call is another record than the server's, in the same directory or not
+        by = "" if (source := facts.get("source", "bridge")) == "bridge" else f"-{source}"
+        begins, n = f"{stamp}-{name}{by}", 1
+        path = self.directory / f"{begins}.jsonl"
         while path in self._recent:
             n += 1
-            path = self.directory / f"{stamp}-{name}-{n}.jsonl"
+            path = self.directory / f"{begins}-{n}.jsonl"
         if not any(stamp in other.name for other in self._recent):
             self._recent.clear()
         self._recent.add(path)
@@ -351,7 +353,7 @@ class JournalDir:
         if not writing.outbox.waiting:
             return
         try:
-            writing.outbox.write(journal.path)
+            journal.path = writing.outbox.write(journal.path)
         except OSError as error:
             self.failures += 1
             writing.outbox.trim()

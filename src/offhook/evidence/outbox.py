@@ -47,12 +47,15 @@ class Outbox:
         """A line that stands at the file's end until the next one comes."""
         self._tail = line + b"\n"
 
-    def write(self, path: Path) -> None:
-        """Write what waits. Raises OSError; what was not written keeps waiting."""
+    def write(self, path: Path) -> Path:
+        """
+        Write what waits; the path that it went to, numbered where another process had taken this one.
+
+        Raises OSError; what was not written keeps waiting.
+        """
         if self._fd is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
-            self._end = self._size = os.lseek(self._fd, 0, os.SEEK_END)
+            self._fd, path = _new(path)
         if self.lost:
             gap = _encode({"k": "gap", "t": 0.0, "lines_lost": self.lost})
             self._put(gap + b"\n", stays=True)
@@ -66,6 +69,7 @@ class Outbox:
             self._put(self._tail, stays=False)
             self._tail = b""
         self._cut()
+        return path
 
     def _chunk(self) -> tuple[int, bytes]:
         taken, size = [], 0
@@ -108,3 +112,16 @@ class Outbox:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _new(path: Path) -> tuple[int, Path]:
+    """A file that nobody else writes: two writers in one would overwrite each other."""
+    n, free = 1, path
+    while True:
+        try:
+            return os.open(free, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), free
+        except FileExistsError:
+            if path.parent.is_file():  # where the directory should be
+                raise
+            n += 1
+            free = path.with_stem(f"{path.stem}-{n}")

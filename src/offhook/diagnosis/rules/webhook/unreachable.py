@@ -28,7 +28,7 @@ CODES = ("11201", "11202", "11205", "11210")
 
 def find(view: Evidence) -> Iterator[Finding]:
     failed = next((hook for hook in view.hooks if hook.failed in ("dns", "tcp", "refused", "connect")), None)
-    alert = view.alerted(*CODES) if not view.hooks else None
+    alert = view.alerted(*CODES) if not any(hook.status for hook in view.hooks) else None
     guilty = failed or alert
     if guilty is not None and not any(hook.status for hook in view.hooks):
         phase = failed.failed if failed else f"alert {alert.code}" if alert else ""
