@@ -113,3 +113,15 @@ def test_names_of_marks_are_unique():
 def test_an_item_that_was_never_sent_is_an_error_of_ours():
     with pytest.raises(KeyError):
         Playback().heard_ms("nothing", 0.0)
+
+
+def test_the_latest_mark_says_how_late_audio_was_played():
+    play = Playback()
+    play.sent("a", "r", 0, 1600, 0.0)
+    one = play.mark(0.0)
+    play.sent("a", "r", 0, 1600, 0.0)
+    two = play.mark(0.0)
+    play.mark_returned(one, 0.25)
+    assert play.latest_ms == 50
+    play.mark_returned(two, 3.4)
+    assert (play.latest_ms, play.round_trip_ms) == (3000, 50)

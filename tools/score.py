@@ -27,7 +27,6 @@ from offhook.diagnosis.engine import causal
 from offhook.diagnosis.report import report
 from offhook.diagnosis.together import report_all
 from offhook.evidence.record import Recording
-from offhook.sims import carrier_faults
 from offhook.sims.faults import dialled, healthy, variations
 from offhook.sims.faults.catalogue import Row, injections, rows
 
@@ -169,10 +168,8 @@ def _dialled(name: str) -> Result:
 
 def _line(name: str) -> Result:
     verdict = "healthy" if name in dialled.HARMLESS else "dialled"
-    wanted = () if verdict == "healthy" else carrier_faults.FAULTS[name].rows
-    if name in ("noise", "music"):  # all the time: the turn never ends
-        wanted = (*wanted, "F-104")
-    row = Row(id=f"L-{name}", title=name, boundary=("B2",), verdict=verdict, findings=tuple(wanted))
+    wanted = () if verdict == "healthy" else dialled.line_may_be(name)
+    row = Row(id=f"L-{name}", title=name, boundary=("B2",), verdict=verdict, findings=wanted)
     return judge(row, lambda: dialled.dial_line(name))
 
 

@@ -169,18 +169,22 @@ def test_a_start_of_another_carrier_is_named_by_its_shape():
     assert tape.frames(0, 500).msg(0, 9000.0, event="stop").report().catalogue == ("F-065",)
 
 
-def test_frames_out_of_order_are_a_fault_where_order_is_not_promised():
+def test_frames_out_of_order_are_a_fault_where_they_can_be_heard():
     tape = stream_leg(Tape(boot=BOOT, carrier="telnyx", sees=["carrier"]))
     tape.change("start", m={"event": "start", "stream_id": "x", "start": {}}).frames(0, 500).frames(1, 50)
     tape.msg(0, 9000.0, event="stop").ends(carrier_in={"reordered": 14, "lost": 0})
     assert tape.report().catalogue == ("F-166",)
-    assert came(reordered=14).report().verdict == "healthy"
+    assert came(reordered=14).rules() == ["carrier-stream/order-not-kept"]
+    assert came(reordered=4).report().verdict == "healthy"
+    assert came(reordered=14, lost=20).report().verdict == "healthy"  # a loss, and what was sent again
 
 
 def test_a_lost_connection_is_suspected_and_a_stop_before_it_is_not():
     gone = good().without("stop", "close").note("close", 15_000.0, leg="carrier", code=None, by="nobody", age_s=15.0)
     gone.note("close", 15_010.0, leg="provider", code=1000, by="us")
     assert gone.report().verdict == "suspected" and gone.rules() == ["carrier-stream/lost"]
+    closed = gone.change("close", code=1000, by="them")
+    assert closed.rules() == ["carrier-stream/lost"] and "1000" in closed.report().roots[0].sentence
     assert good().change("close", by="nobody", code=None).report().verdict == "healthy"
 
 
@@ -202,6 +206,58 @@ def test_a_line_that_breaks_right_after_the_provider_s_end_was_let_go_by_the_ser
     assert "carrier-stream/lost" not in call(8990.0).rules()
     assert "provider-session/lost" in call(8990.0).rules()
     assert "carrier-stream/lost" in call(9010.0).rules()  # the provider was left alone by a line that had gone
+
+
+def refused(why: str, **more: Any) -> Tape:
+    """The stream came, and our own server let it go."""
+    tape = webhook_leg(Tape(boot=BOOT)).note("upgrade", 100.0, path="/twilio/media", query_keys=[], status=101)
+    tape.note("stream.refused", 10_000.0, why=why, **more)
+    return tape.ends(end={"wanted": False, "why": "no stream followed the webhook"})
+
+
+def test_a_stream_that_our_server_refused_is_named_by_the_reason_it_gave():
+    token = refused("no token: the stream was not announced by our webhook", certain=True)
+    assert token.report().catalogue == ("F-045",) and token.report().verdict == "broken"
+    late = refused("no start in time", certain=False)
+    assert late.rules() == ["carrier-stream/refused-after-upgrade"] and late.report().verdict == "suspected"
+    # another stream that nobody knew, beside a call that has its own
+    assert good().note("stream.refused", 900.0, why="no start in time").report().verdict == "healthy"
+    assert good().note("stream.refused", 900.0, why="token already spent").report().verdict == "healthy"
+
+
+def marks(**figures: int) -> Tape:
+    return good().ends(marks={"sent": 40, "played": 40, "flushed": 0, "lost": 0, "latest_ms": 90, **figures})
+
+
+def test_marks_that_come_back_late_say_that_the_carrier_plays_late():
+    assert marks(latest_ms=6000).rules() == ["carrier-stream/plays-late"]
+    assert marks(latest_ms=900).report().verdict == "healthy"
+    blocked = marks(latest_ms=6000).note("bridge.loop-lag", 6000.0, ms=5000)  # it was we who did not read them
+    assert "carrier-stream/plays-late" not in blocked.rules()
+
+
+def test_marks_that_get_lost_are_suspected_and_those_of_a_clear_are_not():
+    assert marks(played=31, lost=9).rules() == ["carrier-stream/marks-lost"]
+    assert marks(played=31, lost=9).report().verdict == "suspected"
+    assert marks(played=20, flushed=20).report().verdict == "healthy"
+    assert marks(played=38, lost=2).report().verdict == "healthy"
+
+
+def interrupted(*spoke_ms: int) -> Tape:
+    """Our own bridge was interrupted every three seconds, for so long each."""
+    tape = good()
+    for n, ms in enumerate(spoke_ms):
+        at = 3000.0 + n * 3000
+        tape.msg(2, at, type="input_audio_buffer.speech_started").note("barge-in", at, item=f"i{n}", heard_ms=500)
+        tape.msg(2, at + ms, type="input_audio_buffer.speech_stopped")
+    return tape
+
+
+def test_our_own_record_tells_noises_from_words_that_interrupt():
+    (found,) = interrupted(440, 440, 450).report().others
+    assert found.rule == "far-end/noise-interrupts"
+    assert not interrupted(700, 900, 1400).report().others
+    assert not interrupted(440, 440).report().others
 
 
 def test_what_is_not_provable_is_a_symptom_of_what_is():

@@ -94,6 +94,7 @@ FAULTS = {
     .frames(1, 50)
     .frames(2, 50)
     .frames(3, 400)
+    .msg(0, 8990.0, event="stop")
     .note("close", 9000.0, leg="carrier", code=1000, by="them", clean=True)
     .note("close", 9100.0, leg="provider", code=1000, by="us", clean=True),
 }

@@ -242,6 +242,12 @@ def test_a_dead_path_sends_and_reads_nothing():
     assert played.sent[-1][0] <= 0.5 and played.line.reads_bytes_s(1.0) == 0 and not played.line.phone.heard
 
 
+def test_what_the_caller_does_behind_a_dead_path_reaches_nobody():
+    line = Played("half-dead@500ms", seconds=1.0).line
+    line.ended = False
+    assert line.hang_up(1.1) == [] and line.hung_up and line.deadline() is None
+
+
 def test_slow_reading_begins_when_told():
     line = Played("slow-read=2000@1s", seconds=0.5).line
     assert line.reads_bytes_s(0.9) is None and line.reads_bytes_s(1.1) == 2000

@@ -161,3 +161,15 @@ def test_a_late_pong_comes_late(world):
     one.ping(lambda: at.append(world.now()))
     world.run(5)
     assert at == [pytest.approx(1003.02)]
+
+
+def test_a_slow_reader_takes_everything_in_order_at_its_pace_and_hears_of_the_close(world):
+    one, two = pair(world)
+    two.read_slowly(1000)
+    for n in range(4):
+        one.send(b"%d" % n * 500)
+    world.run(1.1)
+    assert [data[:1] for data in two.ear.heard] == [b"0", b"1", b"2"]
+    one.close(1000, "")
+    world.run(5.0)
+    assert two.ear.ended == [(1000, "", "them")]

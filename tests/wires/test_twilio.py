@@ -199,3 +199,22 @@ def test_redaction_takes_audio_secrets_and_numbers_out():
 )
 def test_the_port_is_tried_with_and_without(public, path, wanted):
     assert twilio._candidates(twilio.CarrierSettings(public_url=public), path, False) == wanted
+
+
+def frame(n: int) -> bytes:
+    payload = "/" * 216
+    return b'{"event":"media","sequenceNumber":"%d","streamSid":"MZ1","media":{"payload":"%s"}}' % (n, payload.encode())
+
+
+def test_what_comes_late_was_not_lost():
+    leg = started()
+    for n in (2, 3, 5, 4, 6, 9, 7, 7, 10):
+        leg.receive(frame(n), 0.0)
+    assert (leg.counters()["lost"], leg.counters()["reordered"]) == (1, 3)
+
+
+def test_a_number_of_any_size_is_counted_and_keeps_nothing():
+    leg = started()
+    leg.receive(frame(2), 0.0)
+    leg.receive(frame(10**12), 0.0)
+    assert leg.counters()["lost"] == 10**12 - 3 and len(leg._holes) <= 64

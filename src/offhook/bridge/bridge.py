@@ -324,6 +324,7 @@ class Bridge:
                 "lost": playback.marks_lost,
                 "unknown": playback.marks_unknown,
                 "round_trip_ms": playback.round_trip_ms,
+                "latest_ms": playback.latest_ms,
             },
             "heard_proven_by": playback.proven,
             "replies_ms": record.replies_ms,

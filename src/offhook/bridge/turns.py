@@ -60,8 +60,8 @@ class Playback:
     """The downlink of one call."""
 
     __slots__ = (
-        "_cleared", "_floor", "_flushed", "_idle_at", "_lags", "_late_s", "_least_lag", "_marks", "_playing",
-        "items", "marks_flushed", "marks_lost", "marks_played", "marks_sent", "marks_unknown", "sent_bytes",
+        "_cleared", "_floor", "_flushed", "_idle_at", "_lags", "_late_s", "_least_lag", "_marks", "_most_lag",
+        "_playing", "items", "marks_flushed", "marks_lost", "marks_played", "marks_sent", "marks_unknown", "sent_bytes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -79,6 +79,7 @@ class Playback:
         self._cleared = 0  # position up to which the carrier's buffer was emptied
         self._lags: deque[float] = deque(maxlen=3)
         self._least_lag: float | None = None
+        self._most_lag = 0.0
         self._late_s = 0.0
         self._playing: deque[Item] = deque()  # items that may hold unplayed audio
 
@@ -162,6 +163,7 @@ class Playback:
         playback is late. One late mark is jitter; the least of the last three is not.
         """
         self._least_lag = lag if self._least_lag is None else min(self._least_lag, lag)
+        self._most_lag = max(self._most_lag, lag)
         self._lags.append(lag)
         late = min(self._lags) - self._least_lag
         self._late_s = late if late > _DEAD_BAND_S else 0.0
@@ -231,6 +233,11 @@ class Playback:
     def round_trip_ms(self) -> int | None:
         """The quickest a mark came back behind its audio: two ways of network and the carrier's own delay."""
         return None if self._least_lag is None else round(self._least_lag * 1000)
+
+    @property
+    def latest_ms(self) -> int:
+        """The latest a mark came back behind the moment when its audio was due."""
+        return round(self._most_lag * 1000)
 
     @property
     def proven(self) -> str:

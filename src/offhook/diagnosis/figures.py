@@ -14,7 +14,9 @@ from msgspec import Struct
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.facts import Fact
 
-__all__ = ["BargeIn", "barge_ins", "last_sent_ms", "number", "spoke_ms", "unplayed_ms"]
+__all__ = ["BargeIn", "barge_ins", "interruptions", "last_sent_ms", "number", "spoke_ms", "unplayed_ms"]
+
+NEAR_MS = 60.0  # a report of speech and what it did are noted in one moment
 
 
 class BargeIn(Struct, frozen=True):
@@ -46,6 +48,26 @@ def barge_ins(view: Evidence) -> list[tuple[BargeIn, Fact]]:
             continue
         near = min(view.provider.speech, key=lambda fact: abs(fact.at_ms - barge.at_ms), default=None)
         found.append((barge, near or Fact(line=1, at_ms=barge.at_ms)))
+    return found
+
+
+def interruptions(view: Evidence) -> list[tuple[float, float | None]]:
+    """
+    When the agent was interrupted, and for how many ms the provider heard the caller then; None while it still did.
+
+    Of an observer's figures, or of what our own bridge noted.
+    """
+    given = view.provider.figures.get("speech")
+    if isinstance(given, list):
+        spoken = [(number(one, "at_ms"), number(one, "stopped_ms")) for one in given if isinstance(one, dict)]
+        began = {one.at_ms for one, _ in barge_ins(view)}
+        return [(at, None if end is None else end - at) for at, end in spoken if at is not None and at in began]
+    noted = [line.at_ms for line in view.recording.notes("barge-in")]
+    found: list[tuple[float, float | None]] = []
+    for heard in view.provider.speech:
+        if any(abs(at - heard.at_ms) <= NEAR_MS for at in noted):
+            stopped = next((one.at_ms for one in view.provider.speech_stopped if one.line > heard.line), None)
+            found.append((heard.at_ms, None if stopped is None else stopped - heard.at_ms))
     return found
 
 

@@ -97,6 +97,8 @@ class CarrierOut(Struct, frozen=True):
     marks_sent: int = 0
     marks_played: int = 0
     marks_flushed: int = 0
+    marks_lost: int = 0  # skipped by one that stood behind them
+    marks_latest_ms: float | None = None  # the latest behind its due time; None where nobody measured it
     clears: tuple[Fact, ...] = ()
     ahead_max_ms: float = 0
     underruns: int | None = None
@@ -230,6 +232,8 @@ def _carrier_out(call: Recording, reading: _Reading, audio: Audio, figures: dict
         marks_sent=int(_number(marks, "sent")) or events.get("mark", 0),
         marks_played=int(played),
         marks_flushed=int(_number(marks, "flushed")),
+        marks_lost=int(_number(marks, "lost")),
+        marks_latest_ms=_number(marks, "latest_ms") if "latest_ms" in marks else None,
         clears=tuple(reading.clears),
         ahead_max_ms=_number(figures, "ahead_max_ms") or _number(call.summary("counts"), "ahead_max_ms"),
         underruns=int(_number(figures, "underruns")) if "underruns" in figures else None,

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from offhook.evidence.echo import Echo
 from offhook.evidence.files import remove_oldest
 from offhook.evidence.lines import Redactor, Scribe
 from offhook.evidence.outbox import Outbox
@@ -49,7 +50,7 @@ class Journal:
     """One call's evidence, as the loop sees it."""
 
     __slots__ = (
-        "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
+        "_echo", "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
         "_unkept", "closed", "ended_at", "last_frame_at", "meters", "name", "path", "redactors", "scribe",
     )  # fmt: skip
 
@@ -67,6 +68,7 @@ class Journal:
         self._unkept = 0
         self._pending_bytes = 0
         self._gap_max_s = 0.0
+        self._echo = Echo(t0)
         self.last_frame_at = t0
         self.closed = False
         self.ended_at = t0
@@ -100,7 +102,11 @@ class Journal:
             self._shape(channel, n_bytes, now, data)
         # what goes out is what came in, byte for byte, as long as both wires speak one format: measured once
         if (n_bytes > LONG_BYTES or not frames % LOOK_EVERY) and not channel & 1:
-            meter.look(payload)
+            level = meter.look(payload)
+            if channel:
+                self._echo.agent(level, meter.n_bytes, now)
+            else:
+                self._echo.caller(level, now)
 
     def _shape(self, channel: int, n_bytes: int, now: float, data: bytes) -> None:
         """One of the first audio messages, or one of another length than the last."""
@@ -124,7 +130,7 @@ class Journal:
         if gap_s > self._gap_max_s:
             self._gap_max_s = gap_s
         if payload:
-            meter.look(payload)
+            self._echo.caller(meter.look(payload), at)
 
     def mark(self, channel: int, data: bytes, now: float) -> None:
         """A mark, sent or returned: kept whole only while it is news, for five a second say no more."""
@@ -132,6 +138,10 @@ class Journal:
         marks[channel] = n = marks[channel] + 1
         if n <= WHOLE_MEDIA:
             self.frame(Channel(channel), data, now)
+
+    def cut(self, now: float) -> None:
+        """What the carrier had not played of the agent was cleared."""
+        self._echo.cut(now)
 
     def note(self, kind: str, now: float, /, **data: Any) -> None:
         """Something was decided, confirmed or missed."""
@@ -156,7 +166,8 @@ class Journal:
     def close(self, now: float, summary: Mapping[str, Any]) -> None:
         """The call is over."""
         self._pending.append(("counters", now, self.counters()))
-        self._pending.append(("end", now, dict(summary)))
+        echo = self._echo.figures()
+        self._pending.append(("end", now, {**summary, **({"carrier_in": {"echo": echo}} if echo else {})}))
         self.ended_at = now
         self.closed = True
 

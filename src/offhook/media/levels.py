@@ -106,20 +106,20 @@ class Meter:
         if not frames % LOOK_EVERY:
             self.look(payload_b64)
 
-    def look(self, payload_b64: bytes) -> None:
-        """Measure one frame."""
+    def look(self, payload_b64: bytes) -> int:
+        """Measure one frame; its loudness class."""
         try:
             audio = binascii.a2b_base64(payload_b64[:216])  # 20 ms is enough of a longer message
         except binascii.Error:
-            return  # the wire has already recorded it
+            return 0  # the wire has already recorded it
         self._looked += 1
         loudest = max(audio[::8].translate(_CLASS), default=0)
         self._classes[loudest] += 1
         if loudest == 0:
             self._silent += 1
-            return  # digital silence says nothing about the codec, and 0xFF would count as PCM's -1
+            return 0  # digital silence says nothing about the codec, and 0xFF would count as PCM's -1
         if self._looked & 1:
-            return  # the bytes' pattern on every second look: half a microsecond less a frame
+            return loudest  # the bytes' pattern on every second look: half a microsecond less a frame
         self._bytes += len(audio)
         count = audio.count
         self._zero += count(0)
@@ -130,6 +130,7 @@ class Meter:
         odd = audio[1::2].translate(None, _NOT_PAR)
         self._odd += len(odd)
         self._even += len(audio.translate(None, _NOT_PAR)) - len(odd)
+        return loudest
 
     def judge(self) -> Literal["ok", "silent", "pcm16", "a-law", "base64-twice", "not proven"]:
         """What the bytes are; "not proven" until enough was heard."""

@@ -37,6 +37,7 @@ class Door(Protocol):
         ...
 
     def forget_stream(self, stream: Arrival) -> None: ...
+    def refused_stream(self, stream: Arrival, why: str) -> None: ...
 
 
 class Arrival:
@@ -47,6 +48,7 @@ class Arrival:
         self.socket: Socket | None = None
         self.backlog: list[tuple[bytes, float, v.Event]] = []
         self.asked: tuple[UpgradeRequest, float] | None = None
+        self.call_id = ""  # the call that start named
         self._door = door
         self._timer: Handle | None = None
 
@@ -60,6 +62,7 @@ class Arrival:
         event = self.leg.receive(data, now)
         self.backlog.append((data, now, event))
         if type(event) is v.StreamStarted:
+            self.call_id = event.call_id
             refused = self._door.start_stream(self, event)
             if refused is not None:
                 self.give_up(refused)
@@ -75,6 +78,7 @@ class Arrival:
         self._settle()
         log.warning("stream refused", extra={"why": why})
         self._door.metrics.refused("stream")
+        self._door.refused_stream(self, why)
         if self.socket is not None:
             self.socket.close(1008, why)
 

@@ -365,6 +365,7 @@ class Call:
 
     def _clear(self, command: v.ClearPlayback, now: float) -> None:
         self._to_carrier(command, now)
+        self.journal.cut(now)
         if self.recorder is not None:
             self.recorder.clear(now)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from offhook import vocab as v
 from offhook.net.arrival import Arrival
+from offhook.net.call import Call
 from offhook.net.calls import Calls, Limits
 from offhook.net.clock import Clock
 from offhook.net.echo import Echoes
@@ -92,15 +93,36 @@ class Streams:
             return "the call is already over"
         if call.stream_id is not None:
             return "the call already has a stream"
+        self._note_upgrade(call, stream)
+        call.adopt_stream(stream.leg, stream.socket, stream.backlog)
+        return None
+
+    def _note_upgrade(self, call: Call, stream: Arrival) -> None:
         if stream.asked is not None:
             request, at = stream.asked
             headers = {name.lower(): value for name, value in request.headers}
             self._notes.upgrade(call.journal, request.path_qs, headers, at)
-        call.adopt_stream(stream.leg, stream.socket, stream.backlog)
-        return None
 
     def forget_stream(self, stream: Arrival) -> None:
         self._waiting.discard(stream)
+
+    def refused_stream(self, stream: Arrival, why: str) -> None:
+        """
+        A stream that no call takes goes into the record of the call that it named, else of the one call that waits for
+        its stream; where several wait nobody can tell whose it was, and it has a record of its own.
+        """
+        running = self._calls.running
+        call = running.get(stream.call_id)
+        certain = call is not None
+        waiting = [one for one in running.values() if one.offered and one.stream_id is None]
+        if call is None and len(waiting) == 1:
+            (call,) = waiting
+        if call is not None and call.stream_id is None:
+            self._note_upgrade(call, stream)
+            call.journal.note("stream.refused", self.clock.now(), why=why, certain=certain)
+        elif stream.asked is not None:
+            request, _ = stream.asked
+            self._notes.refused("stream.refused", "GET", request.path_qs, request.headers, 101, why=why, certain=False)
 
     def give_up(self, why: str) -> None:
         """Close what has not started."""

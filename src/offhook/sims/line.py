@@ -112,6 +112,9 @@ class SimCarrier:
         if self.ended:
             return []
         self.hung_up = True
+        if self._dead:  # what the caller does reaches nobody
+            self.ended = True
+            return []
         stops = [self.peer.stop() for _ in range(2 if self._fault("second-stop") else 1)]
         return self._end([*stops, PeerClose(1000)], now)
 

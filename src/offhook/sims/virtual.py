@@ -175,6 +175,7 @@ class End:
         self.gone = False
         self.unread = 0  # bytes that were sent to this end and not yet handed to its ear
         self.reading = True
+        self.slow = False  # takes what comes, at a pace of its own
         self.fragments = 0
         self.watch: Callable[[bytes, bool], None] | None = None  # sees every message that arrives here
         self.pong_delay_s = 0.0
@@ -254,6 +255,22 @@ class End:
         """Half dead: the socket lives, nobody takes what comes."""
         self.reading = False
 
+    def read_slowly(self, bytes_s: float) -> None:
+        """Take so many bytes a second from now on."""
+        if not self.slow:
+            self.reading, self.slow = False, True
+            self._take_one(bytes_s)
+
+    def _take_one(self, bytes_s: float) -> None:
+        if self.gone or not self.slow:
+            return
+        wait_s = 0.02
+        if self._kept:
+            data, binary = self._kept.pop(0)
+            wait_s = len(data) / bytes_s
+            self._hand_over(data, binary)
+        self._world.after(wait_s, self._take_one, bytes_s)
+
     def read_on(self) -> None:
         self.reading = True
         kept, self._kept = self._kept, []
@@ -293,7 +310,7 @@ class End:
             other.process.enter(lambda: other.ear.resumed() if other.ear else None)
 
     def _told_close(self, code: int, reason: str) -> None:
-        if not self.reading or self.process.dead:
+        if not (self.reading or self.slow) or self.process.dead:
             return
         if self.process.blocked_until > self._world.now():
             self.process.enter(lambda: self._told_close(code, reason))

@@ -82,8 +82,11 @@ class FaultyLine(Line):
         now = self.world.now()
         if self.end is None:
             return
-        if self.carrier.reads_bytes_s(now) == 0:
+        rate = self.carrier.reads_bytes_s(now)
+        if rate == 0:
             self.end.stop_reading()
+        elif rate is not None:
+            self.end.read_slowly(rate)
         due = self.carrier.deadline()
         if due is not None:
             self._due = self.world.call_at(max(due, now), self._tick)

@@ -5,12 +5,14 @@ so that a diagnosis is asked what it was not written for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from offhook.evidence.record import Recording
 from offhook.sims import carrier_faults
 from offhook.sims.faults.scene import ours, wait
 from offhook.sims.provider_faults import FAULTS
 
-__all__ = ["AUDIBLE", "DIALLED", "HARMLESS", "LINES", "dial", "dial_line", "is_healthy", "may_be"]
+__all__ = ["AUDIBLE", "DIALLED", "HARMLESS", "LINES", "dial", "dial_line", "is_healthy", "line_may_be", "may_be"]
 
 # What the caller hears as wrong: whoever calls such a call healthy has not listened.
 AUDIBLE = frozenset(
@@ -63,6 +65,27 @@ HARMLESS = frozenset(
 )  # fmt: skip
 
 
+# What happens to the called party only.
+OUTBOUND = frozenset(("voicemail", "early-media-lost"))
+# Faults that the catalogue has no row for, by the rules that name them. "…/unexplained" where more than the boundary
+# cannot be known from here: a carrier that returns no mark may play everything, or nothing.
+OUTSIDE: Mapping[str, tuple[str, ...]] = {
+    "drop": ("carrier-stream/lost",),
+    "close-without-stop": ("carrier-stream/lost",),
+    "lost-marks": ("carrier-stream/marks-lost",),
+    "no-marks": ("carrier-stream/unexplained",),
+    "no-start": ("carrier-stream/refused-after-upgrade",),
+    "dtmf-only": ("carrier-stream/not-started",),
+}
+
+
+def line_may_be(name: str) -> tuple[str, ...]:
+    """The rows of the catalogue, and the rules outside it, that name a fault of the line."""
+    more = ("F-104",) if name in ("noise", "music") else ()  # all the time: the turn never ends
+    return (*carrier_faults.FAULTS[name].rows, *OUTSIDE.get(name, ()), *more)
+
+
 def dial_line(name: str) -> list[Recording]:
     """One call over a line with this fault."""
-    return ours("openai", wait(26.0), greeting="Hello.", line={"faults": (name,)}, limit_s=60.0, settle_s=90.0)
+    line = {"faults": (name,), "direction": "outbound-api" if name in OUTBOUND else "inbound"}
+    return ours("openai", wait(26.0), greeting="Hello.", line=line, limit_s=60.0, settle_s=180.0)

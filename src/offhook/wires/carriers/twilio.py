@@ -61,6 +61,7 @@ _B64_BYTES = bytes(_B64)
 FRAME_BYTES = 160  # 20 ms, in every capture
 _FRAME_TEXT = 216  # the same as base64, which then ends in "=="
 _USUAL_AFTER = 10  # so many of one shape in a row
+_HOLES_KEPT = 64  # skipped numbers that are waited for: more than a second of frames
 
 
 class CarrierSettings(Struct, frozen=True):
@@ -462,7 +463,7 @@ class Leg:
     usual_bytes = FRAME_BYTES
 
     __slots__ = (
-        "_bidirectional", "_counts", "_frames", "_handlers", "_mark_head", "_media_head", "_next_sequence",
+        "_bidirectional", "_counts", "_frames", "_handlers", "_holes", "_mark_head", "_media_head", "_next_sequence",
         "_next_text", "_sent_frames", "_stopped", "_usual_run", "call_id", "stream_id", "violations",
     )  # fmt: skip
 
@@ -476,6 +477,7 @@ class Leg:
         self._next_text = ""
         self._frames = 0
         self._usual_run = 0  # frames of the usual shape since the last one of another
+        self._holes: list[int] = []  # numbers that were skipped and may still come
         self._counts = dict.fromkeys(("lost", "reordered", "outbound_track", "other_stream"), 0)
         self._media_head = self._mark_head = b""
         self._sent_frames = 0
@@ -565,11 +567,15 @@ class Leg:
             return
         wanted = self._next_sequence
         if wanted and n != wanted:
-            if n > wanted:
-                self._counts["lost"] += n - wanted
-            else:
+            if n < wanted:
                 self._counts["reordered"] += 1
+                if n in self._holes:  # it is late, not lost
+                    self._holes.remove(n)
+                    self._counts["lost"] -= 1
                 return
+            self._counts["lost"] += n - wanted
+            self._holes += range(max(wanted, n - _HOLES_KEPT), n)
+            del self._holes[:-_HOLES_KEPT]
         self._next_sequence = n + 1
         self._next_text = str(n + 1)
 

@@ -1,9 +1,9 @@
 """
-The carrier's connection broke without stop and without a close: a proxy, a tunnel, or the carrier itself.
+The carrier's connection ended without a stop: a proxy, a tunnel, or the carrier itself.
 
 Caller notices: the line goes dead, or the carrier's next verb runs.
 Why: a proxy's or tunnel's timer, a restart, a network that broke.
-Proof: TCP is gone, no close frame and no stop came. Who cut it cannot be seen from one side.
+Proof: the connection is gone or was closed, and no stop came. Who did it cannot be seen from one side.
 Fix: look at the proxy's or tunnel's idle and maximum times, and at restarts at that minute.
 Reproduce: drop the carrier's TCP connection in the middle of a call.
 """
@@ -19,7 +19,7 @@ RULE = Rule(
     title="The carrier connection was lost",
     explains=("carrier:31903", "carrier:31921", "provider-session/lost"),
     lies="the carrier says 31903 or 31921, as if the server had closed",
-    source="twilio.com/docs/api/errors/31903",
+    source="twilio.com/docs/api/errors/31903; a call that ends sends stop before the close in every capture",
     since="2026-11-24",
     needs=("carrier",),
     breaks="M19",
@@ -32,12 +32,16 @@ def find(view: Evidence) -> Iterator[Finding]:
     closed = view.closed("carrier")
     stopped = view.carrier_in.stop is not None or "M19" in view.marks
     ours = any(view.recording.notes("stream.close-sent"))
-    if closed is not None and closed.by == "nobody" and not stopped and not ours and not _after_provider(view, closed):
+    if closed is None or closed.by == "us" or stopped or ours or _after_provider(view, closed):
+        return
+    began = view.carrier_in.start is not None
+    if closed.by == "nobody" or began:
+        said = f"was closed with {closed.code} and said no stop" if closed.code else "vanished without stop or close"
         yield RULE.finding(
             closed,
-            "The carrier's connection vanished without stop or close.",
+            f"The carrier's connection {said}.",
             "look at the proxy's or tunnel's idle and maximum times, and at restarts at that minute",
-            observable="TCP gone, no close frame",
+            observable=f"close {closed.code}, no stop" if closed.code else "TCP gone, no close frame",
             severity="suspicion",
             proof="consistent with",
         )

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
+from offhook.diagnosis.figures import interruptions
 
 RULE = Rule(
     id="far-end/noise-interrupts",
@@ -22,17 +23,12 @@ RULE = Rule(
     since="2026-11-25",
     needs=("carrier", "provider"),
 )
-TIMES, SHORT_MS, PADDING_MS = 3, 550, 500  # a report ends with the silence that ended the turn
+TIMES, SHORT_MS = 3, 550  # a report ends with the silence that ended the turn
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    barges = view.carrier_out.figures.get("barge_ins")
-    spoken = view.provider.figures.get("speech")
-    if not isinstance(barges, list) or not isinstance(spoken, list):
-        return
-    at = {barge.get("at_ms") for barge in barges if isinstance(barge, dict)}
-    cuts = [s for s in spoken if isinstance(s, dict) and s.get("at_ms") in at and s.get("stopped_ms")]
-    short = [s for s in cuts if s["stopped_ms"] - s["at_ms"] < SHORT_MS]
+    cuts = [spoke_ms for _, spoke_ms in interruptions(view) if spoke_ms is not None]
+    short = [spoke_ms for spoke_ms in cuts if spoke_ms < SHORT_MS]
     echo = view.carrier_in.figures.get("echo")
     alike = isinstance(echo, dict) and float(echo.get("correlation") or 0) >= 0.6
     if len(short) >= TIMES and len(short) > len(cuts) / 2 and not alike:
