@@ -13,6 +13,7 @@ import pytest
 from tests.conformance.harness import ServerProcess, sid, until, world
 
 from offhook import vocab as v
+from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.report import report
 from offhook.evidence.files import call_of, find, read
 from offhook.evidence.journal import JournalDir
@@ -300,3 +301,34 @@ def test_two_who_record_one_call_at_once_write_two_files_and_the_servers_is_foun
     assert len({journal.path for journal in journals}) == 3 and journals[2].path.stem.endswith("CA1-dial")
     assert {call_of(path) for path in tmp_path.iterdir()} == {"CA1"}
     assert find("CA1", tmp_path) == journals[1].path
+
+
+def test_what_is_said_after_a_calls_end_is_joined_to_its_record(tmp_path):
+    directory = JournalDir(tmp_path, on_whole=lambda path: {"verdict": "healthy"})
+    journal = directory.open("CA1", {}, 100.0, {}, numbers=("+15550100001",))
+    journal.close(101.0, {"end": {"why": "hung up"}})
+    directory.late("CA1", "carrier.status", 102.5, StreamEvent="stream-error", StreamError="31924: +15550100001")
+    directory.late("CA2", "carrier.status", 102.5, StreamEvent="stream-stopped")
+    directory.flush()
+    record = read(journal.path)
+    (said,) = record.notes("carrier.status")
+    assert said.at_ms == 2500.0 and "5550100001" not in journal.path.read_text()
+    assert record.end == {"end": {"why": "hung up"}} and [line.kind for line in record.lines][-1] == "note"
+    assert [alert.code for alert in Evidence.of(record).alerts] == ["31924"]
+    journal.path.unlink()
+    directory.late("CA1", "carrier.status", 103.0, StreamEvent="stream-stopped")
+    directory.flush()
+    assert directory.failures == 0 and not list(tmp_path.iterdir())
+
+
+def test_what_comes_while_the_disk_takes_nothing_is_joined_when_it_does(tmp_path):
+    folder = tmp_path / "calls"
+    folder.write_text("a file stands where the directory should be")
+    directory = JournalDir(folder)
+    journal = directory.open("CA1", {}, 0.0, {})
+    journal.close(1.0, {})
+    directory.late("CA1", "carrier.status", 2.0, StreamEvent="stream-stopped")
+    directory.flush()
+    folder.unlink()
+    directory.flush()
+    assert len(list(read(journal.path).notes("carrier.status"))) == 1

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -115,3 +118,11 @@ def test_an_hours_record_is_explained_within_a_second(records):
     began = time.perf_counter()
     assert run("explain").exit_code == 0
     assert time.perf_counter() - began < 1.0
+
+
+def test_what_only_reads_a_record_loads_no_server(records):
+    keep(good(), records)
+    command = [sys.executable, "-X", "importtime", "-m", "offhook", "explain", str(next(records.glob("*.jsonl")))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=os.environ)
+    assert done.returncode == 0 and "offhook.diagnosis.report" in done.stderr
+    assert "uvicorn" not in done.stderr and "offhook.net" not in done.stderr

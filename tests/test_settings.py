@@ -46,6 +46,8 @@ def test_flag_beats_environment_beats_dotenv_beats_file_beats_default(tmp_path):
     ("toml", "wanted"),
     [
         ("[provider]\nnme = 'x'\n", "provider.nme: no such setting (offhook.toml:2); did you mean provider.name?"),
+        ("[provider]\nname = 'xai'\n\n[provider.deep.er]\nx = 1\n", "provider.deep: no such setting (offhook.toml:4)"),
+        ("[server]\nport = 1\n\n[foo.bar]\nx = 1\n", "foo.bar: no such setting (offhook.toml:4)"),
         ("[server]\nport = 'x'\n", "server.port: got 'x' (offhook.toml:2), wanted a whole number"),
         ("[server]\nport = -1\n", "wanted at least 0"),
         ("[server]\nport = 70000\n", "wanted at most 65535"),

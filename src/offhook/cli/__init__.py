@@ -118,7 +118,7 @@ def show(
     json: Json = False,
 ) -> None:
     """The conversation, the ladder and the verdict of a call."""
-    from offhook.cli.serve import data_dir
+    from offhook.cli.places import data_dir
     from offhook.cli.show import show as run
 
     raise typer.Exit(run(call, data_dir(_settings(config)), as_json=json))
@@ -141,7 +141,7 @@ def explain(
 ) -> None:
     """What became of a call, boundary by boundary: the fault, who lies about it, the proof, the fix."""
     from offhook.cli.explain import explain as run
-    from offhook.cli.serve import data_dir
+    from offhook.cli.places import data_dir
 
     settings = _settings(config)
     directory = data_dir(settings)
@@ -162,7 +162,7 @@ def calls(
 ) -> None:
     """The calls there are, newest last, each with its verdict; the exit code is the worst of them."""
     from offhook.cli.calls import calls as run
-    from offhook.cli.serve import data_dir
+    from offhook.cli.places import data_dir
 
     raise typer.Exit(run(data_dir(_settings(config)), last=last, as_json=json))
 
@@ -175,7 +175,7 @@ def trace(
     json: Json = False,
 ) -> None:
     """A call message by message, as curl -v prints: C< C> carrier, P< P> provider, * bridge."""
-    from offhook.cli.serve import data_dir
+    from offhook.cli.places import data_dir
     from offhook.cli.show import trace as run
 
     raise typer.Exit(run(call, data_dir(_settings(config)), media=media, as_json=json))
@@ -300,7 +300,7 @@ def tap(
     json: Json = False,
 ) -> None:
     """Record the calls of any server, from in between, without changing a byte."""
-    from offhook.cli.serve import data_dir
+    from offhook.cli.places import data_dir
     from offhook.cli.tap import TapError, run
 
     files = tuple(tls.split(",")) if tls else None
@@ -330,8 +330,8 @@ def replay(
     json: Json = False,
 ) -> None:
     """A recorded call again, against the code of today: what differs, and whether it is healthy now."""
+    from offhook.cli.places import data_dir
     from offhook.cli.replay import run
-    from offhook.cli.serve import data_dir
 
     raise typer.Exit(
         run(
@@ -363,7 +363,7 @@ def check(
 ) -> None:
     """Prove each boundary in isolation. 0 proven, 1 broken, 3 not proven."""
     from offhook.cli.check import run
-    from offhook.cli.serve import data_dir
+    from offhook.cli.places import data_dir
 
     settings = _settings(config, provider__name=provider)
     raise typer.Exit(

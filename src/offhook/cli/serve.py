@@ -26,6 +26,7 @@ from offhook import vocab as v
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.cli.boot import boot_facts
+from offhook.cli.places import data_dir
 from offhook.cli.verdict import prepare, verdict
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.recording import StereoRecorder
@@ -45,18 +46,9 @@ from offhook.settings import Settings, shown
 from offhook.wires.carriers import twilio
 from offhook.wires.carriers._twilio_oracle import oracle
 
-__all__ = ["ListenError", "Serving", "data_dir", "run"]
+__all__ = ["ListenError", "Serving", "run"]
 
 log = logging.getLogger("offhook")
-
-
-def data_dir(settings: Settings) -> Path:
-    """Where records go."""
-    chosen = settings.path("record.dir")
-    if chosen is not None:
-        return chosen
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "offhook" / "calls"
 
 
 class _Line(logging.Formatter):

@@ -130,7 +130,7 @@ def _evidence(found: Diagnosis) -> str:
     far = [finding.sentence for finding in found.others if finding.severity == "far-end"]
     said += far[:1]
     if view.ending is not None and view.ending.why:
-        said.append(f"ended by: {view.ending.why}")
+        said.append(f"ended by: {view.ending.why.removeprefix('ended by ')}")
     met = {step.id for step in found.steps if step.state == "met"}
     if "M9" in met:
         said.append("session applied = asked" if not view.differences else "session confirmed")

@@ -20,7 +20,7 @@ import msgspec
 from offhook.evidence.echo import Echo
 from offhook.evidence.files import remove_oldest
 from offhook.evidence.lines import Redactor, Scribe
-from offhook.evidence.outbox import Outbox
+from offhook.evidence.outbox import Outbox, append
 from offhook.evidence.record import VERSION, Channel
 from offhook.media.levels import LONG_BYTES, LOOK_EVERY, Meter
 from offhook.vocab import Leg
@@ -43,6 +43,7 @@ MAX_OF_A_VIOLATION = 20
 # What waits for the writer, which takes it every half second unless the disk hangs.
 MAX_PENDING = 20_000
 MAX_PENDING_BYTES = 8 * 1024 * 1024
+MAX_ENDED = 256  # calls that have ended, to whose records something may still be joined
 MAX_WAITING_BYTES = 64 * 1024 * 1024  # of all calls that wait for a failing disk
 
 
@@ -227,6 +228,7 @@ class JournalDir:
         self._digits = digits
         self._open: dict[Journal, _Writing] = {}
         self._recent: set[Path] = set()
+        self._ended: dict[str, tuple[Path, Scribe]] = {}  # the last calls, by name; belongs to the writer thread
         self._jobs: deque[Callable[[], None]] = deque()
         self._rounds: deque[Callable[[], bool]] = deque()
         self._lock = threading.Lock()
@@ -268,6 +270,10 @@ class JournalDir:
         with self._lock:
             self._open[journal] = _Writing()
         return journal
+
+    def late(self, name: str, kind: str, now: float, /, **data: Any) -> None:
+        """Something that is said of a call after its end: joined to its record, where that still exists."""
+        self._jobs.append(lambda: self._join(name, ("note", now, {"note": kind, **data})))
 
     def submit(self, job: Callable[[], None]) -> None:
         """Let the writer thread do something with the disk; the job bounds and mends itself."""
@@ -336,6 +342,23 @@ class JournalDir:
         if self._cap_at <= self._round_at:
             self._cap_at = self._round_at + CAP_S
             self._cap()
+
+    def _join(self, name: str, entry: tuple[Any, ...]) -> None:
+        with self._lock:
+            unwritten = any(journal.name == name for journal in self._open)
+        if unwritten:  # its end waits for the disk: once more in the next round
+            self._jobs.append(lambda: self._join(name, entry))
+            return
+        path, scribe = self._ended.get(name, (None, None))
+        if path is None or scribe is None:
+            return
+        try:
+            append(path, [self._sifted(line) for line in scribe.lines([entry])])
+        except FileNotFoundError:
+            del self._ended[name]  # removed to keep the directory's size
+        except OSError as error:
+            self.failures += 1
+            self._on_failure(f"{path}: {error.strerror or error}")
 
     def _once_more(self, work: Callable[[], bool]) -> None:
         try:
@@ -406,6 +429,9 @@ class JournalDir:
         with self._lock:
             del self._open[journal]
         writing.outbox.close()
+        self._ended[journal.name] = (journal.path, journal.scribe)
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
 
     def _cap(self) -> None:
         with self._lock:

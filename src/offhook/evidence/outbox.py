@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "append"]
 
 CHUNK_BYTES = 256 * 1024  # of one write: joining more would hold the interpreter for milliseconds
 MAX_LINES = 20_000
@@ -112,6 +112,17 @@ class Outbox:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def append(path: Path, lines: list[bytes]) -> None:
+    """Lines behind the end of a record that is whole. Raises OSError: FileNotFoundError where it is gone."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+    try:
+        view = memoryview(b"".join(line + b"\n" for line in lines))
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
 
 
 def _new(path: Path) -> tuple[int, Path]:

@@ -65,6 +65,10 @@ class RequestNotes:
             header_names=[name for name, _ in request.headers], via_proxy="environment" if proxy else None,
         )  # fmt: skip
 
+    def late(self, call_sid: str, kind: str, **said: Any) -> None:
+        """What the carrier says of a call that is over."""
+        self._journals.late(call_sid, kind, self._clock.now(), **said)
+
     @property
     def room(self) -> bool:
         """Whether one more refused request is written down now."""

@@ -109,7 +109,9 @@ class Webhooks:
         data = {name: asked.parameters[name] for name in wanted if name in asked.parameters}
         if call is not None:
             call.journal.note("carrier.status", self._clock.now(), **data)
-        elif "StreamError" in data:
+            return Answer(204, b"")
+        self._notes.late(asked.call_sid, "carrier.status", **data)
+        if "StreamError" in data:
             log.warning("stream error after the call", extra={"call": asked.call_sid, **data})
         return Answer(204, b"")
 

@@ -20,6 +20,8 @@ __all__ = ["Read", "Section", "check_environment", "read_dotenv", "read_toml", "
 _NAMES = frozenset(spec.name for spec in SPECS)
 _VARIABLES = frozenset(spec.variable for spec in SPECS)
 _TABLES: Mapping[str, Table] = {table.name: table for table in TABLES}
+_HEADER = re.compile(r"""\s*\[{1,2}\s*([\w."'-]+)\s*\]""")
+_QUOTES = re.compile(r"[\"']")
 _SECTION_NAME = re.compile(r"[A-Za-z0-9][\w-]*\Z")
 _NOT_SETTINGS = {"OFFHOOK_DEBUG", "OFFHOOK_SIDE_EFFECTS"}  # the second is of offhook.testing
 
@@ -80,7 +82,8 @@ def read_toml(path: Path, problems: list[str]) -> Read:
             problems.append(f"{path.name}: {section} stands outside a section; wanted [section] and key = value")
         else:
             for key, value in keys.items():
-                name, where = f"{section}.{key}", f"{path.name}:{_line(text, section, key)}"
+                name = f"{section}.{key}"
+                where = f"{path.name}:{_header(text, name) or _line(text, section, key)}"
                 if name in _NAMES:
                     read.values[name] = (value, where)
                 else:
@@ -108,13 +111,22 @@ def _raw_sections(table: Table, given: Any, file: str, text: str, problems: list
     return found
 
 
+def _header(text: str, section: str) -> int:
+    """The line of the first header of a section or of one inside it; 0 where it has none."""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.match(line)
+        if header and f"{re.sub(_QUOTES, '', header[1])}.".startswith(f"{section}."):
+            return number
+    return 0
+
+
 def _line(text: str, section: str, key: str = "", nth: int = 1) -> int:
     """The line that a key is written on, or the ``nth`` header of a section."""
     current, seen, header_at = "", 0, 1
     for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"""\s*\[{1,2}\s*([\w."'-]+)\s*\]""", line)
+        header = _HEADER.match(line)
         if header:
-            current = re.sub(r"[\"']", "", header[1])
+            current = re.sub(_QUOTES, "", header[1])
             if current == section:
                 seen += 1
                 if seen == nth:
