@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from offhook.checks.settings import problems
+from offhook.checks.settings import carrier_settings, problems
 from offhook.settings import SettingsError, load
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +110,10 @@ def test_good_settings_have_no_problem(tmp_path):
         ({"TWILIO_AUTH_TOKEN": ""}, "carrier.auth_token", "TWILIO_AUTH_TOKEN"),
         ({"OFFHOOK_CARRIER_AUTH": "none", "OFFHOOK_SERVER_HOST": "0.0.0.0"}, "carrier.auth", "127.0.0.1"),
         ({"TWILIO_ACCOUNT_SID": "SK123"}, "carrier.account_sid", "TWILIO_API_KEY"),
+        ({"OFFHOOK_CARRIER_REST_URL": "http://api.example.com/2010-04-01"}, "carrier.rest_url", "leave it out"),
+        ({"OFFHOOK_CARRIER_REST_URL": "https://u:p@api.example.com/"}, "carrier.rest_url", "leave it out"),
+        ({"OFFHOOK_CARRIER_REST_URL": "https://[::1"}, "carrier.rest_url", "leave it out"),
+        ({"OFFHOOK_CARRIER_REST_URL": "api.example.com"}, "carrier.rest_url", "leave it out"),
         ({"OFFHOOK_AGENT_INSTRUCTIONS_FILE": "nowhere.txt"}, "agent.instructions_file", "correct the path"),
         ({"OFFHOOK_AGENT_GREETING": "Hi {{caler}}"}, "agent.greeting", "placeholder"),
         ({"OFFHOOK_RECORD_LINES_DIR": "nowhere"}, "record.lines_dir", "leave the setting out"),
@@ -128,6 +132,13 @@ def test_good_settings_have_no_problem(tmp_path):
 def test_what_cannot_work_refuses_to_start_with_its_fix(tmp_path, change, setting, part):
     (problem,) = problems(given(tmp_path, env={**GOOD, **change}))
     assert problem.setting == setting and part in problem.fix
+
+
+@pytest.mark.parametrize("url", ["https://api.dublin.ie1.twilio.com/2010-04-01", "http://127.0.0.1:9090/2010-04-01/"])
+def test_the_rest_interface_may_be_another_region_s_or_a_stand_in_here(tmp_path, url):
+    settings = given(tmp_path, env={**GOOD, "OFFHOOK_CARRIER_REST_URL": url})
+    assert problems(settings) == []
+    assert carrier_settings(settings, "https://voice.example.com").rest_base == url.rstrip("/")
 
 
 def offhook(*args: str, cwd: Path, env: dict | None = None) -> subprocess.CompletedProcess:

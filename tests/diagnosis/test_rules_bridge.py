@@ -70,6 +70,15 @@ def test_a_line_left_open_explains_the_loss_and_one_that_is_closed_in_time_does_
     assert call(18500).rules() == ["provider-session/lost"]
 
 
+def test_a_line_of_the_server_s_own_that_was_sent_at_once_is_no_silence():
+    def call(own_ms: int) -> Tape:
+        tape = closed(foreign(), 8000).frames(1, (4000 + own_ms) // 20)
+        return tape.ends(carrier_out={"last_ms": 8005}, provider={"audio_ms": 4000}, marks={})
+
+    assert "bridge/line-left-open" not in call(4500).rules()
+    assert call(0).rules() == ["bridge/line-left-open"]
+
+
 def test_a_line_on_which_something_is_still_said_is_not_left_open():
     tape = closed(foreign(), 8000).ends(carrier_out={"last_ms": 16000}, marks={})
     assert "bridge/line-left-open" not in tape.rules()

@@ -138,7 +138,8 @@ def test_the_pictures_of_the_docs_are_what_it_prints(runs, n):
         ([], "wanted a URL"),
         (["ftp://x"], "wanted http://"),
         (["ws://127.0.0.1:1/", "--fault", "sneeze"], "there are unreachable"),
-        (["ws://127.0.0.1:1/", "--fault", "rest-gone"], "needs a stub"),
+        (["ws://127.0.0.1:1/", "--fault", "rest-gone"], "--rest-port 9090"),
+        (["ws://127.0.0.1:1/", "--fault", "rest-fails=200"], "wanted a status from 500"),
         (["ws://127.0.0.1:1/", "--param", "x"], "NAME=VALUE"),
         (["ws://127.0.0.1:1/", "--press", "x@1"], "KEY@SECONDS"),
         (["ws://127.0.0.1:1/", "--auth-token-env", "NO_SUCH"], "is not set"),
@@ -166,4 +167,4 @@ def test_every_fault_is_listed():
     from offhook.cli import app
 
     out = CliRunner().invoke(app, ["dial", "--list-faults"]).output
-    assert "loss " in out and "upgrade-signature" in out and "rest-gone" not in out
+    assert "loss " in out and "upgrade-signature" in out and "rest-gone " in out

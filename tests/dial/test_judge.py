@@ -25,6 +25,28 @@ def found(**more) -> list[tuple[str, str | None, str]]:
     return [(f.statement, f.code, f.severity) for f in judge.judge(msgspec.structs.replace(FINE, **more))]
 
 
+RIGHT, DENIED = judge.RestSeen(4.0, 200, ends=True), judge.RestSeen(4.0, 401, 20003)
+WRONG = judge.RestSeen(4.0, 400, 21205, "Url '/x'", "L10")
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted"),
+    [
+        ({"rest": (RIGHT,), "over_at_s": 30.0}, []),
+        ({"rest": (WRONG,)}, [("L10", None, "fault")]),
+        ({"rest": (DENIED,), "over_at_s": 30.0}, [("L07", None, "fault")]),
+        ({"rest": (judge.RestSeen(4.0, 0),), "over_at_s": 30.0}, [("L07", None, "fault")]),
+        ({"rest": (DENIED,), "over_at_s": 30.0, "closed_by": "them"}, []),
+        ({"rest": (DENIED,), "over_at_s": 5.0}, []),  # the caller left before one could say
+        ({"rest": (DENIED, RIGHT), "over_at_s": 6.0}, []),  # asked again
+        ({"dialled_faults": ("rest-hangs",)}, [("", None, "note")]),
+        ({"dialled_faults": ("rest-hangs",), "rest": (judge.RestSeen(4.0, 0),), "closed_by": "them"}, []),
+    ],
+)
+def test_what_a_server_makes_of_the_rest_interface_s_answers(facts, wanted):
+    assert found(**facts) == wanted
+
+
 def refused(fault: str, status: int | None, *, upgraded: bool) -> dict:
     return {
         "dialled_faults": (fault,), "stream_opened": False, "expected": expected((fault,), "why", status, upgraded),

@@ -216,7 +216,22 @@ def _carrier(settings: Settings) -> list[SettingProblem]:
     if sid and not (sid.startswith("AC") and len(sid) == 34):
         fix = "copy Account SID from the Twilio console; an SK… key goes into TWILIO_API_KEY"
         found.append(_problem(settings, "carrier.account_sid", repr(sid[:6] + "…"), "AC and 32 hex digits", fix))
-    return found
+    return [*found, *_rest_url(settings)]
+
+
+def _rest_url(settings: Settings) -> list[SettingProblem]:
+    """The account's password goes there: nothing unencrypted leaves this machine."""
+    name = "carrier.rest_url"
+    try:
+        url = urlsplit(settings[name])
+        host, _ = url.hostname or "", url.port
+    except ValueError as error:
+        return [_problem(settings, name, str(error), "https://HOST/2010-04-01", "correct it, or leave it out")]
+    plain = url.scheme == "http" and is_loopback(host)
+    if not settings[name] or ((url.scheme == "https" or plain) and host and not url.query and url.username is None):
+        return []
+    wanted = "https://HOST/2010-04-01 without credentials or a query (http:// on loopback addresses)"
+    return [_problem(settings, name, f"{url.scheme or 'no scheme'}://{host}", wanted, "correct it, or leave it out")]
 
 
 def carrier_settings(settings: Settings, public_url: str) -> CarrierSettings:
@@ -224,6 +239,8 @@ def carrier_settings(settings: Settings, public_url: str) -> CarrierSettings:
     given: dict[str, Any] = {}
     if settings["carrier.fallback_say"]:
         given["fallback_say"] = settings["carrier.fallback_say"]
+    if settings["carrier.rest_url"]:
+        given["rest_base"] = settings["carrier.rest_url"].rstrip("/")
     key_id, key = settings["carrier.shared_key_id"], settings["carrier.shared_key"].reveal()
     return CarrierSettings(
         public_url=public_url.rstrip("/"),

@@ -225,6 +225,9 @@ def dial(
     override: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE that mends --server from outside; {provider}, {model} in it.")
     ] = None,
+    rest_port: Annotated[
+        int | None, typer.Option(help="Stand in for the carrier's REST interface there; point the server at it.")
+    ] = None,
     passes: Annotated[int, typer.Option(help="At most so many starts of --server, each with a fault less.")] = 8,
     junit: Annotated[Path | None, typer.Option(help="JUnit XML as well.")] = None,
     json: Json = False,
@@ -242,7 +245,7 @@ def dial(
         faults=tuple(fault or ()), seed=seed, lenient=lenient, out=out, audio=audio, conformance=conformance,
         calls=calls, ramp=ramp, duration=duration, own=own, baseline=baseline, save=save, server=server, fakes=fakes,
         provider_faults=tuple(provider_fault or ()), provider=provider, overrides=tuple(override or ()), passes=passes,
-        junit=junit, json=json,
+        rest_port=rest_port, junit=junit, json=json,
     )  # fmt: skip
     raise typer.Exit(run(wishes))
 

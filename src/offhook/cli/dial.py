@@ -27,6 +27,8 @@ from offhook.dial.voice import Microphone, VoiceError, pcmu_for
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.redact import Sieve
 from offhook.sims.carrier_faults import FAULTS, parse_fault
+from offhook.sims.carrier_rest import BASE
+from offhook.sims.run_rest import RestDesk
 from offhook.sims.scenario import Scenario, ScenarioError, parse_scenario
 
 __all__ = ["Wishes", "fault_list", "make_plan", "run"]
@@ -68,19 +70,19 @@ class Wishes(msgspec.Struct, frozen=True):
     provider: str = ""
     overrides: tuple[str, ...] = ()
     passes: int = MOST
+    rest_port: int | None = None
     junit: Path | None = None
     json: bool = False
 
 
 def fault_list() -> str:
     """Every fault that can be dialled, a line each."""
-    width = max(len(kind.name) for kind in FAULTS.values() if kind.where != "rest")
+    width = max(map(len, FAULTS))
     lines = []
     for kind in FAULTS.values():
-        if kind.where != "rest":
-            value = f" (={kind.value}, default {kind.default})" if kind.value else ""
-            when = {"at": f", @{kind.at_s:g}s unless said", "from": "", "always": ""}[kind.when]
-            lines.append(f"{kind.name:<{width}}  {kind.where:<8}  {kind.what}{value}{when}")
+        value = f" (={kind.value}, default {kind.default})" if kind.value else ""
+        when = {"at": f", @{kind.at_s:g}s unless said", "from": "", "always": ""}[kind.when]
+        lines.append(f"{kind.name:<{width}}  {kind.where:<8}  {kind.what}{value}{when}")
     return "\n".join([*lines, "\nNAME, NAME=VALUE, NAME@3s or NAME=VALUE@700ms; again and again."])
 
 
@@ -94,8 +96,11 @@ def make_plan(wishes: Wishes) -> Plan:
     except ValueError as error:
         raise UsageError(f"--{error}") from None
     stub = next((fault for fault in faults if fault.kind.where == "rest"), None)
-    if stub is not None:
-        raise UsageError(f"--fault {stub.name}: needs a stub of the carrier's REST interface, which a dial has not")
+    if stub is not None and wishes.rest_port is None and not wishes.server:
+        raise UsageError(
+            f"--fault {stub.name}: the server must ask us and not the carrier: --rest-port 9090, and point it at "
+            f"http://127.0.0.1:9090{BASE} (ours: OFFHOOK_CARRIER_REST_URL), or --server 'COMMAND'"
+        )
     scenario, folder = _scenario(wishes)
     plan = Plan(
         **_targets(wishes, port=1),  # type: ignore[arg-type]  # names and types are Plan's
@@ -147,6 +152,7 @@ def _press(text: str) -> tuple[float, str]:
     return float(digits), keys
 
 
+REST_ENV = "OFFHOOK_CARRIER_REST_URL"
 SEVERITY = ("healthy", "not proven", "suspected", "broken")
 
 
@@ -185,6 +191,9 @@ def _told(kind: str, data: dict[str, Any]) -> str:
         return f"webhook   {answer.request.method} {answer.request.url.partition('?')[0]}: {said}"
     if kind == "upgrade":
         return f"upgrade   {data['url']}: {data['status'] or data['why']} in {data['ms']:.0f} ms"
+    if kind == "rest":
+        wrong = f", wrong: {data['wrong']}" if data["wrong"] else ""
+        return f"rest      {data['method']}: {data['status'] or 'no answer'} {data['code'] or ''}".rstrip() + wrong
     if kind == "step":
         return f"caller    {data['step']}  {data['how'] if data['how'] != 'done' else ''}".rstrip()
     if kind == "alert":
@@ -236,6 +245,23 @@ class _Dialling:
         self._watches: Mapping[str, FakeWatch] = {}
 
     async def run(self) -> tuple[dict[str, Any], list[report.Outcome], int]:
+        """With a stand-in for the carrier's REST interface where the server can be pointed there."""
+        if self._wishes.rest_port is None and not self._wishes.server:
+            return await self._run()
+        try:
+            async with RestDesk(self._wishes.rest_port or 0) as desk:
+                self._plan = msgspec.structs.replace(self._plan, rest=desk)
+                if self._wishes.rest_port is not None and not self._wishes.json:
+                    self._screen.line(f"rest      stands for the carrier's REST interface at {desk.url}")
+                return await self._run()
+        except OSError as error:
+            raise UsageError(f"--rest-port {self._wishes.rest_port}: {error.strerror or error}") from None
+
+    def _told(self) -> dict[str, str | None]:
+        """What a server that we start is told: never does it ask the real carrier about a call that there is not."""
+        return {REST_ENV: self._plan.rest.url} if self._plan.rest is not None else {}
+
+    async def _run(self) -> tuple[dict[str, Any], list[report.Outcome], int]:
         wishes = self._wishes
         if not wishes.server and not wishes.fakes:
             return await self._dial(self._plan)
@@ -244,9 +270,11 @@ class _Dialling:
             raise UsageError(f"--fakes {wishes.fakes}: wanted --server 'COMMAND' as well")
         if names and not wishes.conformance and wishes.calls == 1 and not wishes.duration:
             return await run_passes(
-                wishes, self._given, self._screen, plan_for=self._plan_at, journals=self._journals
+                wishes, self._given, self._screen, plan_for=self._plan_at, journals=self._journals, tell=self._told()
             )  # fmt: skip
-        made = Foreign(wishes.server, fakes=names, faults=wishes.provider_faults, **said())
+        made = Foreign(
+            wishes.server, fakes=names, faults=wishes.provider_faults, environment=self._told(), **said()
+        )  # fmt: skip
         async with made as foreign:
             if not wishes.json:
                 self._screen.line(f"server    listens on port {foreign.port}; fakes: {', '.join(names) or 'none'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from offhook.dial import baseline, report, story
@@ -37,7 +37,13 @@ def _answer(line: str) -> Answer:
 
 
 async def run_passes(
-    wishes: Any, given: Declared, screen: Any, *, plan_for: Callable[[int], Plan], journals: Callable[[], JournalDir]
+    wishes: Any,
+    given: Declared,
+    screen: Any,
+    *,
+    plan_for: Callable[[int], Plan],
+    journals: Callable[[], JournalDir],
+    tell: Mapping[str, str | None],
 ) -> tuple[dict[str, Any], list[report.Outcome], int]:
     """All passes, told as they end; the data, the test cases and the exit code."""
 
@@ -50,7 +56,7 @@ async def run_passes(
         screen.line(f"plan    {given.file}")
     made = Passes(
         wishes.server, given, fakes=names_of(wishes.fakes), faults=wishes.provider_faults, journals=journals,
-        plan_for=plan_for, audio=wishes.audio, most=wishes.passes, on_pass=show, **said(),
+        plan_for=plan_for, audio=wishes.audio, most=wishes.passes, on_pass=show, tell=tell, **said(),
     )  # fmt: skip
     told = await made.run()
     if not wishes.json:

@@ -13,7 +13,7 @@ from msgspec import Struct, to_builtins
 
 from offhook.dial.behind import Behind
 from offhook.dial.expected import expected
-from offhook.dial.judge import Facts, Finding, Seen, Verdict, judge, verdict_of
+from offhook.dial.judge import Facts, Finding, RestSeen, Seen, Verdict, judge, verdict_of
 from offhook.dial.plan import Plan, route_of
 from offhook.dial.record import CallRecord
 from offhook.dial.sound import Heard
@@ -23,6 +23,7 @@ from offhook.evidence.journal import JournalDir
 from offhook.net.clock import Clock, LoopClock
 from offhook.sims.carrier_faults import named
 from offhook.sims.run_carrier import CallFailed, PhoneCall
+from offhook.sims.run_rest import Asked
 from offhook.sims.scenario import Player, Step, first_audible
 from offhook.sims.webhook import Answer
 
@@ -114,6 +115,7 @@ class _Placing:
         self._marked = 0  # violations that have been looked at
         self._seen: dict[tuple[str, str, str], Seen] = {}
         self._redirects = 0
+        self._rest: list[RestSeen] = []
         self._upgrade_ms: float | None = None
         self._status: int | None = None  # of the server's last answer
         self._lengths: list[int] = []
@@ -140,6 +142,12 @@ class _Placing:
                 behind.attach(self._record, self._clock.now)
 
     async def run(self) -> Result:
+        desk, sid = self._plan.rest, self._call.call_sid
+        if desk is not None:
+            desk.expect(
+                sid, ends=self._call.ended_by_rest, on_asked=self._asked, faults=self._plan.faults,
+                token=self._plan.token,
+            )  # fmt: skip
         try:
             async with self._call:
                 await self._play()
@@ -147,6 +155,8 @@ class _Placing:
             self._failed = (error.code, error.why)
         finally:
             self._look()
+            if desk is not None:
+                desk.forget(sid)
         await self._let_go()
         line = self._call.carrier
         said = b"".join(bytes(segment.audio) for segment in line.said)
@@ -169,7 +179,8 @@ class _Placing:
                 break
             await self._wait(STEP_S)
             stream = self._call.stream
-        if stream is not None and not stream.open and not self._player.done and not self._call.carrier.hung_up:
+        left = self._call.carrier.hung_up and not self._call.by_rest
+        if stream is not None and not stream.open and not self._player.done and not left:
             step = self._plan.scenario.steps[min(self._player._index, len(self._plan.scenario.steps) - 1)]
             if step.do != "hang-up" and not step.optional:
                 self._player.missed.append(f"{step.do}: the stream was over before")
@@ -223,6 +234,15 @@ class _Placing:
             if self._record is not None:
                 self._record.violation(violation, now)
         self._marked = len(violations)
+
+    def _asked(self, asked: Asked) -> None:
+        """The server asked the carrier's REST interface for something about this call."""
+        now, made = self._clock.now(), asked.answer
+        self._rest.append(RestSeen(now - self._began, made.status, made.code, made.wrong, made.statement, made.ends))
+        data = {"method": asked.method, "status": made.status, "code": made.code, "wrong": made.wrong}
+        if self._record is not None:
+            self._record.note("rest.asked", now, **data)
+        self._on_event("rest", data)
 
     def _event(self, kind: str, data: dict[str, Any]) -> None:
         now = self._clock.now()
@@ -293,6 +313,10 @@ class _Placing:
             after_stop_all=sum(stream.after_stop for stream in call.streams),
             unread=sum(stream.dropped_frames for stream in call.streams),
             heard_ms=call.carrier.played_ms(),
+            rest=tuple(self._rest),
+            rest_here=self._plan.rest is not None,
+            over_at_s=self._clock.now() - self._began,
+            by_rest=call.by_rest,
             stream_opened=bool(call.streams),
             dialled_faults=dialled,
             expected=expected(
@@ -334,6 +358,8 @@ class _Placing:
             return "the call did not come about"
         if self._call.closed is None:
             return "no stream"
+        if self._call.by_rest:
+            return "ended by the server, by REST"
         code, _, by = self._call.closed
         who = {"us": "the caller", "them": "the server", "nobody": "nobody: the connection broke"}[by]
         return f"ended by {who}" + (f" ({code})" if by == "them" else "")

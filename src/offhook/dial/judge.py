@@ -16,7 +16,7 @@ from offhook.dial.sound import FAINT_DBFS, LOUD_SHARE, SAME_VOICE, Heard
 from offhook.dial.statements import STATEMENTS
 from offhook.wires._wire import Violation
 
-__all__ = ["Facts", "Finding", "judge", "statement_of", "verdict_of"]
+__all__ = ["Facts", "Finding", "RestSeen", "judge", "statement_of", "verdict_of"]
 
 Severity = Literal["fault", "suspicion", "note"]
 Verdict = Literal["healthy", "broken", "not proven"]
@@ -47,6 +47,17 @@ class Seen(Struct, frozen=True):
     count: int
 
 
+class RestSeen(Struct, frozen=True):
+    """A request to the carrier's REST interface; ``status`` 0: it was left without an answer."""
+
+    at_s: float
+    status: int
+    code: int | None = None
+    wrong: str = ""
+    statement: str = ""
+    ends: bool = False
+
+
 class Facts(Struct, frozen=True):
     """Everything about one call that can be judged."""
 
@@ -72,6 +83,10 @@ class Facts(Struct, frozen=True):
     protocol: str = ""  # why the connection was failed by RFC 6455
     unread: int = 0  # frames the carrier dropped because the server did not read
     heard_ms: int = 0
+    rest: tuple[RestSeen, ...] = ()
+    rest_here: bool = False  # the carrier's REST interface was stood in for
+    by_rest: bool = False  # the server ended the call by it
+    over_at_s: float = 0.0
     stream_opened: bool = False
     dialled_faults: tuple[str, ...] = ()
     expected: Expected = Expected()  # what those account for
@@ -104,7 +119,9 @@ def statement_of(violation: Violation) -> str:
 
 def judge(facts: Facts) -> list[Finding]:
     """Everything there is to say, in the order of the boundaries."""
-    found = [*_webhook(facts), *_stream(facts), *_messages(facts), *_audio(facts), *_end(facts)]
+    found = [
+        *_webhook(facts), *_stream(facts), *_messages(facts), *_audio(facts), *_end(facts), *_rest(facts)
+    ]  # fmt: skip
     if facts.missed and not facts.expected.spoiled and not any(one.severity == "fault" for one in found):
         found.append(_unexplained(facts))
     return found
@@ -275,6 +292,37 @@ def _end(facts: Facts) -> Iterator[Finding]:
     elif facts.closed_by == "nobody":
         sentence = "the connection broke without a close frame: the server's process, or what stands before it"
         yield _broken("", "31903", sentence, f"at {facts.closed_at_s:.2f} s", "look into the server's own log")
+
+
+LEFT_OPEN_S = 5.0  # a server that was refused lets go of the stream: a request and its timeout fit in
+
+
+def _rest(facts: Facts) -> Iterator[Finding]:
+    """What the server asked of the carrier's REST interface, and what it made of the answers."""
+    for seen in facts.rest:
+        if seen.wrong:
+            sentence = f"the server's REST request is wrong: {seen.wrong}"
+            proof = f"HTTP {seen.status}, code {seen.code}, at {seen.at_s:.2f} s"
+            yield _broken(seen.statement, None, sentence, proof, "see twilio.com/docs/voice/api/call-resource")
+    dialled = [name for name in facts.dialled_faults if name.startswith("rest-")]
+    if dialled and not facts.rest:
+        why = "no request came: the server has no credentials, asks elsewhere, or did not end the call"
+        yield Finding(
+            "",
+            None,
+            "note",
+            f"{dialled[0]} had nothing to answer",
+            why,
+            "point it at the stand-in: OFFHOOK_CARRIER_REST_URL, for ours",
+        )
+    refused = [seen for seen in facts.rest if not seen.ends and not seen.wrong and not 200 <= seen.status < 300]
+    if refused and facts.closed_by != "them":
+        waited_s = facts.over_at_s - refused[0].at_s
+        if waited_s > LEFT_OPEN_S:
+            how = f"HTTP {refused[0].status}" if refused[0].status else "no answer"
+            sentence = f"the carrier did not end the call ({how}), and the server left the line open"
+            proof = f"{waited_s:.1f} s from the request to the caller's leaving"
+            yield _broken("L07", None, sentence, proof, "close the stream where the request fails")
 
 
 def _unexplained(facts: Facts) -> Finding:

@@ -38,7 +38,8 @@ class Passes:
     def __init__(
         self, command: str, given: Declared, *, fakes: Sequence[str], journals: Callable[[], JournalDir],
         plan_for: Callable[[int], Plan], greeting: Answer, answers: Sequence[Answer], faults: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None, most: int = MOST, audio: bool = False,
+        environment: Mapping[str, str] | None = None, tell: Mapping[str, str | None] | None = None,
+        most: int = MOST, audio: bool = False,
         on_pass: Callable[[Pass], None] = lambda done: None, on_event: OnEvent = lambda kind, data: None,
     ) -> None:  # fmt: skip
         self._command, self._given, self._fakes = command, given, tuple(fakes)
@@ -46,6 +47,7 @@ class Passes:
         self._said: dict[str, Any] = {"greeting": greeting, "answers": answers}
         self._dialled_faults = tuple(faults)
         self._environment = dict(os.environ if environment is None else environment)
+        self._tell = dict(tell or {})
         self._most, self._audio = most, audio
         self._on_pass, self._on_event = on_pass, on_event
         self._set: dict[str, str] = {}  # overridden so far
@@ -73,7 +75,7 @@ class Passes:
         journals.boot = {"overridden": sorted(self._set), **intended}
         strict = [fault for fault in STRICT if self._strict and fault.partition(":")[0] in self._fakes]
         started = Foreign(
-            self._command, fakes=self._fakes, environment={**self._keys(), **self._set}, watch=behind.of,
+            self._command, fakes=self._fakes, environment={**self._tell, **self._keys(), **self._set}, watch=behind.of,
             faults=(*self._dialled_faults, *strict), **self._said,
         )  # fmt: skip
         journals.start()

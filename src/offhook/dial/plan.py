@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from offhook.sims.carrier_faults import Fault
+from offhook.sims.run_rest import RestDesk
 from offhook.sims.run_webhook import Route
 from offhook.sims.scenario import Scenario, Step
 from offhook.wires._checks import is_loopback
@@ -45,6 +46,7 @@ class Plan(Struct, frozen=True):
     folder: Path = Path()  # where the scenario's files are
     tolerant: bool = False
     seed: int = 0
+    rest: RestDesk | None = None  # stands for the carrier's REST interface, where the server was pointed there
 
     def __repr__(self) -> str:
         return f"Plan({self.url})"

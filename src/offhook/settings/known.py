@@ -101,6 +101,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("carrier.api_key", str, "", "Twilio API key (SK…), instead of the Auth Token for REST",
          env="TWILIO_API_KEY"),
     Spec("carrier.api_secret", Secret, Secret(""), "its secret", env="TWILIO_API_SECRET"),
+    Spec("carrier.rest_url", str, "", "Twilio's REST interface elsewhere: another region's, or a stand-in on loopback"),
     Spec("carrier.shared_key_id", str, "", "id of a shared key for SHA-256 signatures"),
     Spec("carrier.shared_key", Secret, Secret(""), "its secret"),
     Spec("carrier.fallback_say", str, "", "what the carrier says when the agent cannot be reached"),

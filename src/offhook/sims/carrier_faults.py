@@ -110,10 +110,13 @@ FAULTS: Mapping[str, Kind] = _kinds(
     Kind("second-stop", "end", "stop comes twice"),
     Kind("drop", "end", "TCP is reset", when="at", at_s=2.0),
     Kind("callbacks-reversed", "end", "status callbacks come in the wrong order", ("H-019",)),
-    # ---- the carrier's REST interface: played by whoever runs a stub of it
-    Kind("rest-refuses", "rest", "every request is refused with this code", ("F-157",), "code", "21219"),
-    Kind("rest-unauthorized", "rest", "401: credentials are missing or wrong", ("F-159",)),
+    # ---- the carrier's REST interface, by which a server ends a call: see sims/carrier_rest.py
+    Kind("rest-unauthorized", "rest", "401/20003: credentials are missing or wrong", ("F-159",)),
     Kind("rest-gone", "rest", "404/20404: the call is over already", ("F-159",)),
+    Kind("rest-refuses", "rest", "400 with this code", ("F-157", "F-159"), "code", "21219"),
+    Kind("rest-limited", "rest", "429/20429: too many requests", ("F-159",)),
+    Kind("rest-fails", "rest", "a failure of the carrier's, with this status and no JSON", ("F-159",), "status", "503"),
+    Kind("rest-hangs", "rest", "no answer ever comes", ("F-159",)),
 )  # fmt: skip
 
 
@@ -166,6 +169,10 @@ def _check(fault: Fault, text: str) -> None:
     if unit == "path":
         if not fault.value.startswith("/"):
             raise ValueError(f"fault {text!r}: wanted a path that begins with /")
+    elif unit in ("status", "code"):
+        least, most = (500, 599) if unit == "status" else (10000, 99999)
+        if not fault.value.isdigit() or not least <= int(fault.value) <= most:
+            raise ValueError(f"fault {text!r}: wanted a {unit} from {least} to {most}")
     elif "|" in unit:
         if fault.value not in SIGNATURES:
             raise ValueError(f"fault {text!r}: wanted one of {', '.join(SIGNATURES)}")

@@ -113,6 +113,7 @@ class PhoneCall:
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._hung_up = False
+        self.by_rest = False  # the server asked the carrier to end the call
         self.awaited = 0  # streams that the carrier will open anew
         self._held_callback: dict[str, str] | None = None
 
@@ -160,6 +161,11 @@ class PhoneCall:
         self._pending.clear()
         for stream in self.streams:
             stream.write(stream.carrier.hang_up(self._clock.now()))
+
+    def ended_by_rest(self) -> None:
+        """The server ended the call by REST: stop, the carrier closes, and nothing follows."""
+        self.by_rest = True
+        self.hang_up()
 
     def drop(self) -> None:
         """The connection breaks: TCP is gone without a word."""

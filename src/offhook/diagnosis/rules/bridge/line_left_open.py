@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
-from offhook.diagnosis.figures import last_sent_ms
+from offhook.diagnosis.figures import last_sent_ms, number
 
 RULE = Rule(
     id="bridge/line-left-open",
@@ -37,7 +37,12 @@ def find(view: Evidence) -> Iterator[Finding]:
         return
     last = gone[-1]
     again = any(dial.at_ms >= last.at_ms for dial in view.dials)
-    if again or ended.at_ms - last.at_ms < LEFT_MS or sent > last.at_ms + SAID_MS:
+    if (
+        again
+        or ended.at_ms - last.at_ms < LEFT_MS
+        or sent > last.at_ms + SAID_MS
+        or _said_a_line(view, last.at_ms, sent)
+    ):
         return
     code = f"{last.code} {last.reason}".strip() if last.code else "without a close"
     yield RULE.finding(
@@ -47,3 +52,10 @@ def find(view: Evidence) -> Iterator[Finding]:
         "within two seconds of the provider's end reconnect, say a line, or hang up",
         observable=f"provider closed at {last.at_ms / 1000:.1f} s, stream ended at {ended.at_ms / 1000:.1f} s",
     )
+
+
+def _said_a_line(view: Evidence, gone_ms: float, sent_ms: float) -> bool:
+    """Whether more was sent, and last of all at the provider's end, than the provider ever said: a line of its own."""
+    said_ms = number(view.provider.figures, "audio_ms")
+    own_ms = view.carrier_out.audio.bytes / 8 - said_ms if said_ms is not None else 0.0
+    return sent_ms >= gone_ms and own_ms > SAID_MS
