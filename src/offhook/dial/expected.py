@@ -31,6 +31,7 @@ class _Fault(Struct, frozen=True):
 
 _AT_WEBHOOK = ("webhook/*", "settings/*", "carrier-stream/*", "bridge/*", "carrier:*")
 _AT_UPGRADE = ("settings/*", "carrier-stream/*", "bridge/*", "carrier:*")
+_LOST = ("carrier-stream/lost",)
 _REJECTED = ("carrier-stream/rejected-by-us", "carrier:31921")
 
 # Faults after which a server must not go on, with the statement of the conformance list that says so, ...
@@ -45,10 +46,10 @@ _UPGRADE = ("upgrade-signature", "wrong-path", "no-upgrade-header")
 _SPOILT = {
     "hang-up": _Fault(),
     "hang-up-before-upgrade": _Fault("M4"),
-    "close-without-stop": _Fault(),
+    "close-without-stop": _Fault("", _LOST),
     "stop-without-close": _Fault(),
-    "drop": _Fault(),
-    "half-dead": _Fault("M16", ("carrier-stream/half-dead", "media/heard-at-the-phone")),
+    "drop": _Fault("", _LOST),
+    "half-dead": _Fault("M16", ("carrier-stream/half-dead", "media/heard-at-the-phone", *_LOST)),
     "no-start": _Fault("M6", ("carrier-stream/not-started",)),
     "one-way": _Fault(),
     "dtmf-only": _Fault("M7"),
@@ -60,7 +61,7 @@ _SPOILT = {
     "slow-read": _Fault(),
     "foreign-call": _Fault("M16", _REJECTED),
     "no-parameters": _Fault("M16", _REJECTED),
-    "reconnect": _Fault("M16", _REJECTED),
+    "reconnect": _Fault("M16", (*_REJECTED, *_LOST)),
     "second-stream": _Fault("", _REJECTED, spoils=False),
     "both-tracks": _Fault("", ("carrier-stream/both-tracks",), spoils=False),
 }  # fmt: skip

@@ -25,6 +25,7 @@ RULE = Rule(
     breaks="M19",
 )
 
+NO_CLOSE = 1006  # RFC 6455: what a program says where no close frame came
 FOLLOWS_MS = 1000.0  # an unhandled end of the provider takes the handler down at once
 
 
@@ -36,12 +37,13 @@ def find(view: Evidence) -> Iterator[Finding]:
         return
     began = view.carrier_in.start is not None
     if closed.by == "nobody" or began:
-        said = f"was closed with {closed.code} and said no stop" if closed.code else "vanished without stop or close"
+        code = closed.code if closed.code != NO_CLOSE else None
+        said = f"was closed with {code} and said no stop" if code else "vanished without stop or close"
         yield RULE.finding(
             closed,
             f"The carrier's connection {said}.",
             "look at the proxy's or tunnel's idle and maximum times, and at restarts at that minute",
-            observable=f"close {closed.code}, no stop" if closed.code else "TCP gone, no close frame",
+            observable=f"close {code}, no stop" if code else "TCP gone, no close frame",
             severity="suspicion",
             proof="consistent with",
         )
