@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "loopback": {"media", "wires/_wire", "wires/providers", "vocab"},
     "agent": {"vocab", "settings"},
     "evidence": {"vocab", "media", "wires/_wire"},
+    "store": {"evidence", "wires/_wire"},
     "diagnosis": {"evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
     "sims": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence",

@@ -240,9 +240,14 @@ class Bridge:
             self._control.response_done(event, now)
 
     def _on_agent_transcript(self, event: v.AgentTranscript, now: float) -> None:
+        record = self._s.record
         if event.final:
-            self._s.record.text(event.item_id, event.text)
+            record.partials.pop(event.item_id, None)
+            record.text(event.item_id, event.text)
             self._control.sayings.transcript(event)
+        else:
+            _, so_far = record.partials.get(event.item_id, ("", ""))
+            record.piece("agent", event.item_id, so_far + event.text)
 
     def _on_leg_closed(self, event: v.LegClosed, now: float) -> None:
         if event.leg is v.Leg.CARRIER:
@@ -330,5 +335,7 @@ class Bridge:
             "replies_ms": record.replies_ms,
             "barge_ins": record.barge_ins,
             "items": record.cut_items(playback, s.now),
+            "spoken": record.spoken(playback, s.now),
+            "partials": record.unfinished(),
             "usage": record.usage,
         }

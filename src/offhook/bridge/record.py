@@ -14,6 +14,7 @@ __all__ = ["CallRecord"]
 
 _KEPT = 200
 _TEXT_CHARS = 4000
+_PARTIALS = 8  # texts that are on their way at once: more are of a provider that never ends one
 
 
 class CallRecord:
@@ -26,6 +27,7 @@ class CallRecord:
         self.replies_ms: list[int] = []
         self.barge_ins: list[dict[str, Any]] = []
         self.texts: dict[str, str] = {}
+        self.partials: dict[str, tuple[str, str]] = {}  # item -> who, the text so far
         self.usage: dict[str, int] = {}
         self.downlink_dropped_bytes = 0
         self.cancelled_dropped_bytes = 0
@@ -50,6 +52,22 @@ class CallRecord:
         """What the agent said in an item, as the provider wrote it down."""
         if item_id in self.texts or len(self.texts) < _KEPT:
             self.texts[item_id] = text[:_TEXT_CHARS]
+
+    def piece(self, who: str, item_id: str, text: str) -> None:
+        """A text that has not come to its end: the record's only trace of it where the call ends before."""
+        self.partials[item_id] = (who, text[:_TEXT_CHARS])
+        if len(self.partials) > _PARTIALS:
+            del self.partials[next(iter(self.partials))]
+
+    def spoken(self, playback: Playback, now: float) -> dict[str, list[int]]:
+        """The agent's items: at which ms each began to play, how many ms it has, and how many of them were heard."""
+        return {
+            item.item_id: [self._since(item.at), item.sent_bytes // 8, playback.heard_ms(item.item_id, now)]
+            for item in list(playback.items.values())[-_KEPT:]
+        }
+
+    def unfinished(self) -> list[dict[str, str]]:
+        return [{"who": who, "item": item, "text": text} for item, (who, text) in self.partials.items()]
 
     def use(self, usage: dict[str, int] | None) -> None:
         for name, n in (usage or {}).items():

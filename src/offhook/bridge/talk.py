@@ -166,8 +166,12 @@ class Talk:
         return spoke_s
 
     def transcript(self, event: v.CallerTranscript, now: float) -> None:
+        record = self._s.record
         if event.final:
             self._s.last_word_at = now
+            record.partials.pop(event.item_id, None)
+        else:
+            record.piece("caller", event.item_id, event.text)
 
     # --------------------------------------------------------------------------------- the agent's responses
 

@@ -38,6 +38,7 @@ class Item(Struct):
     content_index: int
     ranges: list[tuple[int, int]]  # positions; after a clear only those that were played
     sent_bytes: int
+    at: float = 0.0  # when it began to play, by the clock
 
 
 class Cut(Struct, frozen=True):
@@ -93,10 +94,11 @@ class Playback:
             self._idle_at = now
             self._late_s = 0.0
             self._lags.clear()
+        begins = self._idle_at + self._late_s
         self._idle_at += n_bytes / BYTES_PER_S
         item = self.items.get(item_id)
         if item is None:
-            item = self.items[item_id] = Item(item_id, response_id, content_index, [(start, end)], n_bytes)
+            item = self.items[item_id] = Item(item_id, response_id, content_index, [(start, end)], n_bytes, begins)
             self._playing.append(item)
             if len(self.items) > _ITEMS_KEPT:
                 self._forget()

@@ -103,6 +103,7 @@ class _Demo:
             "OFFHOOK_SERVER_PORT": "0",
             "OFFHOOK_RECORD_DIR": str(self._folder),
             "OFFHOOK_RECORD_AUDIO": "true",
+            "OFFHOOK_STORE_URL": "off",
             "TWILIO_AUTH_TOKEN": self._token,
         }
         return await asyncio.create_subprocess_exec(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import json
@@ -27,7 +28,8 @@ from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.cli.boot import boot_facts
 from offhook.cli.places import data_dir
-from offhook.cli.verdict import prepare, verdict
+from offhook.cli.stored import StoreKeeper
+from offhook.cli.verdict import prepare
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
@@ -247,6 +249,7 @@ class Serving:
             self._child = Receptionist()
             session = structs.replace(session, url=await self._child.start())
         self.metrics = Metrics()
+        self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls)
         self.journals = JournalDir(
             data_dir(settings),
             max_bytes=settings["record.max_mb"] * 1024 * 1024,
@@ -254,12 +257,13 @@ class Serving:
             on_recovery=lambda text: log.warning("records are written again", extra={"where": text}),
             clean=self.sieve.clean_bytes,
             digits=settings["record.digits"],
-            on_whole=verdict,
+            on_begin=self.store.begun,
+            on_whole=self.store.whole,
         )
         prepare()
         self.server: Server | None = None
         loop = asyncio.get_running_loop()
-        clock = LoopClock(loop, self._rate)
+        self._clock = clock = LoopClock(loop, self._rate)
         public = settings["server.public_url"].rstrip("/")
         host_name = settings["server.host"]
         self.host = Host(
@@ -292,11 +296,12 @@ class Serving:
             rest_proxy=lambda url: choose_proxy(url, settings.environment),
             recorder=self._recorder if settings["record.audio"] else None,
             oracle=oracle,
+            number_id=self.store.number_id,
         )
         carrier = self.host.carrier.settings
         paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
         self.server = Server(
-            make_app(self.host, paths),
+            make_app(self.host, paths, lambda: {"store": self.store.detail()}),
             self.host.streams.upgrade,
             host=host_name,
             port=settings["server.port"],
@@ -316,6 +321,7 @@ class Serving:
         self.session = session
         self.journals.boot = {
             **boot_facts(settings, provider, session, public, self.server.port),
+            "server": dict(self.store.server),
             "offhook": __version__,
             "python": platform.python_version(),
             "settings": {
@@ -336,6 +342,8 @@ class Serving:
             self.journals.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:  # said now, not when the first call has gone unrecorded
             self._journal_fails(f"{self.journals.directory}: {error.strerror}")
+        self._loop = loop
+        self.store.start()
         self.journals.start()
         self.host.start()
         default_tls()  # 21 ms once, at start and not in the first call
@@ -364,6 +372,16 @@ class Serving:
         self.metrics.journal_failures.inc()
         log.error("records cannot be written; calls go on", extra={"where": text})
 
+    def _store_stalls(self, ms: float, error: str) -> None:
+        """On the store's thread: calls that run say so, for whoever blames the store for what they heard."""
+
+        def note() -> None:
+            for call in self.host.calls.running.values():
+                call.journal.note("store.stall", self._clock.now(), ms=round(ms), error=error[:200])
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there are no calls any more
+            self._loop.call_soon_threadsafe(note)
+
     async def stop(self) -> None:
         """Drain, then close everything."""
         await self.host.drain()
@@ -372,6 +390,7 @@ class Serving:
         if self._child is not None:
             await self._child.stop()
         self.journals.stop()
+        self.store.stop()
 
 
 def run(settings: Settings, *, live: str = "") -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,18 @@ def prepare() -> None:
     rule_modules()
 
 
-def verdict(path: Path) -> Mapping[str, Any] | None:
-    """Judge a whole record; logs the verdict and returns the record's last line. Runs on the journal's thread."""
+def verdict(path: Path, told: Callable[[Report | None], None] = lambda report: None) -> Mapping[str, Any] | None:
+    """
+    Judge a whole record; logs the verdict and returns the record's last line. Runs on the journal's thread.
+
+    ``told`` gets the report; None for a record too long to be judged now.
+    """
     if path.stat().st_size > MAX_BYTES:
+        told(None)
         log.info("verdict", extra={"call": call_of(path), "verdict": f"long record: offhook explain {path}"})
         return None
     report = judge(path)
+    told(report)
     level = logging.INFO if report.verdict == "healthy" else logging.WARNING
     findings = [finding.rule for finding in report.roots]
     log.log(

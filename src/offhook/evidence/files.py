@@ -10,7 +10,7 @@ from pathlib import Path
 
 from offhook.evidence.record import Recording, RecordingError
 
-__all__ = ["call_of", "find", "read", "remove_oldest"]
+__all__ = ["call_of", "find", "read", "remove_call", "remove_oldest"]
 
 # What the journal names its files; nothing else in the directory is ours to remove.
 _OURS = re.compile(r"\d{8}T\d{6}Z-(?P<call>.+?)(?P<by>-(?:dial|tap|fake|replay))?(?P<again>-\d+)?\.jsonl")
@@ -99,3 +99,13 @@ def _group(record: str, present: Iterable[str]) -> list[str]:
     match = _OURS.fullmatch(record)
     call = match["call"] if match else ""
     return [name for name in (record, f"{call}.wav", record[:-6] + ".wav") if name in present]
+
+
+def remove_call(directory: Path, record: str) -> list[Path]:
+    """Remove a record, by its file's name without ending, and its recording. What was removed. Raises OSError."""
+    match = _OURS.fullmatch(f"{record}.jsonl")
+    names = [f"{record}.jsonl", f"{record}.wav", *([f"{match['call']}.wav"] if match else [])]
+    found = [directory / name for name in names if (directory / name).exists()]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return found

@@ -201,8 +201,10 @@ class JournalDir:
 
     ``on_failure(text)`` is called once when writing begins to fail and ``on_recovery(text)`` when it works again,
     on the writer thread or, where that hangs in the disk, by the next call that begins. ``clean`` is the last
-    sieve over every line; ``digits`` keeps the keys that callers press. ``on_whole(path)`` is called on the writer
-    thread when a record is complete; what it returns becomes the record's last line, of the kind ``verdict``.
+    sieve over every line; ``digits`` keeps the keys that callers press. ``on_begin(path, facts, numbers)`` is called
+    on the loop when a record is opened, with the numbers in full, and must not wait. ``on_whole(path)`` is called on
+    the writer thread when a record is complete; what it returns becomes the record's last line, of the kind
+    ``verdict``.
     """
 
     def __init__(
@@ -213,6 +215,7 @@ class JournalDir:
         on_failure: Callable[[str], None] = lambda text: None,
         on_recovery: Callable[[str], None] = lambda text: None,
         clean: Callable[[bytes], bytes] | None = None,
+        on_begin: Callable[[Path, Mapping[str, Any], tuple[str, ...]], None] = lambda path, facts, numbers: None,
         on_whole: Callable[[Path], Mapping[str, Any] | None] = lambda path: None,
         digits: bool = False,
     ) -> None:
@@ -224,6 +227,7 @@ class JournalDir:
         self._on_failure = on_failure
         self._on_recovery = on_recovery
         self._clean = clean
+        self._on_begin = on_begin
         self._on_whole = on_whole
         self._digits = digits
         self._open: dict[Journal, _Writing] = {}
@@ -265,10 +269,12 @@ class JournalDir:
             self._recent.clear()
         self._recent.add(path)
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
+        numbers = tuple(numbers)
         scribe = Scribe(t0, redactors, numbers, self._digits)
         journal = Journal(name, path, t0, scribe, {"began": began, **facts, "boot": dict(self.boot)})
         with self._lock:
             self._open[journal] = _Writing()
+        self._on_begin(path, {"began": began, **facts}, numbers)
         return journal
 
     def late(self, name: str, kind: str, now: float, /, **data: Any) -> None:

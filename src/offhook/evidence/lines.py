@@ -24,6 +24,9 @@ __all__ = ["Redactor", "Scribe"]
 # A type of message is kept whole so often, then once in SAMPLE_S: transcripts come in hundreds of pieces.
 MAX_OF_A_TYPE = 64
 SAMPLE_S = 5.0
+# Each turn has one or two of these, and a transcript without one of them has a hole: an hour of talk is kept.
+TURNS = re.compile(r"transcript(ion)?\.(done|completed|failed)$|\.speech_st(arted|opped)$")
+MAX_TURNS = 2000
 MAX_TYPES = 128  # a peer may invent types; those beyond share one count
 WHOLE_ROUTINE = 1  # of each shape of a message that repeats what others say
 MAX_SHAPES = 512
@@ -128,7 +131,8 @@ class Scribe:
         if key not in self._kept and len(self._kept) >= MAX_TYPES:
             key = (channel, "?")
         n, last = self._kept.get(key, (0, 0.0))
-        if self._messages_bytes > MAX_MESSAGES_BYTES or (n >= MAX_OF_A_TYPE and at - last < SAMPLE_S):
+        most = MAX_TURNS if TURNS.search(kind) else MAX_OF_A_TYPE
+        if self._messages_bytes > MAX_MESSAGES_BYTES or (n >= most and at - last < SAMPLE_S):
             return False
         self._kept[key] = (n + 1, at)
         return True

@@ -3,7 +3,8 @@ The record of one call: JSON lines, the first of which says which version they a
 
 Line kinds: ``begin`` (settings, facts), ``msg`` (a message as its wire redacts it), ``note`` (something
 decided or missed), ``violation``, ``counters`` (cumulative), ``gap`` (lines lost to a failing disk), ``end``
-(the summary), ``verdict`` (what was made of it when it was whole). Times are milliseconds since the call
+(the summary), ``verdict`` (what was made of it when it was whole), ``closed`` (a later process found that the one
+that wrote it had died). Times are milliseconds since the call
 began. Pure: lines come as bytes. Knows no wire.
 
 A record may come from anywhere: whatever is in it, reading gives a Recording or a RecordingError.
@@ -108,6 +109,11 @@ class Recording(Struct, frozen=True):
         """The summary; None when the process died before the call ended."""
         last = next((line for line in reversed(self.lines) if line.kind == "end"), None)
         return last.data if last is not None else None
+
+    @property
+    def closed(self) -> Line | None:
+        """What was written for a process that died; None where none did, or nobody has found it yet."""
+        return next((line for line in reversed(self.lines) if line.kind == "closed"), None)
 
     @property
     def last_ms(self) -> float:

@@ -6,7 +6,8 @@ redirects: a carrier that is redirected signs another address. Knows no wire.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -33,8 +34,8 @@ class Paths:
         self.after = after
 
 
-def make_app(host: Host, paths: Paths) -> Starlette:
-    """The ASGI application of ``host``."""
+def make_app(host: Host, paths: Paths, detail: Callable[[], Mapping[str, Any]] = dict) -> Starlette:
+    """The ASGI application of ``host``; ``detail`` is what else /readyz tells, whether it takes calls or not."""
     process = secrets.token_hex(4)  # tells `offhook check public` which process it reached; no secret
 
     def carrier(handler: Handler) -> Callable[[Request], object]:
@@ -59,9 +60,8 @@ def make_app(host: Host, paths: Paths) -> Starlette:
         return JSONResponse({"ok": True, "process": process, "calls": len(host.calls)})
 
     async def readyz(request: Request) -> Response:
-        return JSONResponse(
-            {"ready": not host.calls.draining, "calls": len(host.calls)}, 503 if host.calls.draining else 200
-        )
+        draining = host.calls.draining
+        return JSONResponse({"ready": not draining, "calls": len(host.calls), **detail()}, 503 if draining else 200)
 
     async def metrics(request: Request) -> Response:
         return Response(host.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

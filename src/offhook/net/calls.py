@@ -65,6 +65,7 @@ class Calls:
         recorder: Callable[[Path, float], Recorder] | None,
         observer: Observer | None,
         hands: Hands | None = None,
+        number_id: Callable[[str], str] = lambda number: "",
     ) -> None:
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
@@ -81,6 +82,7 @@ class Calls:
         self._recorder = recorder
         self._observer = observer
         self._hands = hands
+        self._number_id = number_id
         self._outcomes: dict[str, tuple[Outcome, float, str]] = {}
         self._asks = Asks()
         self._idle = asyncio.Event()
@@ -132,6 +134,8 @@ class Calls:
                 "call": asked.call_sid,
                 "caller": carrier.wire.mask_number(asked.from_),
                 "called": carrier.wire.mask_number(asked.to),
+                "caller_id": self._number_id(asked.from_),
+                "called_id": self._number_id(asked.to),
                 "direction": asked.direction,
                 "carrier": carrier.wire.NAME,
                 "provider": who.provider.LABEL,

@@ -37,7 +37,8 @@ class Host:
     """
     All calls of one process, on one loop.
 
-    ``carrier`` is a wire module; ``answer_for`` says who takes a call. ``dialler`` and ``send_rest`` are replaced where
+    ``carrier`` is a wire module; ``answer_for`` says who takes a call; ``number_id`` tells callers apart
+    without their numbers. ``dialler`` and ``send_rest`` are replaced where
     there is no network.
     """
 
@@ -61,6 +62,7 @@ class Host:
         oracle: Callable[..., Any] | None = None,
         tools: Box | None = None,
         late: Callable[[str, str, Mapping[str, Any]], None] = lambda call, kind, data: None,
+        number_id: Callable[[str], str] = lambda number: "",
     ) -> None:
         self.metrics = metrics
         self.carrier = Carrier(carrier, carrier_settings)
@@ -75,6 +77,7 @@ class Host:
             self.carrier, answer_for, self._errands,
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
             hands=Hands(tools, clock, late) if tools is not None else None,
+            number_id=number_id,
         )  # fmt: skip
         self.gate = Gate(self.carrier, notes, metrics, oracle)
         self.streams = Streams(

@@ -2,6 +2,8 @@
 The figures that ``/metrics`` shows, one registry a process. Knows no call and no wire.
 """
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = ["Metrics"]
@@ -35,6 +37,26 @@ class Metrics:
         self.journal_failures = Counter(
             "offhook_journal_failures", "Journal writes that failed", registry=self.registry
         )
+
+        self._store_seconds = Histogram(
+            "offhook_store_stall_seconds",
+            "Writes to the store that took more than 200 ms or failed; no call waited for them",
+            buckets=(0.5, 1, 2, 5, 10, 30),
+            registry=self.registry,
+        )
+        self._store_failed = Counter(
+            "offhook_store_failures", "Rounds in which the store failed", registry=self.registry
+        )
+
+    def watch_store(self, waiting: Callable[[], int]) -> None:
+        """Show how many calls the store has not got yet."""
+        gauge = Gauge("offhook_store_waiting", "Calls that the store has not got yet", registry=self.registry)
+        gauge.set_function(waiting)
+
+    def store_stalled(self, seconds: float, *, failed: bool) -> None:
+        self._store_seconds.observe(seconds)
+        if failed:
+            self._store_failed.inc()
 
     def refused(self, why: str) -> None:
         self._refused.labels(why).inc()

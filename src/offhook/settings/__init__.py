@@ -67,6 +67,7 @@ class Settings:
             *(v for many in self.tables.values() for one in many for v in one.values.values()),
         ]
         own = [v.value.reveal() for v in given if isinstance(v.value, Secret) and v.value]
+        own += [found for url in own if (found := _password(url))]
         return own + [found for url in self.environment.values() if (found := _password(url))]
 
     def table(self) -> list[tuple[str, str, str]]:

@@ -120,7 +120,14 @@ SPECS: tuple[Spec, ...] = (
     Spec("record.audio", bool, False, "keep a stereo recording of every call"),
     Spec("record.digits", bool, False, "keep the digits of keys that callers press; else a key is only counted"),
     Spec("record.max_mb", int, 512, "size of the records; the oldest go first", least=1),
+    Spec("record.keep_days", float, 0.0, "calls, records and recordings that are older go; 0: by size only", least=0),
     Spec("record.lines_dir", str, "", "WAV files that replace the spoken lines, by name"),
+    Spec("store.url", Secret, Secret(""),
+         "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; empty: a file beside the records; off: none"),
+    Spec("store.numbers", bool, False, "keep phone numbers in full; else masked, and found by a keyed hash"),
+    Spec("store.number_key", Secret, Secret(""), "the hash's key, the same for all servers of one store; empty: a file "
+         "beside the records"),
+    Spec("cost.carrier_usd_per_minute", float, 0.0, "what the carrier takes; 0: unknown", least=0),
     Spec("failure.policy", str, "say", "say: a spoken line, then the end; fall_through: the carrier's next verb",
          choices=("say", "fall_through")),
 )  # fmt: skip

@@ -35,6 +35,7 @@ __all__ = [
     "LocalProtocolError",
     "Out",
     "PeerClose",
+    "Price",
     "ProviderLeg",
     "ROUTINE",
     "Refusal",
@@ -59,6 +60,19 @@ class Fact(Struct, Generic[T], frozen=True):
     checked: str  # YYYY-MM-DD
     until: str | None = None  # set when it stopped being true
     assumed: bool = False  # nobody could observe it; said wherever it is shown
+
+
+class Price(Struct, frozen=True):
+    """
+    What a peer takes for one thing that it counts: ``usd`` for ``per`` of them.
+
+    ``what`` is a figure of its usage, or ``minutes`` of an open session, ``texts`` sent into it, ``transcription``.
+    """
+
+    what: str
+    usd: float
+    per: int = 1
+    less: str = ""  # a figure that is part of this one and has a price of its own
 
 
 class Violation(Struct, frozen=True):

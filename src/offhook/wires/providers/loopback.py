@@ -21,6 +21,7 @@ from offhook.wires._wire import (
     ConnectRequest,
     Fact,
     LocalProtocolError,
+    Price,
     SettingProblem,
     Violation,
     briefed,
@@ -59,6 +60,11 @@ class SessionSettings(Struct, frozen=True):
     tools: tuple[v.ToolSpec, ...] = ()
     language: str | None = None
     allow_unlisted: bool = False
+
+
+def price_list(model: str) -> Fact[tuple[Price, ...]] | None:
+    """It runs on this machine and takes nothing."""
+    return Fact((Price("minutes", 0.0),), _OURS, _CHECKED)
 
 
 def traits(settings: SessionSettings) -> v.ProviderTraits:

@@ -20,6 +20,7 @@ from offhook.wires._wire import (
     ConnectRequest,
     Fact,
     LocalProtocolError,
+    Price,
     SettingProblem,
     Violation,
     briefed,
@@ -90,6 +91,11 @@ PRICES = Fact(
     {"gpt-realtime-2.1": (4.0, 24.0, 32.0, 64.0), "gpt-realtime-2.1-mini": (0.6, 2.4, 10.0, 20.0),
      "gpt-realtime": (4.0, 16.0, 32.0, 64.0), "gpt-realtime-1.5": (4.0, 16.0, 32.0, 64.0)}, _PRICES, _CHECKED,
 )  # fmt: skip
+# The same for what was in the cache: text, audio. A model that is not here has a price that nobody told us.
+CACHED_PRICES = Fact(
+    {"gpt-realtime-2.1": (0.4, 0.4), "gpt-realtime-2.1-mini": (0.06, 0.3), "gpt-realtime": (0.4, 0.4),
+     "gpt-realtime-mini": (0.06, 0.3)}, "developers.openai.com/api/docs/pricing, by way of litellm 1.109.1", _CHECKED,
+)  # fmt: skip
 # Races that hurt nobody, by code and, for whoever words them without one, by text.
 BENIGN_CODES = Fact(
     ("response_cancel_not_active", "conversation_already_has_active_response",
@@ -127,6 +133,25 @@ class SessionSettings(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"SessionSettings(model={self.model!r}, voice={self.voice!r}, url={self.url!r})"
+
+
+def price_list(model: str) -> Fact[tuple[Price, ...]] | None:
+    """What a session with this model costs, by the figures of its usage; None where nobody told us."""
+    known = PRICES.value.get(model)
+    if known is None:
+        return None
+    text_in, text_out, audio_in, audio_out = known
+    given, made, million = "input_token_details", "output_token_details", 1_000_000
+    cached_text, cached_audio = (f"{given}.cached_tokens_details.{kind}_tokens" for kind in ("text", "audio"))
+    prices = [
+        Price(f"{given}.text_tokens", text_in, million, less=cached_text),
+        Price(f"{given}.audio_tokens", audio_in, million, less=cached_audio),
+        Price(f"{made}.text_tokens", text_out, million),
+        Price(f"{made}.audio_tokens", audio_out, million),
+    ]
+    if cached := CACHED_PRICES.value.get(model):
+        prices += [Price(cached_text, cached[0], million), Price(cached_audio, cached[1], million)]
+    return Fact(tuple(prices), PRICES.source, PRICES.checked)
 
 
 def traits(settings: SessionSettings) -> v.ProviderTraits:

@@ -22,6 +22,7 @@ from offhook.wires._wire import (
     ConnectRequest,
     Fact,
     LocalProtocolError,
+    Price,
     SettingProblem,
     Violation,
     briefed,
@@ -123,6 +124,14 @@ class SessionSettings(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"SessionSettings(model={self.model!r}, voice={self.voice!r}, url={self.url!r})"
+
+
+def price_list(model: str) -> Fact[tuple[Price, ...]] | None:
+    """What a session with this model costs: minutes, and texts sent into it. None for models with an older price."""
+    if model in {fact.value for fact in DEPRECATED_MODELS if fact.value != "grok-voice-2.0"}:
+        return None
+    prices = (Price("minutes", PRICE_PER_MINUTE.value), Price("texts", PRICE_PER_TEXT.value))
+    return Fact(prices, PRICE_PER_MINUTE.source, PRICE_PER_MINUTE.checked)
 
 
 def traits(settings: SessionSettings) -> v.ProviderTraits:

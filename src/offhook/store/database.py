@@ -1,0 +1,184 @@
+"""
+Opening the store: SQLite or Postgres by URL, brought to the newest schema by one process while the others wait.
+
+Raises StoreError, which says what to do. Knows no call.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+
+from offhook.store.schema import HEAD
+from offhook.store.state import StoreError
+
+__all__ = ["check", "default_url", "engine", "make_room", "migrate", "reason", "refuses_data", "shown"]
+
+FILE = "offhook.db"
+BUSY_MS = 2000  # SQLite waits so long for another writer, on the store's own thread, before it says "locked"
+PG_TIMEOUT_S = 10  # of each answer of a Postgres server
+_LOCK = 0x0FF400C  # of Postgres, for whoever migrates
+
+
+def default_url(directory: Path) -> str:
+    """A file beside the records."""
+    return URL.create("sqlite", database=str(directory / FILE)).render_as_string(hide_password=False)
+
+
+def shown(url: str) -> str:
+    """A store's URL as it may be shown."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return "no URL"
+    return parsed.database or "" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
+
+
+def make_room(url: str) -> None:
+    """Make SQLite's file where there is none, for nobody else's eyes: what SQLite puts beside it has the same mode."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return
+    path = Path(parsed.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def engine(url: str, *, write: bool = False) -> sa.Engine:
+    """
+    An engine for one thread at a time. ``write``: transactions take SQLite's lock when they begin, so that waiting
+    for it happens there and never ends in a deadlock.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            "store.url: got no database URL, wanted sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed, write)
+    if backend in ("postgresql", "postgres"):
+        return _postgres(parsed)
+    raise StoreError(f"store.url: got {backend!r}, wanted sqlite or postgresql")
+
+
+def _sqlite(url: URL, write: bool) -> sa.Engine:
+    made = sa.create_engine(url.set(drivername="sqlite+pysqlite"), poolclass=sa.pool.NullPool if not write else None)
+
+    @sa.event.listens_for(made, "connect")
+    def _(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say so
+        cursor = connection.cursor()
+        for pragma in (f"busy_timeout = {BUSY_MS}", "foreign_keys = ON", "secure_delete = ON", "synchronous = NORMAL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        if write:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.close()
+
+    @sa.event.listens_for(made, "begin")
+    def _(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return made
+
+
+def _postgres(url: URL) -> sa.Engine:
+    if find_spec("pg8000") is None:
+        raise StoreError("store.url names Postgres, whose driver is not installed: pip install 'offhook[postgres]'")
+    query = dict(url.query)
+    mode = query.pop("sslmode", "disable" if url.host in (None, "localhost", "127.0.0.1", "::1") else "require")
+    connect: dict[str, Any] = {"timeout": PG_TIMEOUT_S, "application_name": "offhook"}
+    if mode != "disable":
+        context = ssl.create_default_context()
+        if mode not in ("verify-ca", "verify-full"):  # as libpq: encrypted, the certificate is not looked at
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        context.check_hostname = mode == "verify-full"
+        connect["ssl_context"] = context
+    return sa.create_engine(
+        url.set(drivername="postgresql+pg8000", query=query), connect_args=connect, pool_size=1, max_overflow=2
+    )  # fmt: skip
+
+
+def migrate(target: sa.Engine) -> str:
+    """
+    Bring the schema to what this program knows; "" where nothing was to be done, else what was.
+
+    Several processes may do it at once: one works, the others wait for its transaction and find it done. Raises
+    SQLAlchemyError where the database cannot be had.
+    """
+    with target.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        found = _revision(connection)
+        if found == HEAD:
+            return ""
+        _upgrade(connection, found)
+    return f"schema {found} -> {HEAD}" if found else f"schema {HEAD} made"
+
+
+def check(connection: sa.Connection) -> None:
+    """Raises StoreError where the schema is not the one that this program reads."""
+    found = _revision(connection)
+    if found == HEAD:
+        return
+    if found is None:
+        raise StoreError("there is no store yet: offhook serve makes one")
+    raise StoreError(
+        f"the store has schema {found}, this program reads {HEAD}: "
+        "start offhook serve once with this version, or use the version that wrote it"
+    )
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    tables = sa.inspect(connection).get_table_names()
+    if "alembic_version" not in tables:
+        if "calls" in tables:
+            raise StoreError("the database has a table 'calls' that Offhook did not make: give it one of its own")
+        return None
+    found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def _upgrade(connection: sa.Connection, found: str | None) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise StoreError(
+            f"the store has schema {found}, which is newer than this program's {HEAD}: "
+            "upgrade Offhook, or set store.url to another database"
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def refuses_data(error: DBAPIError) -> bool:
+    """Whether the database takes no offence but at what it was given: another try would end in the same way."""
+    told = error.orig.args[0] if error.orig is not None and error.orig.args else ""
+    if isinstance(told, dict):  # Postgres: data exceptions, integrity constraints
+        return str(told.get("C"))[:2] in ("22", "23")
+    return isinstance(error, (DataError, IntegrityError))
+
+
+def reason(error: Exception) -> str:
+    """What a database said, in one line and without what it was asked."""
+    own = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    told = own.args[0] if own.args else ""
+    if isinstance(told, dict):  # pg8000 gives the server's fields
+        told = told.get("M", "")
+    text = " ".join(str(told).split())[:200]
+    return f"{type(own).__name__}: {text}" if text else type(own).__name__

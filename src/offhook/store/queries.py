@@ -1,0 +1,176 @@
+"""
+Reading the store: calls by number, agent, verdict, words, time and cost, and all of one call.
+
+For the command line and for the API; every answer is plain data, numbers in it are masked unless the store keeps them.
+Raises StoreError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
+
+from offhook.store import schema
+from offhook.store.database import check, engine, reason, shown
+from offhook.store.state import StoreError
+
+__all__ = ["CallFilter", "Reader"]
+
+Row = dict[str, Any]
+
+
+class CallFilter(Struct, frozen=True, kw_only=True):
+    """Which calls. What is empty does not narrow; times are milliseconds since 1970."""
+
+    number: str = ""  # of either side: in full, or its last digits
+    agent: str = ""
+    verdict: str = ""
+    finding: str = ""  # a rule, or the boundary it is of
+    state: str = ""
+    direction: str = ""
+    text: str = ""  # words that were said, all of them
+    since_at: int | None = None
+    until_at: int | None = None
+    min_usd: float | None = None
+    call: str = ""  # the beginning of its id
+    limit: int = 20
+    before: tuple[int, int] | None = None  # (began_at, n) of the last one of the page before
+
+
+class Reader:
+    """``number_id`` is the keyed hash by which callers are found; None where there is no key."""
+
+    def __init__(self, url: str, number_id: Callable[[str], str] | None = None) -> None:
+        self._url = url
+        self._number_id = number_id
+        self._engine = engine(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect() as connection:
+                check(connection)
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError(f"{shown(self._url)}: {reason(error)}") from error
+
+    def calls(self, wanted: CallFilter) -> list[Row]:
+        """The calls, newest first, each with the rules of its findings."""
+        c = schema.calls.c
+        with self._connection() as connection:
+            where = self._where(connection, wanted)
+            query = sa.select(schema.calls).where(*where).order_by(c.began_at.desc(), c.n.desc()).limit(wanted.limit)
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+            found = self._findings(connection, [row["n"] for row in rows])
+        for row in rows:
+            row["findings"] = found.get(row["n"], [])
+        return rows
+
+    def totals(self, wanted: CallFilter) -> Row:
+        """How many calls, how long, what is known of their cost, and in how many of them some of it is not."""
+        c = schema.calls.c
+        with self._connection() as connection:
+            query = sa.select(
+                sa.func.count().label("calls"),
+                sa.func.sum(c.seconds).label("seconds"),
+                sa.func.sum(c.usd).label("usd"),
+                sa.func.sum(sa.case((sa.or_(c.cost_unknown != "", c.usd.is_(None)), 1), else_=0)).label("unknown"),
+            ).where(*self._where(connection, wanted))
+            return dict(connection.execute(query).mappings().one())
+
+    def call(self, name: str) -> Row | None:
+        """One call with all that is known of it; by its record's name, its id, or an id's beginning: the latest."""
+        c = schema.calls.c
+        with self._connection() as connection:
+            query = (
+                sa.select(schema.calls)
+                .where(sa.or_(c.id == name, c.call.startswith(name, autoescape=True)))
+                .order_by(c.began_at.desc())
+            )
+            row = connection.execute(query.limit(1)).mappings().first() if name else None
+            if row is None:
+                return None
+            whole: Row = dict(row)
+            for table in (schema.turns, schema.tool_runs, schema.findings, schema.latencies, schema.usage):
+                query = sa.select(table).where(table.c.call_n == row["n"]).order_by(table.c.n)
+                whole[table.name] = [_bare(child) for child in connection.execute(query).mappings()]
+            return whole
+
+    def has(self, records: list[str]) -> set[str]:
+        """Which of these records the store has whole."""
+        c = schema.calls.c
+        with self._connection() as connection:
+            return set(connection.execute(sa.select(c.id).where(c.id.in_(records), c.state != "running")).scalars())
+
+    def _findings(self, connection: sa.Connection, keys: list[int]) -> Mapping[int, list[str]]:
+        f = schema.findings.c
+        found: dict[int, list[str]] = {}
+        query = sa.select(f.call_n, f.rule).where(f.call_n.in_(keys)).order_by(f.call_n, f.n)
+        for n, rule in connection.execute(query):
+            found.setdefault(n, []).append(rule)
+        return found
+
+    def _where(self, connection: sa.Connection, wanted: CallFilter) -> list[sa.ColumnElement[bool]]:
+        c = schema.calls.c
+        where = [
+            getattr(c, name) == value
+            for name in ("agent", "verdict", "state", "direction")
+            if (value := getattr(wanted, name))
+        ]
+        if wanted.call:
+            where.append(c.call.startswith(wanted.call, autoescape=True))
+        if wanted.number:
+            where.append(self._number(wanted.number))
+        if wanted.finding:
+            f = schema.findings.c
+            rules = sa.or_(f.rule == wanted.finding, f.boundary == wanted.finding)
+            where.append(c.n.in_(sa.select(f.call_n).where(rules)))
+        if wanted.text:
+            where.append(c.n.in_(_words(connection, wanted.text)))
+        if wanted.since_at is not None:
+            where.append(c.began_at >= wanted.since_at)
+        if wanted.until_at is not None:
+            where.append(c.began_at < wanted.until_at)
+        if wanted.min_usd is not None:
+            where.append(c.usd >= wanted.min_usd)
+        if wanted.before is not None:
+            at, n = wanted.before
+            where.append(sa.or_(c.began_at < at, sa.and_(c.began_at == at, c.n < n)))
+        return where
+
+    def _number(self, number: str) -> sa.ColumnElement[bool]:
+        """In full by its hash; a few digits by the end that masking leaves."""
+        c = schema.calls.c
+        digits = re.sub(r"\D", "", number)
+        if self._number_id is not None and len(digits) >= 7:
+            hashed = self._number_id(number)
+            return sa.or_(c.caller_id == hashed, c.called_id == hashed)
+        if number.strip().isdigit():
+            return sa.or_(c.caller.endswith(digits[-2:]), c.called.endswith(digits[-2:]))
+        return sa.or_(c.caller == number, c.called == number)
+
+
+def _bare(child: Mapping[Any, Any]) -> Row:
+    return {str(name): value for name, value in child.items() if name not in ("call_n", "n")}
+
+
+def _words(connection: sa.Connection, text: str) -> sa.Select[Any]:
+    """Keys of the calls in which all of these words were said; the last one may be a beginning."""
+    words = re.findall(r"\w+", text)
+    rowid: sa.ColumnClause[int] = sa.column("rowid", sa.Integer)
+    if connection.dialect.name == "sqlite":
+        asked = " ".join(f'"{word}"' for word in words)
+        match = sa.text("words MATCH :asked").bindparams(asked=f"{asked}*" if asked else '""')
+        return sa.select(rowid).select_from(sa.table("words")).where(match)
+    asked = " & ".join(words) + (":*" if words else "")
+    match = sa.text("to_tsvector('simple', text) @@ to_tsquery('simple', :asked)").bindparams(asked=asked)
+    return sa.select(rowid).select_from(sa.table("words")).where(match)
