@@ -280,6 +280,12 @@ def page(results: list[Result], seconds: float, today: datetime.date) -> str:
             if r.kind not in ("named", "coped")
         ),
         "",
+        "## Not provable from here",
+        "",
+        "Faults from a dial that a bridge's record cannot tell from a healthy call: saying nothing is right there.",
+        "",
+        *(f"- {name}: {why}." for name, why in dialled.NOT_PROVABLE.items()),
+        "",
         "## Named",
         "",
         ", ".join(result.id for result in injected if result.kind == "named") + ".",

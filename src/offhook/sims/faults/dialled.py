@@ -12,7 +12,10 @@ from offhook.sims import carrier_faults
 from offhook.sims.faults.scene import ours, wait
 from offhook.sims.provider_faults import FAULTS
 
-__all__ = ["AUDIBLE", "DIALLED", "HARMLESS", "LINES", "dial", "dial_line", "is_healthy", "line_may_be", "may_be"]
+__all__ = [
+    "AUDIBLE", "DIALLED", "HARMLESS", "LINES", "NOT_PROVABLE", "dial", "dial_line", "is_healthy", "line_may_be",
+    "may_be",
+]  # fmt: skip
 
 # What the caller hears as wrong: whoever calls such a call healthy has not listened.
 AUDIBLE = frozenset(
@@ -76,6 +79,12 @@ OUTSIDE: Mapping[str, tuple[str, ...]] = {
     "no-marks": ("carrier-stream/unexplained",),
     "no-start": ("carrier-stream/refused-after-upgrade",),
     "dtmf-only": ("carrier-stream/not-started",),
+}
+
+# What a record cannot prove, and why; the page of the score says it.
+NOT_PROVABLE: Mapping[str, str] = {
+    "D-noise": "a record keeps how loud audio was, no spectrum: noise of one level is told neither from a tone nor"
+    " from the steady voice of a test; `offhook dial` and a recording let one hear it",
 }
 
 
