@@ -22,13 +22,14 @@ POLL_S = 0.02  # how often it looks whether the stream has started
 
 
 class Player:
-    """One session. ``audio(ms)`` is PCMU, of an answer that nobody recorded."""
+    """One session. ``audio(ms, at_ms)`` is PCMU, of an answer that nobody recorded: so much, from there on."""
 
-    def __init__(self, session: Session, audio: Callable[[int], bytes]) -> None:
+    def __init__(self, session: Session, audio: Callable[[int, int], bytes]) -> None:
         self.stream_at: float | None = None
         self.unsent: list[tuple[int, Cue]] = list(enumerate(session.cues))
         self._session = session
         self._audio = audio
+        self._said_ms = 0
         self._format: Mapping[str, Any] = {"type": "audio/pcmu"}
         self._opened_at = 0.0
         self._sent_at: dict[int, float] = {}
@@ -153,7 +154,9 @@ class Player:
     def _message(self, cue: Cue) -> dict[str, Any]:
         if not cue.audio_ms:
             return self._echo(cue.message) if cue.message.get("type") == "session.updated" else cue.message
-        pcmu = self._audio(round(cue.audio_ms))
+        ms = round(cue.audio_ms)
+        pcmu = self._audio(ms, self._said_ms)
+        self._said_ms += ms
         if BYTES_PER_MS.get(str(self._format.get("type")), 8) == 48:
             import numpy as np
 

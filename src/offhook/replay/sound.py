@@ -59,15 +59,21 @@ def tell_agent(tape: Tape) -> None:
         tape.said.append(f"the agent's audio was not recorded: {voice} of the same length")
 
 
-def silence(ms: int) -> bytes:
+def silence(ms: int, at_ms: int) -> bytes:
     """So much of an agent that cannot be heard."""
     return SILENCE * (ms * 8)
 
 
+def answer(ms: int, at_ms: int) -> bytes:
+    """So much of the agent's voice, ``at_ms`` into what it says: a voice goes on from piece to piece."""
+    voice = _voice()
+    at = at_ms * 8 % len(voice)
+    return (voice[at:] + voice * (ms * 8 // len(voice) + 1))[: ms * 8]
+
+
 @cache
-def answer(ms: int) -> bytes:
-    """So much of the agent's voice."""
-    return g711.encode(np.clip(babble(8000, seed=7)[: ms * 8], -32768, 32767).astype(np.int16))
+def _voice() -> bytes:
+    return g711.encode(np.clip(babble(32_000, seed=7), -32768, 32767).astype(np.int16))
 
 
 def wav_of(record: Path, tape: Tape) -> bytes | None:
