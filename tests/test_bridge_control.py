@@ -62,12 +62,23 @@ def test_lines_are_said_one_after_the_other_and_none_is_swallowed_by_an_ask():
     call = talking()
     call.feed(v.SayAsked("One.", id="1"), v.SayAsked("Two.", id="2"), v.InjectAsked("It rains.", respond=True))
     call.agent_says(200, "r1", "i1")
-    call.agent_says(200, "r2", "i2")  # to what was injected
-    call.advance(500)
-    assert [say.text for say in call.of(v.Say)] == ["One.", "Two."]
-    call.agent_says(200, "r3", "i3")
-    call.advance(500)
-    assert outcomes(call) == [("inject", "told"), ("say", "heard"), ("say", "heard")]
+    call.advance(210)
+    call.agent_says(200, "r2", "i2")
+    assert [say.text for say in call.of(v.Say)] == ["One.", "Two."] and not call.of(v.AskResponse)
+    call.advance(2000)
+    assert outcomes(call) == [("say", "heard"), ("say", "heard"), ("inject", "told")]
+    assert len(call.of(v.AskResponse)) == 1
+
+
+def test_what_is_to_be_answered_waits_until_all_that_was_said_is_heard():
+    call = talking()
+    call.agent_says(2000)
+    call.feed(v.InjectAsked("The table is booked.", respond=True), v.InjectAsked("It rains."))
+    assert not call.of(v.TellAgent)
+    call.advance(1900)
+    assert not call.of(v.TellAgent)
+    call.advance(200)
+    assert [tell.text for tell in call.of(v.TellAgent)] == ["The table is booked.", "It rains."]
 
 
 def test_a_line_that_the_caller_interrupts_is_not_called_heard():

@@ -12,6 +12,7 @@ from offhook.evidence.record import Recording
 from offhook.sims.faults.scene import mute, ours
 from offhook.sims.virtual import World
 from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_dial import Person
 
 
 class Asking:
@@ -73,3 +74,63 @@ def test_gathered_keys_reach_the_asker_and_not_the_record():
     assert asking.answers[0].value == "4711"
     written = repr([line.data for line in call.lines])
     assert "4711" not in written and "4 7 1 1" not in written
+
+
+# -------------------------------------------------------------------------------------------- transfer
+
+TO = "+15550100077"
+
+
+def given_away(person: Person, *, talk_s: float = 40.0, **ask: Any) -> tuple[Recording, v.Done, Line]:
+    def play(line: Line) -> None:
+        line.people = {TO: person}
+        line.then(talk_s, line.hang_up)
+
+    asking = Asking((8.0, v.TransferAsked(TO, **ask)))
+    (call,) = ours("openai", play, then=asking, limit_s=200.0, greeting="Hello.")
+    assert asking.line is not None
+    return call, asking.answers[0], asking.line
+
+
+def test_a_caller_is_put_through_and_the_record_says_how_it_ended():
+    call, answer, line = given_away(Person(answers_s=5.0, talks_s=30.0), announcement="One moment please.", talk_s=90.0)
+    assert answer.outcome == "answered" and line.legs == [(TO, "completed")]
+    assert [note["state"] for note in notes(call, "transfer")] == ["ringing", "answered", "completed"]
+    assert notes(call, "transfer")[-1]["seconds"] == 30
+    assert call.end is not None and call.end["end"] == {"wanted": True, "why": "transferred"}
+    assert [verb.name for verb in line.verbs] == ["Connect", "Dial", "Hangup"] and line.alerts == []
+    assert report(call).verdict == "healthy"
+
+
+def test_nobody_takes_the_caller_who_comes_back_to_the_agent_and_talks_on():
+    call, answer, line = given_away(Person(how="busy"), talk_s=30.0)
+    assert answer.outcome == "busy" and [verb.name for verb in line.verbs] == ["Connect", "Dial", "Connect"]
+    assert line.alerts == [] and line.over
+    assert call.end is not None and call.end["end"] == {"wanted": True, "why": "caller hung up"}
+    found = report(call)
+    assert found.verdict == "healthy" and [one.rule for one in found.others] == ["call-control/transfer-not-taken"]
+
+
+def test_by_policy_the_carrier_tells_the_caller_and_hangs_up():
+    call, answer, line = given_away(Person(how="no-answer"), failed="line", talk_s=90.0)
+    assert answer.outcome == "no-answer" and [verb.name for verb in line.verbs] == ["Connect", "Dial", "Say", "Hangup"]
+    assert call.end is not None and call.end["end"]["why"] == "transfer failed: no-answer"
+
+
+def test_the_caller_hangs_up_while_it_rings_and_the_carriers_own_callback_tells():
+    def play(line: Line) -> None:
+        line.people = {TO: Person(answers_s=25.0)}
+        line.world.after(15.0, line.hang_up)
+
+    asking = Asking((8.0, v.TransferAsked(TO)))
+    (call,) = ours("openai", play, then=asking)
+    assert asking.answers[0].outcome == "canceled"
+    assert call.end is not None and call.end["end"] == {"wanted": True, "why": "caller hung up"}
+
+
+def test_a_transfer_that_the_carrier_refuses_is_named_and_the_talk_goes_on():
+    asking = Asking((8.0, v.TransferAsked(TO)))
+    (call,) = ours("openai", mute(20.0), then=asking, rest=(401, 20003), greeting="Hello.")
+    assert asking.answers[0].outcome == "refused"
+    assert notes(call, "rest.result")[0]["op"] == "update"
+    assert [found.rule for found in report(call).roots] == ["call-control/transfer-refused"]

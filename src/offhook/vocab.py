@@ -354,6 +354,31 @@ class EndRequested(Event, frozen=True):
     why: Literal["draining", "operator", "limit", "spend"]
 
 
+class TransferAccepted(Event, frozen=True):
+    """The REST request that gives the call to somebody else came back."""
+
+    ok: bool
+    detail: str
+
+
+class TransferAnswered(Event, frozen=True):
+    """Somebody picked up: the caller talks with them."""
+
+
+class TransferFinished(Event, frozen=True):
+    """The leg to whom the caller was given is over, or never came about."""
+
+    how: str  # completed busy no-answer failed canceled
+    detail: str = ""
+    seconds: int | None = None  # they talked
+
+
+class CallGone(Event, frozen=True):
+    """The carrier says that the phone call is over, on a way of its own beside the stream."""
+
+    status: str  # completed busy no-answer failed canceled
+
+
 class HangUpFinished(Event, frozen=True):
     """The REST request that ends the call came back."""
 
@@ -554,6 +579,13 @@ class HangUp(Command, frozen=True):
     """End the phone call by REST; HangUpFinished follows."""
 
     why: str
+
+
+class Transfer(Command, frozen=True):
+    """Give the call to a number or a ``sip:`` URI by REST; TransferAccepted follows."""
+
+    target: str
+    ring_s: float
 
 
 class Done(Command, frozen=True):

@@ -40,7 +40,7 @@ def sent(answer, request=ASKED, **options):
 
 def test_the_request_is_sent_as_described():
     result, seen = sent(httpx2.Response(200, json={"status": "completed"}))
-    assert result == rest.RestResult(True, 200, None, "done")
+    assert result == rest.RestResult(True, 200, None, "done", {"status": "completed"})
     assert len(seen) == 1
     assert (seen[0].method, str(seen[0].url)) == ("POST", ASKED.url)
     assert seen[0].content == b"Status=completed&Event=a&Event=b+c"

@@ -20,6 +20,7 @@ from offhook.bridge.settings import BridgeSettings
 from offhook.bridge.state import State, Stream
 from offhook.bridge.talk import Talk
 from offhook.bridge.tools import Tools
+from offhook.bridge.transfer import Next, Transfer
 from offhook.bridge.uplink import LOOK_EVERY, is_loud
 
 __all__ = ["Bridge", "BridgeSettings"]
@@ -44,7 +45,7 @@ class Bridge:
     """
 
     __slots__ = (
-        "_control", "_ending", "_on", "_responses", "_s", "_session", "_talk", "_tools", "_uplink",
+        "_control", "_ending", "_on", "_responses", "_s", "_session", "_talk", "_tools", "_transfer", "_uplink",
         "agent_audio", "deadlines", "uplink",
     )  # fmt: skip
 
@@ -63,6 +64,8 @@ class Bridge:
         self._responses = self._talk.responses
         self._tools = Tools(state, self._ending, self._responses)
         self._control = Control(state, self._talk)
+        self._transfer = Transfer(state, self._talk, self._ending, self._control)
+        self._control.do[v.TransferAsked] = self._transfer.asked
         self._session = Session(state, self._ending, self._on_ready)
         self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
@@ -71,7 +74,11 @@ class Bridge:
             v.CallOffered: self._on_offered,
             v.StreamOpened: self._on_stream_opened,
             v.StreamStarted: self._on_stream_started,
-            v.StreamStopped: self._ending.stopped,
+            v.StreamStopped: self._on_stopped,
+            v.TransferAccepted: self._transfer.accepted,
+            v.TransferAnswered: self._transfer.answered,
+            v.TransferFinished: self._transfer.finished,
+            v.CallGone: self._transfer.gone,
             v.KeyPressed: self._talk.key,
             v.ProviderOpened: self._session.opened,
             v.Briefed: self._session.briefed,
@@ -183,8 +190,14 @@ class Bridge:
             self._ending.fail("audio formats do not match", now)
             self._ending.close_stream(now)
         else:
-            s.expect("first caller frame", s.settings.first_frame_s, now, lambda at: None)  # on record, no more
+            if not self._uplink.frames:  # else the call comes back from a transfer
+                s.expect("first caller frame", s.settings.first_frame_s, now, lambda at: None)  # on record, no more
             self._on_ready(now)
+            self._transfer.returned(now)
+
+    def _on_stopped(self, event: v.StreamStopped, now: float) -> None:
+        if not self._transfer.stopped(now):
+            self._ending.stopped(event, now)
 
     def _on_held_audio(self, event: v.CallerAudio, now: float) -> None:
         if self._uplink.frames == 1:
@@ -210,6 +223,7 @@ class Bridge:
         s.playback.settle(now)
         if s.playback.marks_waiting == 0:
             self._control.marks_are_back(now)
+            self._transfer.look(now)
             self._tools.goodbye.marks_are_back(now)
             self._ending.marks_are_back(now)
 
@@ -217,15 +231,18 @@ class Bridge:
 
     def _on_ready(self, now: float) -> None:
         self._talk.maybe_ready(now)
-        self._control.ready(now)
+        self._control.pump(now)
 
     def _on_speech_started(self, event: v.SpeechStarted, now: float) -> None:
         if self._talk.speech_started(event, now):
+            self._transfer.caller_spoke()
             self._control.sayings.caller_spoke(now)
             self._tools.goodbye.caller_spoke(now)
 
     def _on_speech_stopped(self, event: v.SpeechStopped, now: float) -> None:
-        self._tools.goodbye.caller_stopped(self._talk.speech_stopped(event, now), now)
+        spoke_s = self._talk.speech_stopped(event, now)
+        self._tools.goodbye.caller_stopped(spoke_s, now)
+        self._transfer.caller_stopped(spoke_s, now)
 
     def _on_response_started(self, event: v.ResponseStarted, now: float) -> None:
         self._talk.response_started(event, now)
@@ -238,6 +255,7 @@ class Bridge:
             self._tools.goodbye.response_done(event, now)
             self._responses.ask_next(now)
             self._control.response_done(event, now)
+            self._transfer.look(now)
 
     def _on_agent_transcript(self, event: v.AgentTranscript, now: float) -> None:
         record = self._s.record
@@ -251,11 +269,14 @@ class Bridge:
 
     def _on_leg_closed(self, event: v.LegClosed, now: float) -> None:
         if event.leg is v.Leg.CARRIER:
-            self._ending.carrier_closed(event, now)
+            if not self._transfer.socket_closed():
+                self._ending.carrier_closed(event, now)
         else:
             self._session.closed(event, now)
 
     def _on_end_requested(self, event: v.EndRequested, now: float) -> None:
+        if self._transfer.drained(now):
+            return
         line = "draining" if event.why == "draining" else "time_up"
         self._ending.finish(event.why, now, wanted=True, line=line)
 
@@ -297,6 +318,16 @@ class Bridge:
     def ending_wanted(self) -> bool:
         """Whether the call is ending, or has ended, as somebody intended."""
         return self._s.ending is not None and self._s.ending_wanted
+
+    @property
+    def away(self) -> bool:
+        """Whether the call is in other hands: it has no stream, and that is no end."""
+        return self._transfer.away
+
+    @property
+    def after_transfer(self) -> Next:
+        """What becomes of a caller whose transfer is over."""
+        return self._transfer.next
 
     @property
     def caller_told(self) -> bool:

@@ -7,6 +7,7 @@ ending does none of it and says so.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ __all__ = ["ASKED", "Control"]
 
 ASKED: dict[type[v.Event], str] = {
     v.SayAsked: "say", v.InjectAsked: "inject", v.MuteAsked: "mute", v.HoldAsked: "hold", v.DtmfAsked: "dtmf",
-    v.CollectAsked: "collect",
+    v.CollectAsked: "collect", v.TransferAsked: "transfer", v.HandOverAsked: "hand-over",
 }  # fmt: skip
 MOST_INJECTED = 20  # that wait for the session
 
@@ -29,7 +30,7 @@ MOST_INJECTED = 20  # that wait for the session
 class Control:
     """One call's answers to what is asked of it."""
 
-    __slots__ = ("_do", "_injected", "_s", "_talk", "hold", "keypad", "sayings")
+    __slots__ = ("_injected", "_s", "_talk", "do", "hold", "keypad", "sayings")
 
     def __init__(self, state: State, talk: Talk) -> None:
         self._s = state
@@ -38,8 +39,8 @@ class Control:
         self.hold = Hold(state, talk)
         self.keypad = Keypad(state, talk.responses)
         talk.gather = self.keypad.key
-        self._injected: list[v.InjectAsked] = []
-        self._do: dict[type[v.Event], Callable[[Any, float], None]] = {
+        self._injected: deque[v.InjectAsked] = deque()  # that wait for a session, or for a free line
+        self.do: dict[type[v.Event], Callable[[Any, float], None]] = {
             v.SayAsked: self._say,
             v.InjectAsked: self._inject,
             v.MuteAsked: self._mute,
@@ -55,7 +56,7 @@ class Control:
         if s.ending is not None:
             self.done(event.id, what, "refused", "the call is ending")
         else:
-            self._do[type(event)](event, now)
+            self.do[type(event)](event, now)
 
     def done(self, id_: str, what: str, outcome: str, detail: str = "", value: str = "") -> None:
         self._s.note("control.done", id=id_, what=what, outcome=outcome, detail=detail[:200])
@@ -73,30 +74,45 @@ class Control:
             self.done(event.id, "inject", "refused", f"{MOST_INJECTED} wait already")
         else:
             self._injected.append(event)
-            self.ready(now)
+            self.pump(now)
 
-    def ready(self, now: float) -> None:
-        """The session may be spoken to: what waited for it goes now."""
+    def pump(self, now: float) -> None:
+        """
+        What waited for the session goes as soon as it is there; what shall be answered waits for a free line.
+
+        Free means: nobody speaks or is about to, and all that was said has been heard. An answer that came earlier
+        would stand behind words which it does not know of, or be cut by them.
+        """
         s = self._s
-        if not s.session_ready or s.ending is not None:
-            return
-        waiting, self._injected = self._injected, []
-        for event in waiting:
+        while s.session_ready and s.ending is None and self._injected:
+            event = self._injected[0]
+            if event.respond and not self._free(now):
+                break
+            self._injected.popleft()
             s.do(v.TellAgent(event.text))
+            if event.respond:
+                self._talk.responses.ask(now)
             self.done(event.id, "inject", "told")
-        if any(event.respond for event in waiting) and self._talk.greeted:
-            self._talk.responses.go_on(now)
         self.sayings.pump(now)
+
+    def _free(self, now: float) -> bool:
+        s = self._s
+        if not self._talk.greeted or s.shut or not self._talk.responses.free or not self.sayings.quiet:
+            return False
+        if s.playback.unplayed_ms(now):
+            s.at("line free", s.playback.idle_at() + s.settings.mark_grace_s, self.pump)
+            return False
+        return True
 
     def _mute(self, event: v.MuteAsked, now: float) -> None:
         self.hold.mute(event.who, event.on, now)
         self.done(event.id, "mute", "done", f"{event.who} {'on' if event.on else 'off'}")
-        self.sayings.pump(now)
+        self.pump(now)
 
     def _hold(self, event: v.HoldAsked, now: float) -> None:
         why = self.hold.hold(now) if event.on else self.hold.resume(now)
         self.done(event.id, "hold", "refused" if why else "done", why or ("on" if event.on else "off"))
-        self.sayings.pump(now)
+        self.pump(now)
 
     def _dtmf(self, event: v.DtmfAsked, now: float) -> None:
         self.keypad.press(event.digits, now, lambda outcome, detail, at: self.done(event.id, "dtmf", outcome, detail))
@@ -112,7 +128,8 @@ class Control:
     def marks_are_back(self, now: float) -> None:
         self.keypad.marks_are_back(now)
         self.sayings.marks_are_back(now)
+        self.pump(now)
 
     def response_done(self, event: v.ResponseDone, now: float) -> None:
         self.sayings.response_done(event, now)
-        self.sayings.pump(now)
+        self.pump(now)

@@ -50,6 +50,10 @@ class Ending:
         s = self._s
         if s.ending is not None:
             return
+        if s.stream is Stream.AWAY:  # the caller is in other hands: the provider is not needed, and the call goes on
+            s.note("provider.gone-while-away", why=why)
+            self.close_provider(now)
+            return
         s.end(why, now, wanted=wanted)
         self._line = line
         s.uplink.close()

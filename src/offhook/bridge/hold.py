@@ -71,8 +71,8 @@ class Hold:
         self._s.missed("hold", self._s.settings.hold_s)
         self.resume(now)
 
-    def resume(self, now: float) -> str:
-        """Take the caller back; why not, or ""."""
+    def resume(self, now: float, *, silently: bool = False) -> str:
+        """Take the caller back, and let the agent speak unless ``silently``; why not, or ""."""
         s = self._s
         if not s.on_hold:
             return "the caller is not on hold"
@@ -82,7 +82,7 @@ class Hold:
         s.deadlines.met("hold music", "hold limit")
         self._talk.take_back(now)
         s.note("hold", on=False, ms=round((now - self._since) * 1000))
-        if s.session_ready and s.stream is Stream.OPEN and s.ending is None:
+        if not silently and s.session_ready and s.stream is Stream.OPEN and s.ending is None:
             s.do(v.TellAgent(_BACK))
             self._talk.responses.ask(now)
         return ""

@@ -67,8 +67,9 @@ class Sayings:
             self._responses.speak(v.Say(saying.text), now)
 
     @property
-    def idle(self) -> bool:
-        return self._now_saying is None and not self._waiting
+    def quiet(self) -> bool:
+        """None of them is being said."""
+        return self._now_saying is None
 
     # ------------------------------------------------------------------------------------- how it goes
 

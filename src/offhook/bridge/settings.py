@@ -67,6 +67,8 @@ class BridgeSettings(Struct, frozen=True):
     note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes
 
     # Call control.
+    ring_s: float = 30.0  # to whom a caller is given; the carrier's own default
+    talk_s: float = 4 * 3600.0  # the longest call that the carrier allows; then it tells us nothing any more
     hold_s: float = 900.0  # a caller that nobody takes back for so long is given to the agent again
 
     # Limits.

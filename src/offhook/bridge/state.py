@@ -28,6 +28,7 @@ class Stream(enum.Enum):
     EXPECTED = "expected"  # the webhook came
     OPENING = "opening"  # its socket is up, start has not come: nothing may be written
     OPEN = "open"
+    AWAY = "away"  # the call was given to somebody else: it has no stream, and may come back with another
     CLOSING = "closing"  # we asked for its end, or the carrier has stopped it
     GONE = "gone"
 

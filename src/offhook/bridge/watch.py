@@ -36,6 +36,14 @@ class Watch:
         s.at("max call", now + s.settings.max_call_s, self._time_up)
         s.at("idle", now + s.settings.idle_s, self._look_idle)
 
+    def resume(self, now: float) -> None:
+        """The call has a stream again after it was in other hands."""
+        s = self._s
+        s.last_word_at = now
+        s.at("max call", max(now, (s.record.began or now) + s.settings.max_call_s), self._time_up)
+        s.at("idle", now + s.settings.idle_s, self._look_idle)
+        s.at("frames", now + s.settings.frames_stop_s, self._look_for_frames)
+
     def _time_up(self, now: float) -> None:
         self._ending.finish("time limit", now, wanted=True, line="time_up")
 

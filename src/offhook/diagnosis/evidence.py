@@ -60,6 +60,7 @@ class Evidence(Struct, frozen=True):
     violations: tuple[f.Violation, ...]
     marks: dict[str, f.Fact]  # milestones that the recorder itself noted, by id
     dialled: f.Dialled = f.Dialled()  # of a call that a simulated carrier placed
+    transfers: tuple[f.Transfer, ...] = ()
     passed_by: f.Twiml | None = None  # the document that sent the stream past the tap that recorded
 
     @classmethod
@@ -100,6 +101,7 @@ class Evidence(Struct, frozen=True):
             tools=take("tool", f.Tool, _tool),
             tools_done=take("tool.done", f.ToolDone),
             rest=take("rest.result", f.Rest, _rest),
+            transfers=take("transfer", f.Transfer),
             alerts=_alerts(notes),
             statuses=(*take("call.status", f.CallStatus), *take("carrier.status", f.CallStatus, _status)),
             ending=_ending(call, notes),

@@ -18,8 +18,8 @@ from offhook.evidence.record import Line
 __all__ = [
     "Alert", "Boot", "CallStatus", "Close", "Deadline", "Dial", "DialFailure", "DialPhase", "DialRequest", "Dialled",
     "Difference", "Ending", "Exc", "Fact", "Hook", "Key", "Lag", "Listen", "MissedHook", "Profile", "ProviderError",
-    "Public", "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone", "Twiml",
-    "Upgrade", "Violation", "read",
+    "Public", "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone",
+    "Transfer", "Twiml", "Upgrade", "Violation", "read",
 ]  # fmt: skip
 
 
@@ -395,6 +395,14 @@ class Rest(Fact, frozen=True, kw_only=True):
     machine_detection: str = ""
     voice_url: str = ""
     wanted: str = ""
+
+
+class Transfer(Fact, frozen=True, kw_only=True):
+    """A step of a call that was given to somebody else."""
+
+    state: str = ""  # ringing answered, then completed busy no-answer failed canceled
+    detail: str = ""
+    seconds: int | None = None
 
 
 class Alert(Fact, frozen=True, kw_only=True):

@@ -295,7 +295,7 @@ class _Reading:
         elif kind == "start":
             self.start = self.start or _start(message, fact)
         elif kind == "stop":
-            self.stop = self.stop or fact
+            self.stop = fact  # of the last stream: a call comes back from a transfer with another
 
     def _from_provider(self, kind: str, message: dict[str, Any], fact: Fact) -> None:
         self.last_ms = fact.at_ms

@@ -7,6 +7,7 @@ redirects: a carrier that is redirected signs another address. Knows no wire.
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,11 +28,12 @@ Handler = Callable[[str, str, Sequence[tuple[str, str]], bytes], Answer]
 class Paths:
     """Where the carrier finds what; as written into its documents."""
 
-    def __init__(self, webhook: str, media: str, status: str, after: str) -> None:
+    def __init__(self, webhook: str, media: str, status: str, after: str, call: str = "/twilio/call") -> None:
         self.webhook = webhook
         self.media = media
         self.status = status
         self.after = after
+        self.call = call  # and what of it, as a last part
 
 
 def make_app(host: Host, paths: Paths, detail: Callable[[], Mapping[str, Any]] = dict) -> Starlette:
@@ -80,6 +82,10 @@ def make_app(host: Host, paths: Paths, detail: Callable[[], Mapping[str, Any]] =
             Route(paths.webhook, carrier(host.webhooks.voice), methods=both),
             Route(paths.status, carrier(host.webhooks.status), methods=both),
             Route(paths.after, carrier(host.webhooks.after), methods=both),
+            *(
+                Route(f"{paths.call}/{what}", carrier(partial(host.webhooks.about_call, what)), methods=both)
+                for what in ("transfer", "leg", "status", "machine")
+            ),
             Route(paths.media, media, methods=["GET", "POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),

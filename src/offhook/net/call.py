@@ -43,10 +43,10 @@ class Call:
 
     __slots__ = (
         "_up_at", "offered",
-        "_agent_audio", "_armed_for", "_carrier", "_carrier_leg", "_carrier_socket", "_deadlines", "_do",
+        "_agent_audio", "_armed_for", "_carrier_leg", "_carrier_socket", "_deadlines", "_do",
         "_goes_straight", "_now", "_provider_leg", "_provider_socket", "_shell", "_straight", "_timer", "_timer_at",
-        "_uplink", "arriving", "bridge", "clock", "connect_request", "ended", "feeding", "journal", "later", "name",
-        "provider", "recorder", "started_at", "stream_id",
+        "_uplink", "arriving", "bridge", "clock", "connect_request", "ended", "feeding", "journal", "later", "listener",
+        "name", "provider", "recorder", "started_at", "stream_id",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +78,7 @@ class Call:
         self._shell = shell
         self._now = clock.now
         self._provider_leg = provider_leg
-        self._carrier = CarrierListener(self)
+        self.listener = CarrierListener(self)
         self._straight: Straight | None = None
         self._goes_straight = False
         self._uplink = bridge.uplink
@@ -101,6 +101,7 @@ class Call:
             v.DialProvider: self._dial,
             v.HangUp: self._hang_up,
             v.RunTool: self._run_tool,
+            v.Transfer: self._transfer,
             v.Note: self._note,
             v.Done: self._done,
             v.EndCall: self._end,
@@ -116,8 +117,12 @@ class Call:
         """
         self._carrier_leg = leg
         self._up_at[v.Leg.CARRIER] = self._now()
+        if self._carrier_socket is not None:  # of the stream before a transfer, which did not confirm its end
+            self._carrier_socket.close(1000, "")
+            self.closed(v.Leg.CARRIER, None, "", "us")
+        self.listener = CarrierListener(self)
         self._carrier_socket = socket
-        socket.hand_to(self._carrier)
+        socket.hand_to(self.listener)
         self.journal.redactors[v.Leg.CARRIER] = leg.redact
         self.feed(v.StreamOpened())
         for data, at, event in backlog:
@@ -378,6 +383,8 @@ class Call:
             socket.send(data)
 
     def _close_stream(self, command: v.CloseStream, now: float) -> None:
+        if self.bridge.away:
+            self.stream_id = None  # another one may come
         self.journal.note("stream.close-sent", now, code=command.code)
         if self._carrier_socket is not None:
             self._carrier_socket.close(command.code, command.reason)
@@ -398,6 +405,9 @@ class Call:
 
     def _run_tool(self, command: v.RunTool, now: float) -> None:
         self._shell.run_tool(self, command)
+
+    def _transfer(self, command: v.Transfer, now: float) -> None:
+        self._shell.transfer(self, command)
 
     def _note(self, command: v.Note, now: float) -> None:
         self.journal.note(command.kind, now, **command.data)

@@ -72,6 +72,7 @@ class Calls:
         self.draining = False
         errands.options_of = lambda call: self.answerers[call.name].dial_options
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up
+        self.transfer = errands.transfer
         self._carrier = carrier
         self.answer_for = answer_for  # replaced when the agents change; running calls keep theirs
         self._errands = errands
@@ -233,7 +234,7 @@ class Calls:
             log.info("draining", extra={"calls": len(self.running), "seconds": self._limits.drain_s})
         await self._wait_idle(self._limits.drain_s)
         for call in list(self.running.values()):
-            if call.stream_id is None:
+            if call.stream_id is None and not call.bridge.away:
                 call.abandon("drained before its stream came")
             else:
                 call.feed(v.EndRequested(why="draining"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from msgspec import structs
@@ -22,7 +22,7 @@ from offhook.net.clock import Clock
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
 from offhook.net.parties import Carrier
-from offhook.wires._wire import ConnectRequest
+from offhook.wires._wire import ConnectRequest, RestRequest
 
 __all__ = ["Errands"]
 
@@ -55,7 +55,7 @@ class Errands:
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._briefings: dict[str, asyncio.Task[None]] = {}
         self._dial_times: deque[float] = deque()
-        self._hang_ups: set[asyncio.Task[None]] = set()
+        self._rests: set[asyncio.Task[None]] = set()
         self.options_of: Callable[[Call], Mapping[str, Any]] = lambda call: {}  # of one call's answerer
 
     def dials_of_last_minute(self) -> int:
@@ -117,17 +117,41 @@ class Errands:
             task.cancel()
 
     def hang_up(self, call: Call, why: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._hang_up(call), name=f"hang up {call.name}")
-        self._hang_ups.add(task)
-        task.add_done_callback(self._hang_ups.discard)
+        self._begin(self._hang_up(call), f"hang up {call.name}")
+
+    def _begin(self, errand: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(errand, name=name)
+        self._rests.add(task)
+        task.add_done_callback(self._rests.discard)
 
     async def _hang_up(self, call: Call) -> None:
         request = self._carrier.wire.end_call(self._carrier.settings, call.name)
-        result = await self._send_rest(request, proxy=self._rest_proxy(request.url))
-        call.journal.note("rest.result", self._clock.now(), done=result.done, status=result.status, code=result.code)
+        result = await self.rest("hang-up", request, call)
         call.feed(v.HangUpFinished(ok=result.done, detail=result.detail))
+
+    def transfer(self, call: Call, asked: v.Transfer) -> None:
+        """Give a call to somebody else."""
+        self._begin(self._transfer(call, asked), f"transfer {call.name}")
+
+    async def _transfer(self, call: Call, asked: v.Transfer) -> None:
+        wire, settings = self._carrier.wire, self._carrier.settings
+        request = wire.transfer(settings, call.name, asked.target, round(asked.ring_s))
+        result = await self.rest("update", request, call)
+        call.feed(v.TransferAccepted(ok=result.done, detail=result.detail))
+
+    async def rest(self, op: str, request: RestRequest, call: Call | None = None) -> rest.RestResult:
+        """Ask something of the carrier, and write down what came of it."""
+        began = self._clock.now()
+        result = await self._send_rest(request, proxy=self._rest_proxy(request.url))
+        if call is not None:
+            now = self._clock.now()
+            call.journal.note(
+                "rest.result", now, op=op, done=result.done, status=result.status, code=result.code,
+                ms=round((now - began) * 1000), detail=result.detail,
+            )  # fmt: skip
+        return result
 
     async def finish(self) -> None:
         """Let the last calls to the carrier's REST end."""
-        if self._hang_ups:
-            await asyncio.wait(self._hang_ups, timeout=5)
+        if self._rests:
+            await asyncio.wait(self._rests, timeout=5)

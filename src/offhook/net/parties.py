@@ -63,6 +63,7 @@ class Shell(Protocol):
     def dial(self, call: Call, attempt: int) -> None: ...
     def stop_dialling(self, call: Call) -> None: ...
     def hang_up(self, call: Call, why: str) -> None: ...
+    def transfer(self, call: Call, asked: v.Transfer) -> None: ...
     def done(self, call: Call, answer: v.Done) -> None: ...
     def run_tool(self, call: Call, asked: v.RunTool) -> None: ...
     def ended(self, call: Call, end: v.EndCall) -> None: ...
@@ -70,7 +71,7 @@ class Shell(Protocol):
 
 
 class CarrierListener:
-    """The carrier socket's callbacks of one call."""
+    """The callbacks of one carrier socket of a call; a call that comes back from a transfer has another."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -83,7 +84,8 @@ class CarrierListener:
         self._call.from_carrier(data, True)
 
     def closed(self, code: int | None, reason: str, by: Literal["us", "them", "nobody"]) -> None:
-        self._call.closed(v.Leg.CARRIER, code, reason, by)
+        if self._call.listener is self:  # else it is the socket of a stream that ended before
+            self._call.closed(v.Leg.CARRIER, code, reason, by)
 
     def paused(self, n_bytes: int) -> None:
         self._call.feed(v.WritePaused(leg=v.Leg.CARRIER, buffered_bytes=n_bytes))

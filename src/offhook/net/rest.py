@@ -2,6 +2,9 @@
 Sending a described REST request, once, and reading what came of it. Credentials never leave the request.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import httpx2
 from msgspec import Struct
 
@@ -18,6 +21,7 @@ class RestResult(Struct, frozen=True):
     status: int | None  # None: no HTTP answer
     code: int | None  # the carrier's own error code
     detail: str
+    data: Mapping[str, Any] = {}  # what it answered
 
 
 async def send(
@@ -54,7 +58,7 @@ async def send(
     code, message = _error(answer)
     status = answer.status_code
     if answer.is_success:
-        return RestResult(True, status, None, "done")
+        return RestResult(True, status, None, "done", _body(answer))
     if (status, code) in request.done_when:
         return RestResult(True, status, code, "already so")
     what = "credentials refused" if status == 401 else f"HTTP {status}"
@@ -80,11 +84,15 @@ def _clean(text: str, request: RestRequest) -> str:
 
 def _error(answer: httpx2.Response) -> tuple[int | None, str]:
     """The carrier's error code and sentence, where its answer has them."""
+    body = _body(answer)
+    code = body.get("code")
+    return code if isinstance(code, int) else None, str(body.get("message", ""))
+
+
+def _body(answer: httpx2.Response) -> dict[str, Any]:
+    """The JSON object that was answered; empty where it was none."""
     try:
         body = answer.json()
     except ValueError:
-        return None, ""
-    if not isinstance(body, dict):
-        return None, ""
-    code = body.get("code")
-    return code if isinstance(code, int) else None, str(body.get("message", ""))
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -13,6 +13,7 @@ from typing import Any
 
 from offhook import vocab as v
 from offhook.net.answerer import Declined
+from offhook.net.call import Call
 from offhook.net.calls import Calls
 from offhook.net.clock import Clock
 from offhook.net.echo import CHECK_FIELD
@@ -27,6 +28,7 @@ __all__ = ["Webhooks"]
 log = logging.getLogger("offhook")
 
 Headers = Sequence[tuple[str, str]]
+FINAL = ("completed", "busy", "no-answer", "failed", "canceled")
 
 
 class Webhooks:
@@ -114,6 +116,53 @@ class Webhooks:
         if "StreamError" in data:
             log.warning("stream error after the call", extra={"call": asked.call_sid, **data})
         return Answer(204, b"")
+
+    def about_call(self, what: str, method: str, path_qs: str, headers: Headers, body: bytes) -> Answer:
+        """What becomes of a call beside its stream: ``what`` is transfer or leg, status or machine."""
+        try:
+            asked = self._gate.webhook(method, path_qs, headers, body)
+        except Refused as refused:
+            return refused.answer
+        # a leg has an id of its own; its parent's stands in the address that we gave, which is signed
+        call = self._calls.running.get(asked.own.get("of", asked.call_sid))
+        given = asked.parameters
+        if what == "transfer":
+            return self._after_transfer(call, asked)
+        if call is not None:
+            if what == "leg" and given.get("CallStatus") in ("in-progress", "answered"):
+                call.feed(v.TransferAnswered())
+            elif what == "status" and asked.status in FINAL:
+                self._note_status(call, asked)
+                call.feed(v.CallGone(asked.status))
+        return Answer(204, b"")
+
+    def _note_status(self, call: Call, asked: Any) -> None:
+        sip = asked.parameters.get("SipResponseCode", "")
+        call.journal.note(
+            "call.status", self._clock.now(), status=asked.status, direction=asked.direction,
+            answered_by=asked.parameters.get("AnsweredBy", ""), sip=int(sip) if sip.isdigit() else None,
+        )  # fmt: skip
+
+    def _after_transfer(self, call: Call | None, asked: Any) -> Answer:
+        """The leg to whom a caller was given is over: back to the agent, told that nobody came, or the end."""
+        if call is None:  # it has ended meanwhile
+            return Answer(200, self._carrier.wire.after(self._carrier.settings, "wanted"))
+        given = asked.parameters
+        seconds = given.get("DialCallDuration", "")
+        sip = given.get("DialSipResponseCode", "")
+        call.feed(
+            v.TransferFinished(
+                how=given.get("DialCallStatus", "failed"),
+                detail=f"SIP {sip}" if sip else "",
+                seconds=int(seconds) if seconds.isdigit() else None,
+            )
+        )
+        wire, settings = self._carrier.wire, self._carrier.settings
+        if call.bridge.after_transfer == "agent" and call.ended is None:
+            return Answer(200, self._document(asked, self._calls.answerers[call.name].fallback_say))
+        if call.bridge.after_transfer == "line":
+            return Answer(200, wire.not_put_through(settings))
+        return Answer(200, wire.after(settings, "wanted"))
 
     def _check(self, asked: Any) -> Answer:
         """Answer a check as a call would be answered; the stream that follows is an echo."""

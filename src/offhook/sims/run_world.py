@@ -6,11 +6,12 @@ but the clock, the sockets and the two ways out (the provider's dial, the carrie
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from offhook.bridge import BridgeSettings
 from offhook.evidence.journal import Journal, JournalDir
@@ -25,6 +26,8 @@ from offhook.net.metrics import Metrics
 from offhook.net.rest import RestResult
 from offhook.net.server import UpgradeRequest
 from offhook.sims.boot import boot_facts
+from offhook.sims.rest import Account, CallRow, NumberRow
+from offhook.sims.twiml import Complaint, Verb
 from offhook.sims.virtual import Ear, End, Process, World
 from offhook.sims.virtual_carrier import ACCOUNT, Line
 from offhook.sims.virtual_http import Reply, Request
@@ -86,6 +89,10 @@ class OurServer:
         self.world = world
         self.process = Process(world)
         self.lines: dict[str, Line] = {}
+        self.account = Account(
+            ACCOUNT, TOKEN, self, (NumberRow("PN" + "0" * 32, "+15550100002"),),
+            sids=lambda: f"CA{world.random.getrandbits(128):032x}",
+        )  # fmt: skip
         self.journals = Journals()
         self._net = net
         self._rest, self._rest_s, self._proxy = rest, rest_s, proxy
@@ -162,6 +169,27 @@ class OurServer:
         end = accept(answer)
         answer.opened(end)  # type: ignore[arg-type]  # an End has the manners of a Socket
 
+    # ------------------------------------------------------------------- what the carrier's REST does to calls
+
+    def came_in(self, line: Line) -> None:
+        """A call that the carrier knows, so that its REST does."""
+        self.lines[line.call_sid] = line
+        row = CallRow(line.call_sid, line.form["To"], line.form["From"], "in-progress", "inbound")
+        self.account.calls[line.call_sid] = row
+        line.on_over = lambda status: setattr(row, "status", status)
+
+    def place(self, row: CallRow) -> None:
+        raise NotImplementedError("no phone is called in this world yet")
+
+    def end(self, row: CallRow, status: str) -> None:
+        self.lines[row.sid].ended_by_rest()
+
+    def redirect(self, row: CallRow, verbs: Sequence[Verb], url: str, status_callback: str) -> None:
+        self.lines[row.sid].redirect(verbs, url, status_callback)
+
+    def alert(self, row: CallRow, complaint: Complaint) -> None:
+        self.lines[row.sid].alert(complaint.code or "", complaint.why)
+
     # ------------------------------------------------------------------------------------ the ways out
 
     async def _dial(
@@ -196,10 +224,13 @@ class OurServer:
             status, code = self._rest
             done = status < 300 or (status, code) in request.done_when
             return RestResult(done=done, status=status, code=code, detail=f"HTTP {status}")
-        line = self.lines.get(request.url.rpartition("/")[2].removesuffix(".json"))
-        if line is not None:
-            line.ended_by_rest()
-        return RestResult(done=True, status=200, code=None, detail="HTTP 200")
+        parts = urlsplit(request.url)
+        signed = base64.b64encode(f"{request.username}:{request.password}".encode()).decode()
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        status, data = self.account.answer(request.method, path, f"Basic {signed}", urlencode(request.form).encode())
+        code = data.get("code") if status >= 400 else None
+        done = status < 300 or (status, code) in request.done_when
+        return RestResult(done=done, status=status, code=code, detail=str(data.get("message", "done")), data=data)
 
     def recordings(self) -> list[Recording]:
         return self.journals.recordings()

@@ -7,6 +7,7 @@ carrier says nothing and the caller suffers.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from urllib.parse import urljoin, urlsplit
 
@@ -35,13 +36,17 @@ _ATTRIBUTES: dict[str, frozenset[str]] = {
     "Reject": frozenset({"reason"}),
     "Redirect": frozenset({"method"}),
     "Dial": frozenset({"action", "method", "timeout", "timeLimit", "callerId", "answerOnBridge", "record", "referUrl"}),
-    "Number": frozenset({"sendDigits", "url", "method", "statusCallback", "statusCallbackEvent"}),
-    "Sip": frozenset({"username", "password", "url", "method"}),
+    "Number": frozenset({"sendDigits", "url", "method", "statusCallback", "statusCallbackEvent",
+                         "statusCallbackMethod", "byoc"}),
+    "Sip": frozenset({"username", "password", "url", "method", "statusCallback", "statusCallbackEvent",
+                      "statusCallbackMethod"}),
     "Gather": frozenset({"input", "action", "method", "timeout", "numDigits", "finishOnKey", "language", "hints",
                          "speechTimeout", "speechModel", "actionOnEmptyResult"}),
     "Record": frozenset({"action", "method", "timeout", "maxLength", "playBeep", "finishOnKey", "trim",
                          "recordingStatusCallback", "recordingStatusCallbackMethod", "recordingStatusCallbackEvent"}),
 }  # fmt: skip
+_NUMBER = re.compile(r"\+?[1-9]\d{6,14}\Z")
+_LEG_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
 VERBS = ("Connect", "Start", "Stop", "Say", "Play", "Pause", "Hangup", "Reject", "Redirect", "Dial", "Gather", "Record")
 
 
@@ -74,6 +79,7 @@ class Verb(Struct, frozen=True):
     stream_url: str = ""
     stream_attributes: dict[str, str] = {}
     parameters: dict[str, str] = {}
+    nouns: tuple[Verb, ...] = ()  # whom a <Dial> calls
 
 
 class Document(Struct, frozen=True):
@@ -179,15 +185,43 @@ class _Reader:
         if not self._known(element, VERBS):
             return None
         if element.tag not in ("Connect", "Start"):
-            for child in element:
-                self._known(child, ("Number", "Sip", "Stream", "Say", "Play", "Pause"))
-            return Verb(name=element.tag, text=(element.text or "").strip(), attributes=self._kept(element))
+            inside = [
+                child for child in element if self._known(child, ("Number", "Sip", "Stream", "Say", "Play", "Pause"))
+            ]
+            nouns = tuple(
+                Verb(name=child.tag, text=(child.text or "").strip(), attributes=self._kept(child)) for child in inside
+            )
+            verb = Verb(
+                name=element.tag, text=(element.text or "").strip(), attributes=self._kept(element), nouns=nouns
+            )
+            if verb.name == "Dial":
+                self._dial(verb)
+            return verb
         streams = [child for child in element if self._known(child, ("Stream",))]
         if len(streams) != 1:
             self._say("12200", "W10", f"<{element.tag}> wants exactly one <Stream>, has {len(streams)}")
             if not streams:
                 return None
         return self._stream(element, streams[0])
+
+    def _dial(self, verb: Verb) -> None:
+        """What the carrier refuses of a <Dial>: numbers that cannot be called, callbacks that it cannot find."""
+        for noun in verb.nouns:
+            if noun.name == "Number" and not _NUMBER.match(noun.text):
+                self._say("13223", "W06", f"<Number> {noun.text[:20]!r} is no number")
+            if noun.name == "Sip" and not noun.text.startswith(("sip:", "sips:")):
+                self._say("13243", "W06", f"<Sip> {noun.text[:40]!r} is no SIP URI")
+            unknown = set(noun.attributes.get("statusCallbackEvent", "completed").split()) - _LEG_EVENTS
+            if unknown:
+                self._say("12200", "W06", f"<{noun.name}> statusCallbackEvent {sorted(unknown)[0]!r}: it is left out")
+        relative = [url for url in _callbacks(verb) if "://" not in url]
+        if relative and not self._base_url:
+            self._say(
+                "15004", "W06", f"{relative[0]!r}: TwiML given by REST has no address to be relative to", fatal=True
+            )
+        timeout = verb.attributes.get("timeout", "30")
+        if not timeout.isdigit() or not 5 <= int(timeout) <= 600:
+            self._say("13212", "W06", f"<Dial> timeout {timeout!r}: wanted 5 to 600 s")
 
     def _stream(self, element: ET.Element, stream: ET.Element) -> Verb:
         given = self._kept(stream)
@@ -229,3 +263,9 @@ class _Reader:
             why = f"a query in the stream URL ({', '.join(names)}): the carrier drops it without a word"
             self._say(None, "W08", why)
         return parts._replace(query="", fragment="").geturl()
+
+
+def _callbacks(verb: Verb) -> list[str]:
+    """Every address in a <Dial> that the carrier will ask."""
+    found = [verb.attributes.get("action", ""), *(noun.attributes.get("statusCallback", "") for noun in verb.nouns)]
+    return [url for url in found if url]

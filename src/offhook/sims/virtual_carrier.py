@@ -9,13 +9,14 @@ gives an ``Observer``. Knows no server: see ``Server``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from offhook.sims.carrier import Phone, Verb
 from offhook.sims.observer import Observer
 from offhook.sims.virtual import By, Ear, End, Link, Told, World, connect
+from offhook.sims.virtual_dial import Dialled, Person
 from offhook.sims.virtual_http import Reply, Request, Route, Server, url_parts
 from offhook.sims.virtual_voice import FRAME, QUIET, heard_at, lasts, mixed, scaled
 from offhook.sims.virtual_webhook import Webhook
@@ -54,6 +55,7 @@ class Line:
         quiet: bytes = QUIET,
         returns_marks: bool = True,
         status_url: str = "",
+        people: Mapping[str, Person] | None = None,
         observer: Observer | None = None,
         call_sid: str = "",
     ) -> None:
@@ -81,6 +83,11 @@ class Line:
         self.frozen = False
         self.stops_quietly = False  # sends stop, and leaves TCP open
         self.url, self._method, self._token = url, method, auth_token
+        self.people = people or {}  # who is dialled, and how they take it
+        self.legs: list[tuple[str, str]] = []  # whom a <Dial> called, and how that went
+        self.on_over: Callable[[str], None] = lambda status: None
+        self._redirected = False
+        self._dialling: Dialled | None = None
         self._status_url = status_url  # told when the call is over, as a number's status callback is
         self._route, self._link = route or Route(), link or Link()
         self._webhook = Webhook(
@@ -127,6 +134,8 @@ class Line:
             return
         self.left = True
         self._pending.clear()
+        if self._dialling is not None:
+            self._dialling.caller_left()
         if self.end is None:
             self.finish("canceled" if not self.verbs else "completed")
             return
@@ -200,6 +209,8 @@ class Line:
         elif verb.name in ("Hangup", "Reject"):
             self._pending.clear()
             self._next()
+        elif verb.name == "Dial":
+            self._dialling = Dialled(self, verb)
         elif verb.name == "Redirect":
             self._ask(verb.text, "POST", self.form)
         else:
@@ -376,6 +387,10 @@ class Line:
             self.alert("31903", "the connection broke")
         if self._reopening:
             return
+        if self._redirected:
+            self._redirected = False
+            self.phone = None
+            return
         if self.left:
             self.finish("completed")
         elif not self._forked:
@@ -401,12 +416,46 @@ class Line:
         else:
             self.finish("completed")
 
+    def redirect(self, verbs: Sequence[Verb], url: str, status_url: str) -> None:
+        """Another document by REST: it takes the place of the one that runs, and its stream ends."""
+        self._status_url = status_url or self._status_url
+        if self.end is not None:
+            assert self.phone is not None
+            self._write(self.phone.peer.stop())
+            self._redirected = True
+            self.end.close(1000, "")
+            self.end = None
+        self.stream_sid = f"MZ{self.world.random.getrandbits(128):032x}"
+        self.frames = 0
+        if url:
+            self._ask(url, "POST", {**self.form, "CallStatus": "in-progress"})
+        else:
+            self._execute(list(verbs))
+
+    def dialled(self, verb: Verb, fields: Mapping[str, str]) -> None:
+        """A <Dial> is over: its action is asked for, or the next verb runs."""
+        self._dialling = None
+        action = verb.attributes.get("action")
+        if self.left or self.over:
+            return
+        if action:
+            self._ask(
+                action, verb.attributes.get("method", "POST"), {**self.form, "CallStatus": "in-progress", **fields}
+            )
+        else:
+            self._next()
+
+    def tell(self, url: str, form: Mapping[str, str]) -> None:
+        """A callback of the carrier."""
+        self._webhook.tell(url, form)
+
     # ------------------------------------------------------------------------------------------ record
 
     def finish(self, status: str) -> None:
         if self.over:
             return
         self.over = True
+        self.on_over(status)
         if self._status_url:
             self._webhook.tell(self._status_url, {**self.form, "CallStatus": status})
         self.note(

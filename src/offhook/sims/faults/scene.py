@@ -123,7 +123,7 @@ def ours(
         for n in range(calls):
             kind = FaultyLine if line and "faults" in line else Line
             one = kind(world, program, **{"auth_token": TOKEN, **(line or {})})
-            program.lines[one.call_sid] = one
+            program.came_in(one)
             play(one)
             world.after(n * apart_s, one.begin)
             lines.append(one)

@@ -12,16 +12,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
-from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
 from msgspec import Struct
 
 from offhook import vocab as v
-from offhook.wires._wire import Fact, LocalProtocolError, RestRequest, Violation, clean_text, near_miss
+from offhook.wires._wire import Fact, LocalProtocolError, Violation, clean_text, near_miss
 from offhook.wires.carriers._twilio_caller import own_parameters as own_parameters
 from offhook.wires.carriers._twilio_caller import vouches as vouches
 from offhook.wires.carriers._twilio_document import describe as describe
+from offhook.wires.carriers._twilio_rest import create_call as create_call
+from offhook.wires.carriers._twilio_rest import end_call as end_call
+from offhook.wires.carriers._twilio_rest import list_numbers as list_numbers
+from offhook.wires.carriers._twilio_rest import point_number as point_number
+from offhook.wires.carriers._twilio_rest import show_call as show_call
+from offhook.wires.carriers._twilio_rest import transfer as transfer
+from offhook.wires.carriers._twilio_twiml import after as after
+from offhook.wires.carriers._twilio_twiml import answer as answer
+from offhook.wires.carriers._twilio_twiml import not_put_through as not_put_through
+from offhook.wires.carriers._twilio_twiml import refuse as refuse
+from offhook.wires.carriers._twilio_twiml import reject as reject
 
 NAME = "twilio"
 
@@ -35,9 +45,7 @@ _CHECKED = "2026-11-22"
 AUDIO = Fact(v.PCMU_8K, _MESSAGES, _CHECKED)
 ENCODING = Fact("audio/x-mulaw", _MESSAGES, _CHECKED)
 REST_BASE = Fact("https://api.twilio.com/2010-04-01", "twilio/twilio-oai twilio_api_v2010.yaml", _CHECKED)
-PARAMETER_CHARS = Fact(500, _STREAM, _CHECKED)  # name and value together stay under it
 DOCUMENT_BYTES = Fact(64 * 1024, "twilio.com/docs/api/errors/11750", _CHECKED)
-REST_TWIML_CHARS = Fact(4000, "twilio/twilio-oai twilio_api_v2010.yaml", _CHECKED)
 MAX_UNPLAYED_S = Fact(600, "twilio.com/docs/api/errors/31931", _CHECKED)
 SIGNATURE_HEADER = Fact("X-Twilio-Signature", _SECURITY, _CHECKED)
 SETTINGS_HEADER = Fact("X-Twilio-Webhooks-Signature-Settings", "twilio 9.13.0 request_validator.py", _CHECKED)
@@ -78,8 +86,10 @@ class CarrierSettings(Struct, frozen=True):
     media_path: str = "/twilio/media"
     status_path: str = "/twilio/status"
     after_path: str = "/twilio/after"
+    call_path: str = "/twilio/call"  # what becomes of a call beside its stream: status, machine, transfer, leg
     fallback_say: str = "We are sorry, the assistant cannot be reached. Please call again later."
     busy_say: str = "All lines are busy. Please call again in a few minutes."
+    not_put_through_say: str = "We are sorry, nobody could be reached there. Please call again later."
     draining_say: str = "This line is being restarted. Please call again in a minute."
     rest_base: str = REST_BASE.value
 
@@ -288,88 +298,6 @@ def _candidates(settings: CarrierSettings, path_qs: str, upgrade: bool) -> tuple
 
 def _query_value(path_qs: str, name: str) -> str | None:
     return dict(parse_qsl(path_qs.partition("?")[2], keep_blank_values=True)).get(name)
-
-
-# ------------------------------------------------------------------------------------------------ TwiML
-
-
-def _document(*children: str) -> bytes:
-    return ('<?xml version="1.0" encoding="UTF-8"?><Response>' + "".join(children) + "</Response>").encode()
-
-
-def _element(name: str, attributes: Mapping[str, str], *children: str) -> str:
-    given = "".join(f" {key}={quoteattr(_plain(value))}" for key, value in attributes.items())
-    return f"<{name}{given}>{''.join(children)}</{name}>" if children else f"<{name}{given}/>"
-
-
-def _say(text: str) -> str:
-    return f"<Say>{escape(_plain(text))}</Say>"
-
-
-def _plain(text: str) -> str:
-    """Without what XML 1.0 cannot carry at all."""
-    return "".join(ch for ch in text if ch in "\t\n\r" or (ch >= " " and ch not in "\ufffe\uffff"))
-
-
-def answer(
-    settings: CarrierSettings, webhook: Webhook, token: str, parameters: Mapping[str, str] | None = None
-) -> bytes:
-    """
-    The document that opens the stream, with a way on when the stream breaks.
-
-    With REST credentials the spoken fallback follows, for a wanted end goes by REST and never gets there;
-    without them the carrier asks ``after_path``, and the answer depends on how the stream ended.
-    """
-    given = {"token": token, **(parameters or {})}
-    children = [_element("Parameter", {"name": name, "value": _fit(name, value)}) for name, value in given.items()]
-    stream = _element(
-        "Stream",
-        {"url": settings.stream_url, "statusCallback": settings.public_url + settings.status_path},
-        *children,
-    )
-    if settings.rest_credentials is not None:
-        return _document(_element("Connect", {}, stream), _say(settings.fallback_say), _element("Hangup", {}))
-    return _document(_element("Connect", {"action": settings.public_url + settings.after_path}, stream))
-
-
-def _fit(name: str, value: str) -> str:
-    """``value``, cut so that name and value stay under the carrier's limit."""
-    return value[: PARAMETER_CHARS.value - 1 - len(name)]
-
-
-def refuse(settings: CarrierSettings, why: str) -> bytes:
-    """The document for a call that is not taken: a spoken reason, then the end."""
-    text = {"busy": settings.busy_say, "draining": settings.draining_say}.get(why, settings.fallback_say)
-    return _document(_say(text), _element("Hangup", {}))
-
-
-def reject() -> bytes:
-    """The document that does not answer the call at all."""
-    return _document(_element("Reject", {}))
-
-
-def after(settings: CarrierSettings, how: Literal["wanted", "broken"]) -> bytes:
-    """The document that follows the stream: the fallback is heard only where the stream broke."""
-    if how == "wanted":
-        return _document(_element("Hangup", {}))
-    return _document(_say(settings.fallback_say), _element("Hangup", {}))
-
-
-# ------------------------------------------------------------------------------------------------- REST
-
-
-def end_call(settings: CarrierSettings, call_sid: str) -> RestRequest:
-    """The request that ends a running call. A call that is over already counts as done."""
-    credentials = settings.rest_credentials
-    assert credentials is not None, "traits().ends_by_rest says whether this may be asked"
-    return RestRequest(
-        method="POST",
-        url=f"{settings.rest_base}/Accounts/{settings.account_sid}/Calls/{call_sid}.json",
-        form=(("Status", "completed"),),
-        username=credentials[0],
-        password=credentials[1],
-        done_when=((404, 20404), (400, 21220)),
-    )
 
 
 # --------------------------------------------------------------------------------------------- messages

@@ -30,6 +30,8 @@ def find(view: Evidence) -> Iterator[Finding]:
     ended = view.carrier_in.stop or view.closed("carrier")
     if ended is None or not view.opened_provider or view.recording.end is None:
         return
+    if any(transfer.at_ms >= ended.at_ms - 1.0 for transfer in view.transfers):
+        return  # kept while it rings elsewhere, for a caller whom nobody takes
     gone = view.closed("provider")
     seen = any(close.leg == "provider" for close in view.closes) or view.source != "bridge"
     until = gone.at_ms if gone is not None else view.length_ms
