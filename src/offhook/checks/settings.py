@@ -58,7 +58,7 @@ def provider_module(name: str) -> ModuleType:
 def problems(settings: Settings) -> list[SettingProblem]:
     """Everything that cannot work; empty when ``serve`` may start."""
     found = _provider(settings) or _wire(settings)
-    own = (_agent, public_url_problems, _carrier, _lines, _records)
+    own = (_agent, _tools, public_url_problems, _carrier, _lines, _records)
     return [*found, *(problem for judge in own for problem in judge(settings))]
 
 
@@ -150,6 +150,18 @@ def _agent(settings: Settings) -> list[SettingProblem]:
         _problem(settings, where, f"{{{{{name}}}}}", f"one of {names}", "correct the placeholder")
         for where, given in (("agent.instructions", text), ("agent.greeting", settings["agent.greeting"]))
         for name in unknown_placeholders(given)
+    ]
+
+
+def _tools(settings: Settings) -> list[SettingProblem]:
+    """What [tools.NAME] says; Python files are imported for it, nothing is run."""
+    if not settings.sections("tools"):
+        return []
+    from offhook.agent.tools.declared import declared
+
+    return [
+        SettingProblem(f"tools.{error.tool}", f"{error.got} ({error.where})", error.wanted, error.fix, source="")
+        for error in declared(settings).problems
     ]
 
 
@@ -256,11 +268,17 @@ def carrier_settings(settings: Settings, public_url: str) -> CarrierSettings:
 
 def _lines(settings: Settings) -> list[SettingProblem]:
     try:
-        spoken_lines(settings.path("record.lines_dir"))
+        spoken_lines(settings.path("record.lines_dir"), _fillers(settings))
     except LineError as error:
         wanted = "a folder of WAV files"
         return [_problem(settings, "record.lines_dir", str(error), wanted, "correct it, or leave the setting out")]
     return []
+
+
+def _fillers(settings: Settings) -> list[str]:
+    """WAV files that tools ask for."""
+    named = [str(section["filler"]) for section in settings.sections("tools") if "filler" in section]
+    return [name for name in named if name and not name.startswith("say:")]
 
 
 def _records(settings: Settings) -> list[SettingProblem]:

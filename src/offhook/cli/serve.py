@@ -24,6 +24,8 @@ from msgspec import structs
 
 from offhook import __version__
 from offhook import vocab as v
+from offhook.agent.tools.box import ToolBox
+from offhook.agent.tools.declared import declared as declared_tools
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.cli.boot import boot_facts
@@ -45,6 +47,7 @@ from offhook.net.metrics import Metrics
 from offhook.net.server import Server
 from offhook.net.sockets import Limits as SocketLimits
 from offhook.settings import Settings, shown
+from offhook.testing.effects import side_effects_allowed
 from offhook.wires.carriers import twilio
 from offhook.wires.carriers._twilio_oracle import oracle
 
@@ -261,6 +264,10 @@ class Serving:
             on_whole=self.store.whole,
         )
         prepare()
+        self.tools = declared_tools(settings)
+        self.box: ToolBox | None = None
+        if self.tools:
+            self.box = ToolBox(self.tools.tools, self.tools.sources, effects=side_effects_allowed())
         self.server: Server | None = None
         loop = asyncio.get_running_loop()
         self._clock = clock = LoopClock(loop, self._rate)
@@ -274,7 +281,8 @@ class Serving:
                     provider,
                     session,
                     self._bridge(self._bridge_settings()),
-                    spoken_lines(settings.path("record.lines_dir")),
+                    spoken_lines(settings.path("record.lines_dir"), self.tools.lines),
+                    tools=settings["agent.tools"],
                 )
             ),
             journals=self.journals,
@@ -297,6 +305,7 @@ class Serving:
             recorder=self._recorder if settings["record.audio"] else None,
             oracle=oracle,
             number_id=self.store.number_id,
+            tools=self.box,
         )
         carrier = self.host.carrier.settings
         paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
@@ -346,6 +355,8 @@ class Serving:
         self.store.start()
         self.journals.start()
         self.host.start()
+        if self.box is not None:
+            await self.box.start()
         default_tls()  # 21 ms once, at start and not in the first call
 
     def _token_secret(self) -> bytes:
@@ -389,6 +400,8 @@ class Serving:
             await self.server.stop()
         if self._child is not None:
             await self._child.stop()
+        if self.box is not None:
+            await self.box.stop()
         self.journals.stop()
         self.store.stop()
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from offhook import vocab as v
 from offhook.agent.prompt import CallFacts
 from offhook.agent.tools.context import CallContext, Turn
+from offhook.evidence.journal import JournalDir
 from offhook.net.call import Call
 from offhook.net.clock import Clock
 
@@ -41,17 +42,12 @@ class Box(Protocol):
 
 
 class Hands:
-    """Every call's tools. ``late`` is told what ended, or was said of a tool, after its call was over."""
+    """Every call's tools. What ends after its call is joined to the call's record."""
 
-    def __init__(
-        self,
-        box: Box,
-        clock: Clock,
-        late: Callable[[str, str, Mapping[str, Any]], None] = lambda call, kind, data: None,
-    ) -> None:
+    def __init__(self, box: Box, clock: Clock, journals: JournalDir) -> None:
         self._box = box
         self._clock = clock
-        self._late = late
+        self._journals = journals
         self._turns: dict[str, deque[Turn]] = {}
         self._facts: dict[str, tuple[CallFacts, str]] = {}
 
@@ -93,7 +89,9 @@ class Hands:
 
     def _finished(self, call: Call, asked: v.RunTool, finished: v.ToolFinished) -> None:
         if call.ended is not None:
-            self._late(call.name, "tool.late", {"name": asked.name, "outcome": finished.outcome})
+            data = {"id": asked.tool_call_id, "name": asked.name, "outcome": finished.outcome}
+            self._journals.late(call.name, "tool.late", self._clock.now(), **data)
+            return
         call.feed(finished)
 
     def _remark(self, call: Call, kind: str, data: Mapping[str, Any]) -> None:
@@ -101,7 +99,7 @@ class Hands:
         if call.ended is None:
             call.journal.note(kind, self._clock.now(), **data)
         else:
-            self._late(call.name, kind, data)
+            self._journals.late(call.name, kind, self._clock.now(), **data)
 
     def ended(self, call_id: str) -> None:
         self._turns.pop(call_id, None)

@@ -61,7 +61,6 @@ class Host:
         send_rest: Callable[..., Awaitable[rest.RestResult]] = rest.send,
         oracle: Callable[..., Any] | None = None,
         tools: Box | None = None,
-        late: Callable[[str, str, Mapping[str, Any]], None] = lambda call, kind, data: None,
         number_id: Callable[[str], str] = lambda number: "",
     ) -> None:
         self.metrics = metrics
@@ -76,7 +75,7 @@ class Host:
         self.calls = Calls(
             self.carrier, answer_for, self._errands,
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
-            hands=Hands(tools, clock, late) if tools is not None else None,
+            hands=Hands(tools, clock, journals) if tools is not None else None,
             number_id=number_id,
         )  # fmt: skip
         self.gate = Gate(self.carrier, notes, metrics, oracle)

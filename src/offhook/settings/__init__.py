@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 FILE = "offhook.toml"
+_SECRET_CHARS = 8  # a word of a secret text ("Bearer …") that is as long is one by itself
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class Settings:
             *self.values.values(),
             *(v for many in self.tables.values() for one in many for v in one.values.values()),
         ]
-        own = [v.value.reveal() for v in given if isinstance(v.value, Secret) and v.value]
+        single = [one for v in given for one in (v.value.values() if isinstance(v.value, dict) else (v.value,))]
+        own = [one.reveal() for one in single if isinstance(one, Secret) and one]
+        own += [word for text in own if " " in text for word in text.split() if len(word) >= _SECRET_CHARS]
         own += [found for url in own if (found := _password(url))]
         return own + [found for url in self.environment.values() if (found := _password(url))]
 

@@ -157,6 +157,8 @@ def sections(
                              spec.most)  # fmt: skip
                 if spec.kind is Secret:
                     values[key] = _secret(named.name, value, where, env, dotenv, problems)
+                elif spec.kind is dict and isinstance(value, dict):
+                    values[key] = Value(_filled(named.name, value, where, {**dotenv, **_only(env)}, problems), where)
                 else:
                     values[key] = Value(convert(named, value, where, problems), where)
             made.append(Section(raw.name, raw.title, raw.where, values))
@@ -183,6 +185,30 @@ def _secret(
     else:
         problems.append(f"{name}: {variable} is not set ({where}), wanted a secret; put {variable}=... into .env")
     return Value(Secret(""), where)
+
+
+_REFERENCE = re.compile(r"\{env:(\w+)\}")
+
+
+def _only(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    return {name: (value, f"environment {name}") for name, value in env.items()}
+
+
+def _filled(
+    name: str, given: Mapping[str, Any], where: str, known: Mapping[str, tuple[str, str]], problems: list[str]
+) -> dict[str, Any]:
+    """A table whose texts may hold ``{env:NAME}``; a text that does is a secret."""
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        wanted = _REFERENCE.findall(value) if isinstance(value, str) else []
+        missing = [variable for variable in wanted if variable not in known]
+        problems += [f"{name}.{key}: {variable} is not set ({where}), wanted a secret; put {variable}=... into .env"
+                     for variable in missing]  # fmt: skip
+        if wanted and not missing:
+            made[key] = Secret(_REFERENCE.sub(lambda found: known[found[1]][0], value))
+        else:
+            made[key] = value
+    return made
 
 
 def _hint(name: str, names: Iterable[str]) -> str:

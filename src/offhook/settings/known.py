@@ -23,6 +23,7 @@ _AGENT: tuple[Spec, ...] = (
     Spec("language", str, "", "the caller's language as ISO 639-1, to help recognition"),
     Spec("languages", tuple, (), "languages the agent speaks, the first unless the caller speaks another"),
     Spec("hang_up", bool, True, "the agent may end the call"),
+    Spec("tools", tuple, ("*",), "of those in [tools]: by name, NAME_* for several, * for all, none for none"),
     Spec("allow", tuple, (), "only callers with these numbers, and only if the carrier vouches for the number"),
     Spec("deny", tuple, (), "callers with these numbers are not answered, vouched for or not"),
     Spec("refused_say", str, "This number does not take your call. Goodbye.", "what a caller who is not let in hears"),
@@ -57,6 +58,44 @@ FALLS_TO: Mapping[str, str] = {
 }
 AGENT = (*_OWN, *_AGENT)
 
+# What [tools.NAME] may say; what kind of tool it is stands in one of the first five.
+_TOOL: tuple[Spec, ...] = (
+    Spec("python", str, "", "FILE.py:FUNCTION, or FILE.py for all that @tool marks in it, or MODULE:FUNCTION"),
+    Spec("url", str, "", "an HTTP endpoint; {name} stands for an argument"),
+    Spec("mcp", list, (), "an MCP server: https://… (streamable HTTP), or the command that speaks it"),
+    Spec("command", list, (), "a delegate: a program for a longer task, while the call goes on"),
+    Spec("gptme", bool, False, "a delegate: gptme, non-interactive"),
+    Spec("description", str, "", "what the model is told of it"),
+    Spec("parameters", dict, {}, 'arguments: name = "type: words", or {type, description, choices, optional}'),
+    Spec("method", str, "", "of url; empty: GET, which only reads",
+         choices=("", "GET", "POST", "PUT", "PATCH", "DELETE")),
+    Spec("headers", dict, {}, "sent with every request; {env:NAME} stands for a secret"),
+    Spec("allow", tuple, (), "private hosts, addresses or networks that url or mcp may lie in"),
+    Spec("oauth_client_id", str, "", "of an MCP server behind OAuth (client credentials)"),
+    Spec("oauth_secret", Secret, Secret(""), "its secret, as env:NAME"),
+    Spec("oauth_issuer", str, "", "the authorization server that these belong to"),
+    Spec("oauth_scope", str, "", "what is asked for there"),
+    Spec("only", tuple, (), "of an MCP server or a file: only these tools"),
+    Spec("env", dict, {}, "more variables of a command; {env:NAME} stands for a secret"),
+    Spec("cwd", str, "", "where a command runs; relative to offhook.toml"),
+    Spec("stdin", str, "", "what a delegate reads: nothing, its task, or all as JSON", choices=("", "task", "json")),
+    Spec("model", str, "", "of gptme"),
+    Spec("after_call", str, "keep", "a delegate when the caller hangs up: keep its result, or cancel it",
+         choices=("keep", "cancel")),
+    Spec("deadline_s", float, 0.0, "then the model is answered without it; 0: 20, of a delegate 300", least=0),
+    Spec("filler", str, "cue", "what a waiting caller hears: cue, a WAV of record.lines_dir, say:TEXT, or nothing"),
+    Spec("filler_ms", int, 1500, "after so much silence", least=0),
+    Spec("changes", bool, True, "false: it only reads, and may be retried, repeated and run in tests"),
+    Spec("idempotent", bool, False, "it changes something, but twice is as once: it may be retried"),
+    Spec("retries", int, 0, "of a failure, within the deadline", least=0, most=5),
+    Spec("repeat_s", float, 10.0, "the same call again within this time after the first gets its result", least=0),
+    Spec("max_parallel", int, 16, "runs at once", least=1),
+    Spec("max_chars", int, 8000, "size of a result; the model is told of a cut", least=100),
+    Spec("background", bool, False, "the model gets a receipt at once, and the result when it is there"),
+    Spec("does", tuple, (), "what the agent may say it did when this has run: booked, sent, cancelled, …"),
+    Spec("dry_run", str, "", "what is answered in tests, where nothing may be changed"),
+)  # fmt: skip
+
 _ROUTE: tuple[Spec, ...] = (
     Spec("agent", str, "", "the agent that answers"),
     Spec("number", str, "*", "our number that is called (outbound: that calls); * at the end stands for the rest"),
@@ -79,6 +118,7 @@ class Table:
 
 TABLES: tuple[Table, ...] = (
     Table("agents", True, AGENT, "an agent; what it does not say it has from [agent] and the other sections"),
+    Table("tools", True, _TOOL, "something that agents can do"),
     Table("route", False, _ROUTE, "who answers; the first that fits. Where none fits the agent of [agent] answers"),
 )
 

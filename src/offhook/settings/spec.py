@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +71,7 @@ class Spec:
     """One setting."""
 
     name: str  # section.key
-    kind: type  # str, int, float, bool, tuple (a list of texts), Secret
+    kind: type  # str, int, float, bool, tuple (a list of texts), list (a command line), dict, Secret
     default: Any
     help: str
     env: str = ""  # the environment's name; OFFHOOK_SECTION_KEY when empty
@@ -88,6 +90,8 @@ def shown(value: Any) -> str:
         return value.fingerprint()
     if isinstance(value, tuple):
         return ", ".join(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {shown(one)}" for name, one in value.items())
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -127,8 +131,23 @@ def convert(spec: Spec, raw: Any, origin: str, problems: list[str]) -> Any:
         if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
             return bad("a list of texts", 'write it as ["one", "two"]')
         return tuple(part for part in parts if part)
+    if spec.kind is list:
+        return _command(raw, bad)
+    if spec.kind is dict:
+        return dict(raw) if isinstance(raw, Mapping) else bad("a table", "write it as {name = value}")
     if not isinstance(raw, str):
         return bad("text", "put it in quotes")
     if spec.choices and raw not in spec.choices:
         return bad(" or ".join(spec.choices), "choose one of these")
     return raw
+
+
+def _command(raw: Any, bad: Callable[[str, str], Any]) -> Any:
+    """A program and its arguments, as a list or as a shell would read them; no shell ever does."""
+    try:
+        parts = shlex.split(raw) if isinstance(raw, str) else raw
+    except ValueError as error:
+        return bad(f"a command line ({error})", "close the quotes, or write a list")
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        return bad("a command line", 'write it as ["program", "argument"]')
+    return tuple(parts)

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from offhook import vocab as v
@@ -32,6 +33,7 @@ LOOK_S = 0.25
 BLOCKED_S = 1.0  # a loop that does nothing for so long is blocked: every tool on it stands still
 GIVEN_UP_S = 2.0  # then the next tools get another loop
 STACK_LINES = 6
+_NOT_THEIRS = (str(Path(asyncio.__file__).parent), threading.__file__, __file__)
 
 
 class Source(Protocol):
@@ -70,8 +72,8 @@ class Hands:
         """Where the thread stands, in code that is not asyncio's: innermost last."""
         frame = sys._current_frames().get(self.thread.ident or 0)
         frames = traceback.extract_stack(frame) if frame is not None else []
-        own = [f for f in frames if "asyncio" not in f.filename and not f.filename.endswith(("threading.py", "box.py"))]
-        return [f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in own[-STACK_LINES:]]
+        own = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)]
+        return [f"{each.filename.rpartition('/')[2]}:{each.lineno} {each.name}" for each in own[-STACK_LINES:]]
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -233,7 +235,7 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def chosen(tools: Mapping[str, Tool], names: Sequence[str] | None) -> dict[str, Tool]:
-    """The tools of these names, or all; ``NAME_*`` stands for what begins so."""
+    """The tools of these names, or all; ``NAME_*`` stands for what begins so, ``*`` for all."""
     if names is None:
         return dict(tools)
     begins = tuple(name[:-1] for name in names if name.endswith("*"))

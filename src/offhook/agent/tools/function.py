@@ -85,7 +85,7 @@ def function_tool(
 
     return Tool(
         name=name, description=description or words, parameters=arguments.schema, read=arguments.read, run=run,
-        kind="python", source=f"{getattr(function, '__module__', '')}.{function.__qualname__}", where=where,
+        kind="python", source=f"{where.partition(':')[0]}:{function.__qualname__}", where=where,
         limits=made, own_code=is_async, in_thread=not is_async,
     )  # fmt: skip
 

@@ -1,0 +1,312 @@
+"""
+MCP servers: their tools fetched at start, called through the official SDK, and the server kept alive.
+
+A server that dies is named, and started again after a pause that grows; calls meanwhile are answered at once. Over
+stdio the SDK starts and ends the program; its standard error is kept for the record. Belongs to one loop; the SDK
+(extra ``mcp``) is loaded when a server is declared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from msgspec import Struct
+
+from offhook.agent.tools.context import CallContext
+from offhook.agent.tools.guard import forbidden, pinned, split
+from offhook.agent.tools.spec import BadArguments, Limits, Tool, ToolError, spell
+
+__all__ = ["McpServer", "Server"]
+
+log = logging.getLogger("offhook")
+
+CONNECT_S = 15.0
+PAUSES_S = (0.5, 1, 2, 5, 10, 30)
+ALIVE_S = 10.0  # a look whether the server still answers
+STDERR_CHARS = 4000
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """Where an MCP server is: ``url`` or ``argv``."""
+
+    url: str = ""
+    argv: Sequence[str] = ()
+    env: Mapping[str, str] = {}
+    cwd: str | None = None
+    headers: Mapping[str, str] = {}
+    allow: Sequence[str] = ()
+    only: Sequence[str] = ()
+    oauth_client_id: str = ""
+    oauth_secret: str = ""
+    oauth_issuer: str = ""
+    oauth_scope: str = ""
+
+    @property
+    def source(self) -> str:
+        return self.url or " ".join(self.argv)
+
+
+class McpServer:
+    """One server, and the tools that it has now."""
+
+    def __init__(self, name: str, server: Server, limits: Limits, where: str = "") -> None:
+        self.name = name
+        self.tools: Sequence[Tool] = ()
+        self.state = "not started"  # in words, for people: why it is not there
+        self._server = server
+        self._limits = limits
+        self._where = where
+        self._client: Any = None
+        self._stopping = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._known = asyncio.Event()  # its first tools, or the first failure
+        self._keeper: asyncio.Task[None] | None = None
+        self._stderr = _Tail()
+        self.restarts = 0
+        self.refused = ""  # the last answer over HTTP, if it was a refusal
+
+    # --------------------------------------------------------------------------------------------- its life
+
+    async def start(self) -> None:
+        """Returns when its tools are known, or it is known that they are not."""
+        self._keeper = asyncio.ensure_future(self._keep())
+        await self._known.wait()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        self._gone.set()
+        if self._keeper is not None:
+            await asyncio.wait({self._keeper}, timeout=10)
+
+    async def _keep(self) -> None:
+        """Connected, or waiting to try again, until it is stopped."""
+        failed = 0
+        while not self._stopping.is_set():
+            try:
+                async with self._connected() as client:
+                    await self._fetch(client)
+                    self._client, failed = client, 0
+                    self.state = "connected"
+                    self._known.set()
+                    await self._watched(client)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # anything of the SDK's: groups of exceptions among them
+                self.state = f"{self.refused or type(_first(error)).__name__}: {_first(error)}"[:200]
+            self._client = None
+            self._known.set()
+            if self._stopping.is_set():
+                return
+            pause = PAUSES_S[min(failed, len(PAUSES_S) - 1)]
+            failed += 1
+            self.restarts += 1
+            log.warning("an MCP server is gone; trying again", extra={
+                "tool": self.name, "server": self._server.source, "why": self.state, "in_s": pause,
+                "stderr": self._stderr.text[-300:],
+            })  # fmt: skip
+            await asyncio.wait({asyncio.ensure_future(self._stopping.wait())}, timeout=pause)
+
+    async def _watched(self, client: Any) -> None:
+        """Until it is gone: a call that failed says so, or a look every few seconds."""
+        self._gone.clear()
+        while not self._gone.is_set():
+            waiting = asyncio.ensure_future(self._gone.wait())
+            done, _ = await asyncio.wait({waiting}, timeout=ALIVE_S)
+            waiting.cancel()
+            if done:
+                break
+            async with asyncio.timeout(CONNECT_S):
+                await self._fetch(client)  # also what was added or taken away meanwhile
+        if not self._stopping.is_set():
+            self.state = "the connection ended"
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        try:
+            from mcp.client import Client
+        except ModuleNotFoundError:
+            raise RuntimeError("the MCP SDK is not installed: pip install 'offhook[mcp]'") from None
+        async with AsyncExitStack() as stack:
+            transport = await self._transport(stack)
+            async with asyncio.timeout(CONNECT_S):
+                client = await stack.enter_async_context(Client(transport, cache=None))
+            yield client
+
+    async def _transport(self, stack: AsyncExitStack) -> Any:
+        server = self._server
+        if not server.url:
+            from mcp.client.stdio import StdioServerParameters, stdio_client
+
+            parameters = StdioServerParameters(
+                command=server.argv[0], args=list(server.argv[1:]), env=dict(server.env), cwd=server.cwd
+            )
+            return stdio_client(parameters, errlog=self._stderr.file(stack))
+        from mcp.client.streamable_http import streamable_http_client
+
+        client = await stack.enter_async_context(self._http())
+        return streamable_http_client(server.url, http_client=client)
+
+    def _http(self) -> Any:
+        """A client whose every request is judged by the guard; OAuth where it is declared."""
+        import httpx2
+
+        server, told = self._server, self
+
+        class Guarded(httpx2.AsyncHTTPTransport):
+            async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+                host = request.url.host
+                _, _, port = split(str(request.url))
+                address = await pinned(host, port, server.allow)
+                if forbidden(address, host, server.allow):
+                    raise ToolError(f"{host} may not be connected to")
+                request.extensions = {**request.extensions, "sni_hostname": host}
+                request.url = request.url.copy_with(host=address)  # the Host header stays as it was
+                response = await super().handle_async_request(request)
+                told.refused = f"HTTP {response.status_code} from {host}" if response.status_code >= 400 else ""
+                return response
+
+        return httpx2.AsyncClient(
+            transport=Guarded(), headers=dict(server.headers), auth=self._oauth(), timeout=httpx2.Timeout(30, read=300)
+        )
+
+    def _oauth(self) -> Any:
+        server = self._server
+        if not server.oauth_client_id:
+            return None
+        from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+
+        return ClientCredentialsOAuthProvider(
+            server_url=server.url, storage=_Tokens(), client_id=server.oauth_client_id,
+            client_secret=server.oauth_secret, scope=server.oauth_scope or None, issuer=server.oauth_issuer or None,
+        )  # fmt: skip
+
+    # --------------------------------------------------------------------------------------------- its tools
+
+    async def _fetch(self, client: Any) -> None:
+        found: list[Any] = []
+        cursor: str | None = None
+        while True:
+            page = await client.list_tools(cursor=cursor)
+            found += page.tools
+            cursor = page.next_cursor
+            if not cursor or len(found) > 500:
+                break
+        self.tools = tuple(
+            self._tool(each) for each in found if not self._server.only or each.name in self._server.only
+        )
+
+    def _tool(self, given: Any) -> Tool:
+        hints = given.annotations
+        reads = bool(hints is not None and hints.read_only_hint)
+        again = bool(hints is not None and hints.idempotent_hint)
+        limits = _with(self._limits, changes=self._limits.changes and not reads,
+                       idempotent=self._limits.idempotent or again)  # fmt: skip
+
+        async def run(arguments: Mapping[str, Any], call: CallContext) -> Any:
+            return await self._call(given.name, arguments)
+
+        schema = dict(given.input_schema)
+        return Tool(
+            name=spell(given.name), description=(given.description or given.title or given.name)[:1000],
+            parameters=schema, read=_checked(schema), run=run, kind="mcp",
+            source=f"{self.name}: {self._server.source}", where=self._where, limits=limits,
+        )  # fmt: skip
+
+    async def _call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        client = self._client
+        if client is None:
+            raise ToolError(f"the service behind this tool ({self.name}) cannot be reached right now")
+        try:
+            result = await client.call_tool(name, dict(arguments))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            cause = _first(error)
+            if type(cause).__name__ in ("ClosedResourceError", "BrokenResourceError", "EndOfStream") or (
+                "closed" in str(cause).lower()
+            ):
+                self._gone.set()
+            raise ConnectionError(f"{self.name}: {type(cause).__name__}: {cause}"[:300]) from None
+        text = "\n".join(block.text if block.type == "text" else f"({block.type})" for block in result.content)
+        if result.is_error:
+            raise ToolError(text or "it did not work")
+        return text or result.structured_content
+
+    def call_ended(self, call_id: str) -> None:
+        """A server belongs to no call."""
+
+
+class _Tokens:
+    """OAuth tokens of one process."""
+
+    def __init__(self) -> None:
+        self._tokens: Any = None
+        self._client: Any = None
+
+    async def get_tokens(self) -> Any:
+        return self._tokens
+
+    async def set_tokens(self, tokens: Any) -> None:
+        self._tokens = tokens
+
+    async def get_client_info(self) -> Any:
+        return self._client
+
+    async def set_client_info(self, client_info: Any) -> None:
+        self._client = client_info
+
+
+class _Tail:
+    """The last words of a program's standard error, read by a thread: the SDK wants a real file."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def file(self, stack: AsyncExitStack) -> Any:
+        reading, writing = os.pipe()
+        out = os.fdopen(writing, "w")
+        stack.callback(out.close)
+        threading.Thread(target=self._read, args=(reading,), name="mcp stderr", daemon=True).start()
+        return out
+
+    def _read(self, reading: int) -> None:
+        with os.fdopen(reading, "r", errors="replace") as stream:
+            for line in stream:
+                self.text = (self.text + line)[-STDERR_CHARS:]
+
+
+def _checked(schema: Mapping[str, Any]) -> Any:
+    """The schema is the server's, and so is its check; here only what is missing or unknown is said in words."""
+    required = [str(name) for name in schema.get("required", ())]
+    known = set(schema.get("properties", {}))
+    closed = schema.get("additionalProperties") is False
+
+    def read(given: Mapping[str, Any]) -> Mapping[str, Any]:
+        missing = [name for name in required if name not in given]
+        strange = sorted(set(given) - known) if closed else []
+        if missing or strange:
+            said = [f"missing: {', '.join(missing)}"] if missing else []
+            said += [f"unknown: {', '.join(strange)}"] if strange else []
+            raise BadArguments(f"{'; '.join(said)}; it takes {', '.join(sorted(known)) or 'no arguments'}")
+        return given
+
+    return read
+
+
+def _with(limits: Limits, **changed: Any) -> Limits:
+    from msgspec import structs
+
+    return structs.replace(limits, **changed)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What is at the bottom of a group of exceptions."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,156 @@
+"""Tools on threads of their own: the media loop never waits, and a tool that blocks is named and stepped around."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from offhook import vocab as v
+from offhook.agent.tools import CallContext, Tool, ToolBox, tool
+from offhook.agent.tools.box import chosen
+from offhook.agent.tools.function import marked
+
+RELEASE = threading.Event()
+
+
+@tool(changes=False)
+async def quick(n: int) -> int:
+    """Quick."""
+    await asyncio.sleep(0)
+    return n + 1
+
+
+@tool(changes=False)
+def plain() -> str:
+    """Plain."""
+    return threading.current_thread().name
+
+
+@tool(changes=False)
+async def blocks() -> str:
+    """Blocks its loop."""
+    RELEASE.wait(10)  # as a careless requests.get would
+    return "done"
+
+
+@tool(changes=False)
+async def asks(call: CallContext) -> str:
+    """Asks something of its call."""
+    await call.hang_up()
+    return call.call_id
+
+
+def made(*functions: Any) -> list[Tool]:
+    return [found for function in functions if (found := marked(function)) is not None]
+
+
+class Desk:
+    """A media loop with a box, and what came back on it."""
+
+    def __init__(self, box: ToolBox) -> None:
+        self.box = box
+        self.thread = threading.current_thread()
+        self.came: asyncio.Queue[Any] = asyncio.Queue()
+
+    def run(self, call_id: str, name: str, arguments: str = "") -> None:
+        context = CallContext("CA1", ask=lambda event: self.box.post(self._take, event))
+        self.box.run(
+            v.RunTool(call_id, name, arguments), context, self._take, lambda kind, data: self._take((kind, data))
+        )
+
+    def _take(self, what: Any) -> None:
+        assert threading.current_thread() is self.thread, "it came back on another thread"
+        self.came.put_nowait(what)
+
+    async def next(self) -> Any:
+        return await asyncio.wait_for(self.came.get(), 8)
+
+
+def run(box: ToolBox, body: Any) -> None:
+    async def all_of_it() -> None:
+        await box.start()
+        try:
+            await body(Desk(box))
+        finally:
+            RELEASE.set()
+            await box.stop()
+
+    RELEASE.clear()
+    asyncio.run(all_of_it())
+
+
+def test_results_come_back_on_the_media_loop_and_nothing_runs_there():
+    async def body(desk: Desk) -> None:
+        desk.run("c1", "quick", '{"n":1}')
+        assert await desk.next() == v.ToolFinished("c1", "ok", "2")
+        desk.run("c2", "plain")
+        assert (await desk.next()).output == "tool plain"
+        desk.run("c3", "asks")
+        assert [await desk.next(), await desk.next()] == [v.EndRequested("operator"), v.ToolFinished("c3", "ok", "CA1")]
+        desk.run("c4", "gone")
+        assert (await desk.next()).outcome == "unavailable"
+
+    run(ToolBox(made(quick, plain, asks)), body)
+
+
+def test_a_coroutine_that_blocks_is_named_with_its_stack_and_the_next_tools_run_elsewhere(
+    monkeypatch: Any, caplog: Any
+):
+    for name, value in (("LOOK_S", 0.02), ("BLOCKED_S", 0.1), ("GIVEN_UP_S", 0.2)):
+        monkeypatch.setattr(f"offhook.agent.tools.box.{name}", value)
+
+    async def body(desk: Desk) -> None:
+        desk.run("c1", "blocks")
+        kind, data = await desk.next()
+        assert kind == "tool.blocks" and data["name"] == "blocks" and data["ms"] >= 100
+        assert data["stack"].startswith("test_tool_box.py:") and "threading" not in data["stack"]
+        await asyncio.sleep(0.25)
+        began = time.monotonic()
+        desk.run("c2", "quick", '{"n":1}')
+        assert await desk.next() == v.ToolFinished("c2", "ok", "2")
+        assert time.monotonic() - began < 1
+        RELEASE.set()
+        assert await desk.next() == v.ToolFinished("c1", "ok", "done"), "late, and told all the same"
+
+    run(ToolBox(made(quick, blocks)), body)
+    assert [r for r in caplog.records if r.message.startswith("a tool blocks its loop") and r.tool == "blocks"]
+
+
+class Late:
+    """A source whose tools come when it has started, as an MCP server's do."""
+
+    def __init__(self) -> None:
+        self.tools: Sequence[Tool] = ()
+        self.ended: list[str] = []
+
+    async def start(self) -> None:
+        self.tools = made(quick)
+
+    async def stop(self) -> None:
+        self.tools = ()
+
+    def call_ended(self, call_id: str) -> None:
+        self.ended.append(call_id)
+
+
+def test_a_sources_tools_are_there_when_it_has_started():
+    source = Late()
+    box = ToolBox(made(plain), [source])
+
+    async def body(desk: Desk) -> None:
+        assert [spec.name for spec in box.specs()] == ["plain", "quick"]
+        assert list(box.policies(["quick"])) == ["quick"]
+        box.call_ended("CA1")
+        desk.run("c1", "plain")
+        await desk.next()
+        assert source.ended == ["CA1"]
+
+    run(box, body)
+
+
+def test_an_agent_may_have_some_of_them():
+    tools = {name: made(plain)[0] for name in ("crm_find", "crm_add", "weather")}
+    assert list(chosen(tools, None)) == list(chosen(tools, ["*"])) == list(tools)
+    assert list(chosen(tools, ["crm_*"])) == ["crm_find", "crm_add"]
+    assert list(chosen(tools, ["weather"])) == ["weather"] and not chosen(tools, ["none"])

@@ -1,0 +1,249 @@
+"""Delegates: real programs, real groups of processes, and the proof that none of them is left."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from offhook import vocab as v
+from offhook.agent.tools import CallContext, Turn
+from offhook.agent.tools.delegate import Delegate, delegate_tool, gptme
+from offhook.agent.tools.function import function_tool
+from offhook.agent.tools.jobs import Jobs, in_background
+from offhook.agent.tools.process import Program
+from offhook.agent.tools.runner import Runner
+from offhook.agent.tools.spec import Limits
+
+# A family: a child that ignores TERM, a grandchild that left the group and the session, a pipe held open by both.
+FAMILY = """
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+subprocess.Popen(["sh", "-c", "trap '' TERM; while true; do sleep 60; done"])
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+class Call:
+    """A call that notes what its jobs ask for and remark."""
+
+    def __init__(self, call_id: str = "CA1") -> None:
+        self.asked: list[v.Event] = []
+        self.remarks: list[dict[str, Any]] = []
+        self.call_id = call_id
+
+    def context(self) -> CallContext:
+        said = [Turn("caller", "I need a plumber."), Turn("agent", "I will look.")]
+        made = CallContext(self.call_id, transcript=said, ask=self.asked.append)
+        made.remark = lambda kind, data: self.remarks.append({"kind": kind, **data})
+        return made
+
+    async def until(self, n: int) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            while len(self.remarks) < n:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        return self.remarks[-1]
+
+
+def delegate(jobs: Jobs, code: str = "", **given: Any) -> Any:
+    argv = given.pop("argv", (sys.executable, "-c", code, "{task}"))
+    return delegate_tool("plumber", Delegate(argv=argv, **given), jobs, description="Find one.", limits=Limits())
+
+
+async def run(tool: Any, task: str, call: Call) -> str:
+    return (await Runner().run(tool, f'{{"task":"{task}"}}', call.context())).output
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_ending_a_program_ends_all_it_started_and_proves_it():
+    async def body() -> None:
+        program = Program([sys.executable, "-c", FAMILY], env={})
+        await program.start()
+        async with asyncio.timeout(10):
+            while not program.out_bytes:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        family = program.members()
+        assert len(family) >= 3, "the child, the one that ignores TERM, the one that left the group"
+        assert [pid for pid in family if os.getpgid(pid) != program.pid], "one has left the group"
+        ended = await program.end(grace_s=0.2)
+        assert ended.proven and ended.signals == "TERM KILL" and "no process of group" in ended.how
+        assert not [pid for pid in family if alive(pid)]
+
+    asyncio.run(body())
+
+
+def test_a_program_that_obeys_gets_no_kill():
+    async def body() -> None:
+        program = Program(["sleep", "60"], env={})
+        await program.start()
+        ended = await program.end()
+        assert ended.proven and ended.signals == "TERM" and ended.ms < 2000
+        assert await program.wait() == -15
+
+    asyncio.run(body())
+
+
+def test_what_is_still_there_is_said(monkeypatch: Any):
+    async def body() -> None:
+        program = Program(["sleep", "60"], env={})
+        await program.start()
+        real = Program._signal
+        monkeypatch.setattr(Program, "_signal", lambda *_: None)
+        monkeypatch.setattr("offhook.agent.tools.process.KILL_S", 0.05)
+        ended = await program.end(grace_s=0.05)
+        assert not ended.proven and ended.left == (program.pid,) and str(program.pid) in ended.how
+        monkeypatch.setattr(Program, "_signal", real)
+        assert (await program.end()).proven
+
+    asyncio.run(body())
+
+
+def test_a_receipt_at_once_then_the_result_when_the_line_is_free():
+    code = "import os, sys; print('found: ' + sys.argv[1]); print(open(os.environ['OFFHOOK_TRANSCRIPT']).read())"
+
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        receipt = await run(delegate(jobs, code), "a plumber near the station", call)
+        assert '"job":"j1"' in receipt and "is not done" in receipt
+        done = await call.until(2)
+        assert (done["state"], done["outcome"], done["result"]) == ("done", "ok", "")
+        told = call.asked[0]
+        assert isinstance(told, v.InjectAsked) and told.respond
+        assert "found: a plumber near the station" in told.text and "caller: I need a plumber." in told.text
+
+    asyncio.run(body())
+
+
+def test_the_result_file_goes_before_standard_output_and_stderr_is_evidence_only():
+    code = ("import os, sys; print('chatter'); print('a warning with hunter2', file=sys.stderr);"
+            "open(os.environ['OFFHOOK_RESULT'], 'w').write('the answer')")  # fmt: skip
+
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        await run(delegate(jobs, code), "x", call)
+        done = await call.until(2)
+        assert "hunter2" in done["detail"]
+        told = call.asked[0]
+        assert isinstance(told, v.InjectAsked) and "the answer" in told.text
+        assert "chatter" not in told.text and "hunter2" not in told.text
+
+    asyncio.run(body())
+
+
+def test_a_program_that_fails_or_says_nothing_or_is_not_there_is_told_as_such():
+    async def body() -> None:
+        jobs = Jobs()
+        for given, outcome in (
+            ({"code": "import sys; print('no'); sys.exit(3)"}, "exit 3"),
+            ({"code": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"}, "killed by SIGSEGV"),
+            ({"code": ""}, "no result"),
+            ({"argv": ("/no/such/program",)}, "not started"),
+        ):
+            call = Call()
+            await run(delegate(jobs, **given), "x", call)
+            assert (await call.until(2))["outcome"] == outcome
+            told = call.asked[0]
+            assert isinstance(told, v.InjectAsked) and "did not succeed" in told.text
+
+    asyncio.run(body())
+
+
+def test_a_task_is_an_argument_and_no_option_and_no_command():
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        await run(delegate(jobs, "import sys; print(sys.argv[1:])"), "--help; touch /tmp/x", call)
+        await call.until(2)
+        told = call.asked[0]
+        assert isinstance(told, v.InjectAsked) and "[' --help; touch /tmp/x']" in told.text
+
+    asyncio.run(body())
+
+
+def test_the_deadline_ends_it_and_is_named_as_the_cause():
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        began = time.monotonic()
+        await run(delegate(jobs, "import time; time.sleep(60)", deadline_s=0.2), "x", call)
+        done = await call.until(2)
+        assert done["outcome"] == "timeout" and "no process of group" in done["detail"]
+        assert time.monotonic() - began < 5
+
+    asyncio.run(body())
+
+
+def test_cancel_answers_when_it_is_proven():
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        await run(delegate(jobs, "import time; time.sleep(60)"), "x", call)
+        status, cancel = jobs.tools
+        runner = Runner()
+        assert '"state":"running"' in (await runner.run(status, "", call.context())).output
+        answer = await runner.run(cancel, '{"job":"j1"}', call.context())
+        assert "no process of group" in answer.output
+        done = await call.until(2)
+        assert done["outcome"] == "cancelled" and not call.asked, "a cancelled task has no result to be told"
+        again = await runner.run(cancel, "", call.context())
+        assert again.outcome == "error" and "nothing runs" in again.output
+        assert "there is no job j9" in (await runner.run(cancel, '{"job":"j9"}', call.context())).output
+
+    asyncio.run(body())
+
+
+def test_when_the_caller_has_left_the_result_is_kept_or_the_work_ended_as_declared():
+    async def body() -> None:
+        jobs, keeps, ends = Jobs(), Call("CA1"), Call("CA2")
+        await run(delegate(jobs, "import time; time.sleep(0.2); print('late')"), "x", keeps)
+        await run(delegate(jobs, "import time; time.sleep(60)", after_call="cancel"), "x", ends)
+        await asyncio.sleep(0.1)
+        jobs.call_ended("CA1")
+        jobs.call_ended("CA2")
+        kept = await keeps.until(2)
+        assert (kept["outcome"], kept["result"]) == ("ok", "late") and not keeps.asked
+        cancelled = await ends.until(2)
+        assert cancelled["outcome"] == "cancelled" and "no process of group" in cancelled["proof"]
+
+    asyncio.run(body())
+
+
+def test_the_server_leaves_no_program_behind():
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        await run(delegate(jobs, "import time; time.sleep(60)"), "x", call)
+        await asyncio.sleep(0.1)
+        await jobs.stop()
+        assert call.remarks[-1]["outcome"] == "stopped" and "no process of group" in call.remarks[-1]["proof"]
+
+    asyncio.run(body())
+
+
+def test_any_tool_can_be_a_job():
+    async def slow(n: int) -> int:
+        """Slow."""
+        await asyncio.sleep(0.05)
+        return n + 1
+
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        receipt = await Runner().run(in_background(function_tool(slow), jobs), '{"n":1}', call.context())
+        assert "j1" in receipt.output
+        assert (await call.until(2))["outcome"] == "ok"
+        told = call.asked[0]
+        assert isinstance(told, v.InjectAsked) and "\n2\n" in told.text
+
+    asyncio.run(body())
+
+
+def test_gptme_is_called_with_options_that_it_has():
+    assert gptme("openai/gpt-5") == (
+        "gptme", "--non-interactive", "--context", "files", "--model", "openai/gpt-5", "{prompt}",
+    )  # fmt: skip
