@@ -332,3 +332,18 @@ def test_what_comes_while_the_disk_takes_nothing_is_joined_when_it_does(tmp_path
     folder.unlink()
     directory.flush()
     assert len(list(read(journal.path).notes("carrier.status"))) == 1
+
+
+def test_a_call_that_is_still_running_is_not_said_to_have_died(tmp_path):
+    directory = JournalDir(tmp_path)
+    journal = directory.open("CA1", {}, 0.0, {})
+    journal.note("webhook", 0.1, method="POST", path="/voice", status=200)
+    directory.flush()
+    running = report(read(journal.path))
+    assert (running.verdict, running.roots) == ("not proven", ()) and "still running" in running.because
+    copy = tmp_path / "20260101T000000Z-CA2.jsonl"  # the same lines, and nobody who writes them
+    copy.write_bytes(journal.path.read_bytes())
+    assert [root.rule for root in report(read(copy)).roots] == ["records/process-died"]
+    journal.close(1.0, {"end": {"why": "hung up"}})
+    directory.flush()
+    assert not read(journal.path).live

@@ -1,5 +1,6 @@
 """Recorded calls against today's code: good ones pass, bad ones fail until what broke them is mended."""
 
+import base64
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from offhook.bridge import Bridge
 from offhook.cli.replay import ReplayError, run
 from offhook.evidence.record import Recording, RecordingError
 from offhook.evidence.recording import StereoRecorder
+from offhook.media.levels import Meter
 from offhook.media.lines import spoken_lines
 from offhook.replay import Setup, compare, sound
 from offhook.replay.play import replay_recording
@@ -79,6 +81,16 @@ def test_a_call_that_others_broke_breaks_in_the_same_way_again(name):
     assert outcome.was.verdict != "healthy" and not outcome.passed
     assert [found.rule for found in outcome.now.roots] == [found.rule for found in outcome.was.roots], outcome
     assert outcome.why.startswith("the same fault")
+
+
+def test_the_placeholder_of_the_agents_voice_goes_on_and_is_no_tone():
+    whole = sound.answer(5000, 0)
+    assert b"".join(sound.answer(100, at) for at in range(0, 5000, 100)) == whole
+    meter = Meter()
+    for at in range(0, 5000, 100):
+        meter.look(base64.b64encode(sound.answer(100, at)))
+    levels = Meter.read(meter.figures()).snapshot()["levels"]
+    assert max(sum(levels[at : at + 2]) for at in range(len(levels))) < 0.97 * sum(levels)
 
 
 def test_the_same_record_gives_the_same_call_every_time():
@@ -173,8 +185,6 @@ def written(recording: Recording, path: Path) -> Path:
 
 
 def test_the_callers_own_voice_is_used_where_it_was_recorded(tmp_path):
-    import base64
-
     was = recorded()
     path = written(was, tmp_path / "20261125T120000Z-CA1.jsonl")
     tape = read(was)
@@ -202,6 +212,17 @@ def test_a_record_of_another_program_is_played_and_its_messages_are_not_compared
     outcome = replay_recording(was)
     assert outcome.was.verdict == "broken" and outcome.passed, outcome  # our server gets through it
     assert any("another program" in said for said in outcome.said)
+
+
+@pytest.mark.parametrize(
+    ("begin", "said"),
+    [({"source": "fake"}, "client's session"), ({"source": "dial", "provider": None, "sees": ["carrier"]}, "the dial")],
+)
+def test_what_is_no_call_of_a_server_is_refused_with_the_reason(begin, said):
+    was = recorded()
+    first = msgspec.structs.replace(was.lines[0], data={**was.lines[0].data, "boot": {}, **begin})
+    with pytest.raises(TapeError, match=said):
+        read(msgspec.structs.replace(was, lines=(first, *was.lines[1:])))
 
 
 def test_a_record_of_a_provider_that_nobody_here_plays_is_refused():

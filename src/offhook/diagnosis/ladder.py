@@ -348,6 +348,8 @@ def _tools(view: Evidence) -> Judged:
 
 
 def _ended(view: Evidence) -> Judged:
+    if view.recording.live:
+        return "not due", "the call is still running", None
     if view.recording.end is None and view.passed_by is None:
         return "unmet", "the record has no end", None
     ending = view.ending

@@ -103,6 +103,8 @@ def _verdict(found: Diagnosis) -> tuple[Verdict, str]:
         return "suspected", said
     if found.roots:
         return "not proven", said
+    if found.view.recording.live:
+        return "not proven", "the call is still running; nothing is broken so far"
     met = {step.id for step in found.steps if step.state == "met"}
     if not met & {"M6", "M9"} and not _no_call(found):
         past = next((one.sentence for one in found.others if one.rule == "records/stream-past-the-tap"), "")
@@ -134,7 +136,8 @@ def _evidence(found: Diagnosis) -> str:
     met = {step.id for step in found.steps if step.state == "met"}
     if "M9" in met:
         said.append("session applied = asked" if not view.differences else "session confirmed")
-    said.append(f"{view.carrier_in.audio.frames} frames in, {view.carrier_in.lost} lost")
+    if view.saw("carrier"):
+        said.append(f"{view.carrier_in.audio.frames} frames in, {view.carrier_in.lost} lost")
     out = view.carrier_out
     if out.marks_sent:
         said.append(f"{out.marks_played} of {out.marks_sent} marks played, {out.marks_flushed} flushed by barge-in")

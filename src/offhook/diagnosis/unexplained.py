@@ -94,6 +94,8 @@ def unexplained(
     view: Evidence, steps: tuple[Step, ...], roots: Sequence[Finding], broken: Step | None
 ) -> Finding | None:
     """The first unmet milestone, a fault that a dial saw, or an unwanted end, where no root stands at or before it."""
+    if view.recording.live:
+        return None  # what has not come may come yet
     if view.dialled.faults and not any(root.severity == "fault" and root.proof == "proven" for root in roots):
         return _dialled(view, broken)
     if broken is not None:

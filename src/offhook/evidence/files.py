@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from msgspec import structs
+
+from offhook.evidence.outbox import is_written
 from offhook.evidence.record import Recording, RecordingError
 
 __all__ = ["call_of", "find", "read", "remove_call", "remove_oldest"]
@@ -55,7 +58,8 @@ def find(call: str, directory: Path) -> Path:
 def read(path: Path) -> Recording:
     """Raises RecordingError."""
     try:
-        return Recording.parse(path.read_bytes().split(b"\n"))
+        made = Recording.parse(path.read_bytes().split(b"\n"))
+        return structs.replace(made, live=True) if made.end is None and is_written(path) else made
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from None
     except RecordingError as error:

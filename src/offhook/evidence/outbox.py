@@ -8,13 +8,19 @@ so no line is ever doubled. Belongs to the writer thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["Outbox", "append"]
+try:
+    import fcntl
+except ImportError:  # Windows: nobody can tell there whether a record is still being written
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Outbox", "append", "is_written"]
 
 CHUNK_BYTES = 256 * 1024  # of one write: joining more would hold the interpreter for milliseconds
 MAX_LINES = 20_000
@@ -125,12 +131,34 @@ def append(path: Path, lines: list[bytes]) -> None:
         os.close(fd)
 
 
+def is_written(path: Path) -> bool:
+    """Whether a process that lives holds the record open: its lock goes with it, however it dies."""
+    if fcntl is None:
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+    return False
+
+
+def _locked(fd: int) -> int:
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return fd
+
+
 def _new(path: Path) -> tuple[int, Path]:
     """A file that nobody else writes: two writers in one would overwrite each other."""
     n, free = 1, path
     while True:
         try:
-            return os.open(free, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), free
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            return _locked(os.open(free, flags, 0o600)), free
         except FileExistsError:
             if path.parent.is_file():  # where the directory should be
                 raise

@@ -65,6 +65,7 @@ class Recording(Struct, frozen=True):
 
     lines: tuple[Line, ...]
     damaged: int = 0  # lines that could not be read, the last one apart
+    live: bool = False  # it has no end yet, and whoever writes it is there
 
     @classmethod
     def parse(cls, raw: Iterable[bytes]) -> Recording:

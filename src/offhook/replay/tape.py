@@ -55,6 +55,8 @@ class Tape(Struct):
 def read(recording: Recording) -> Tape:
     """Raises TapeError."""
     said: list[str] = []
+    if recording.begin.get("source") == "fake":
+        raise TapeError("this is a client's session at `offhook fake`, and no call: run the client again")
     provider = _provider(recording)
     stream = next((line.at_ms for line in _events(recording, "start")), None)
     if stream is None and (mark := recording.milestone("M6")) is not None:
@@ -90,6 +92,9 @@ def _provider(recording: Recording) -> str:
     for word, name in (("openai", "openai"), ("xai", "xai"), ("grok", "xai"), ("loopback", "loopback")):
         if word in label:
             return name
+    if "provider" not in (recording.begin.get("sees") or ["provider"]):
+        source = recording.begin.get("source")
+        raise TapeError(f"the {source} that recorded this did not see the provider: replay the server's own record")
     raise TapeError(f"the provider of this record is {recording.begin.get('provider')!r}: no wire here can play it")
 
 

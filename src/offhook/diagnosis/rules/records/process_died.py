@@ -25,7 +25,7 @@ RULE = Rule(
 
 def find(view: Evidence) -> Iterator[Finding]:
     call = view.recording
-    if call.end is not None or view.passed_by is not None:  # of a call that passes by, the tap never sees the end
+    if call.end is not None or call.live or view.passed_by is not None:  # a tap never sees the end of what passes it
         return
     fix = "look at the service's log and the kernel's (out of memory?) at that minute"
     closed = call.closed
