@@ -121,6 +121,7 @@ class Late:
     """A source whose tools come when it has started, as an MCP server's do."""
 
     def __init__(self) -> None:
+        self.name = "late"
         self.tools: Sequence[Tool] = ()
         self.ended: list[str] = []
 
@@ -147,6 +148,17 @@ def test_a_sources_tools_are_there_when_it_has_started():
         assert source.ended == ["CA1"]
 
     run(box, body)
+
+
+def test_tools_of_one_name_are_told_apart_and_keep_their_names():
+    first, second = Late(), Late()
+    first.name, second.name = "desk", "annex"
+    box = ToolBox(made(plain), [first, second])
+    second.tools = made(quick, plain)
+    assert list(box.tools) == ["plain", "quick", "annex_plain"]
+    first.tools = made(quick)  # it was down, and comes back
+    assert list(box.tools) == ["plain", "desk_quick", "quick", "annex_plain"]
+    assert box.specs(["desk_*"])[0].name == "desk_quick"
 
 
 def test_an_agent_may_have_some_of_them():

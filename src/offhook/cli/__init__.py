@@ -28,6 +28,10 @@ app = typer.Typer(
 )
 service_app = typer.Typer(help="Files for running Offhook as a service.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(service_app, name="service")
+tools_app = typer.Typer(
+    help="What agents can do: listed, or one of them tried alone.", invoke_without_command=True, rich_markup_mode=None
+)
+app.add_typer(tools_app, name="tools")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (default ./offhook.toml).")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -384,6 +388,30 @@ def service_systemd(
     from offhook.cli.service import systemd as run
 
     raise typer.Exit(run(_settings(config), user, environment_file))
+
+
+@tools_app.callback()
+def tools(context: typer.Context, config: Config = None, json: Json = False) -> None:
+    """What agents can do: what the model is told, what it is made of, and where that stands."""
+    if context.invoked_subcommand is not None:
+        return
+    from offhook.cli.tools import listing
+
+    raise typer.Exit(listing(_settings(config), as_json=json))
+
+
+@tools_app.command("run", epilog="""Example: offhook tools run opening_hours '{"day": "Monday"}'""")
+def tools_run(
+    name: Annotated[str, typer.Argument(help="The tool, as `offhook tools` lists it.")],
+    arguments: Annotated[str, typer.Argument(help="What the model would send: a JSON object.")] = "{}",
+    config: Config = None,
+    dry: Annotated[bool, typer.Option("--dry", help="As in tests: what changes something is not carried out.")] = False,
+    json: Json = False,
+) -> None:
+    """One tool, without a call: what the model would be told, how long it took, what it left in the record."""
+    from offhook.cli.tools import run
+
+    raise typer.Exit(run(_settings(config), name, arguments, dry=dry, as_json=json))
 
 
 def main() -> None:

@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from offhook import vocab as v
 from offhook.agent.tools.context import CallContext
 from offhook.agent.tools.runner import Result, Runner
-from offhook.agent.tools.spec import Tool
+from offhook.agent.tools.spec import Tool, spell
 
 __all__ = ["Answer", "Remark", "Source", "ToolBox", "chosen"]
 
@@ -93,6 +95,7 @@ class ToolBox:
         self._our: Hands | None = None
         self._their: Hands | None = None
         self._stuck: list[Hands] = []
+        self._names: dict[str, tuple[int, str]] = {}  # names of sources' tools, and whose they are
         self._stopping = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -100,11 +103,21 @@ class ToolBox:
 
     @property
     def tools(self) -> dict[str, Tool]:
-        """By the name that the model calls; of two with one name the first."""
-        found: dict[str, Tool] = {}
-        for tool in [*self._tools, *(tool for source in self._sources for tool in source.tools)]:
-            found.setdefault(tool.name, tool)
+        """By the name that the model calls. Of two with one name the second gets its source's name before it."""
+        found = {tool.name: tool for tool in self._tools}
+        for source in self._sources:
+            for tool in source.tools:
+                name = self._name(source, tool.name, {**found, **self._names})
+                found[name] = tool if name == tool.name else structs.replace(tool, name=name)
         return found
+
+    def _name(self, source: Source, name: str, taken: Mapping[str, Any]) -> str:
+        """A name once given stays: a server that comes back late must not take another's in the middle of a call."""
+        for given in (name, spell(f"{getattr(source, 'name', 'own')}_{name}")):
+            if self._names.get(given) == (id(source), name) or given not in taken:
+                self._names[given] = (id(source), name)
+                return given
+        return given
 
     def specs(self, names: Sequence[str] | None = None) -> tuple[v.ToolSpec, ...]:
         return tuple(tool.spec for tool in chosen(self.tools, names).values())
@@ -210,12 +223,12 @@ class ToolBox:
                 hands.asked_at = now
                 hands.loop.call_soon_threadsafe(hands.alive)
             elif now - hands.asked_at >= BLOCKED_S and not hands.named:
-                self._name(hands, now - hands.asked_at)
+                self._tell_of_block(hands, now - hands.asked_at)
             elif now - hands.asked_at >= GIVEN_UP_S:
                 self._their = None
                 self._stuck.append(hands)
 
-    def _name(self, hands: Hands, seconds: float) -> None:
+    def _tell_of_block(self, hands: Hands, seconds: float) -> None:
         hands.named = True
         stack = hands.stack()
         runs = list(hands.open.values())
