@@ -337,6 +337,33 @@ def test_the_session_limit_ends_with_a_spoken_line_before_the_cut():
     assert call.notes("line") == [{"name": "time_up"}]
 
 
+@pytest.mark.parametrize(
+    ("told_s", "ends_after_s"),
+    [
+        (1800.0, 1740),  # the provider cuts this session sooner than all others that were seen
+        (7200.0, 3540),  # later: the dated fact stands, for the two clocks may not agree
+        (-113_000.0, 3540), (30.0, 3540), (90_000.0, 3540),  # a clock is wrong
+    ],
+)  # fmt: skip
+def test_the_providers_own_word_on_the_sessions_end_counts_where_it_is_earlier_and_sane(told_s, ends_after_s):
+    call = SimCall(idle_s=9999.0, max_call_s=9999.0, frames_stop_s=9999.0, unix_s=1_795_520_000.0)
+    call.feed(v.CallOffered(), v.ProviderOpened(), v.SessionGreeted(1_795_520_000.0 + call.now + told_s))
+    call.feed(v.SessionConfigured(), v.StreamOpened(), v.StreamStarted("MZ1", "CA1", v.PCMU_8K, {}))
+    call.caller_frame()
+    call.advance(ends_after_s * 1000 - 500)
+    assert not call.notes("ending")
+    call.advance(1000)
+    assert call.notes("ending") == [{"why": "time limit", "wanted": True}]
+    (note,) = call.notes("session.expires")
+    assert note == {"in_s": told_s, "believed": 300 <= told_s <= 86_400}
+
+
+def test_without_a_wall_clock_a_moment_says_nothing():
+    call = SimCall()
+    call.feed(v.CallOffered(), v.ProviderOpened(), v.SessionGreeted(1_795_520_000.0))
+    assert not call.notes("session.expires")
+
+
 def test_idle_calls_end_and_talking_ones_do_not():
     call = SimCall(idle_s=60.0).connect()
     call.advance(50_000)

@@ -173,7 +173,9 @@ class DialFailed(Event, frozen=True):
 
 
 class SessionGreeted(Event, frozen=True):
-    """The provider's first message."""
+    """The provider's first message; with the moment when it will end the session, where it says one."""
+
+    expires_unix: float | None = None  # seconds since 1970, by the provider's clock
 
 
 class Difference(Struct, frozen=True):

@@ -16,6 +16,9 @@ __all__ = ["Session"]
 
 _STEPS = ("provider open", "first message", "session configured")
 
+# A session shorter than five minutes is none that anybody offers, one of more than a day neither: a clock is wrong.
+EXPIRES_S = (300.0, 86_400.0)
+
 
 class Session:
     """One call's provider session; ``on_ready(now)`` is called once, when it may be spoken to."""
@@ -75,9 +78,25 @@ class Session:
 
     def greeted(self, event: v.SessionGreeted, now: float) -> None:
         self._s.deadlines.met("first message")
+        if event.expires_unix is not None and self._s.settings.unix_s is not None:
+            self._expires(event.expires_unix - self._s.settings.unix_s - now, now)
         if not self._configure_sent and not self._configure_due:
             self._s.milestone("M8a", "provider's first message", now)
             self._configure(now)
+
+    def _expires(self, in_s: float, now: float) -> None:
+        """
+        The provider's own word on when it will cut the session; of it and of what is known of all sessions the earlier.
+
+        It is told on another machine's clock: what would end a call at once, or after a day, tells that one is wrong.
+        """
+        s = self._s
+        believed = EXPIRES_S[0] <= in_s <= EXPIRES_S[1]
+        s.note("session.expires", in_s=round(in_s), believed=believed)
+        due = now + in_s - s.settings.session_margin_s
+        known = s.deadlines.at("session limit")
+        if believed and (known is None or due < known):
+            s.at("session limit", due, self._time_up)
 
     # ---------------------------------------------------------------------------------------- configuring
 

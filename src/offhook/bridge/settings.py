@@ -75,6 +75,8 @@ class BridgeSettings(Struct, frozen=True):
     max_call_s: float = 3600.0
     idle_s: float = 300.0  # neither side said a word
     session_margin_s: float = 60.0  # the spoken ending comes so long before the provider's cut
+    # Seconds since 1970 when the call's clock was 0; None: a moment that the provider names says nothing.
+    unix_s: float | None = None
     # A carrier sends fifty frames a second, silence included, and ends a call itself after 60 s without any
     # (32014). Longer than that means that the connection is dead and nobody has told us.
     frames_stop_s: float = 75.0

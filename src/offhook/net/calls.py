@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -66,7 +67,9 @@ class Calls:
         observer: Observer | None,
         hands: Hands | None = None,
         number_id: Callable[[str], str] = lambda number: "",
+        unix: Callable[[], float] = time.time,
     ) -> None:
+        self._unix = unix
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
         self.draining = False
@@ -126,6 +129,7 @@ class Calls:
             self._hands.begin(asked.call_sid, self.facts(asked), who.agent)
         leg = who.provider.Leg(session)
         now = self._clock.now()
+        settings = structs.replace(settings, unix_s=self._unix() - now)
         carrier = self._carrier
         journal = self._journals.open(
             asked.call_sid,

@@ -8,6 +8,7 @@ HTTP) and no wire by name: both wires are given.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -62,6 +63,7 @@ class Host:
         oracle: Callable[..., Any] | None = None,
         tools: Box | None = None,
         number_id: Callable[[str], str] = lambda number: "",
+        unix: Callable[[], float] = time.time,
     ) -> None:
         self.metrics = metrics
         self.carrier = Carrier(carrier, carrier_settings)
@@ -77,6 +79,7 @@ class Host:
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
             hands=Hands(tools, clock, journals) if tools is not None else None,
             number_id=number_id,
+            unix=unix,
         )  # fmt: skip
         self.gate = Gate(self.carrier, notes, metrics, oracle)
         self.streams = Streams(

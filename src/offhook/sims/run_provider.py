@@ -7,6 +7,7 @@ Knows what a socket is and when; what is said stands in ``provider.py`` and in t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -75,7 +76,8 @@ class FakeProvider:
         self.open = 0
         self.requests: list[UpgradeRequest] = []
         self._name = name
-        self._make = make or (lambda n: SimProvider(name, **knobs))
+        self._knobs = knobs
+        self._make = make or self._session
         self._clock = clock
         self._path = path
         self._host = host
@@ -119,6 +121,11 @@ class FakeProvider:
         if self._door is not None:
             await self._door.stop()
         await self._server.stop()
+
+    def _session(self, n: int) -> SimProvider:
+        """One that knows what time it is, where its wire tells it."""
+        now = {"unix_s": time.time() - self._loop_clock.now()} if self._name == "openai" else {}
+        return SimProvider(self._name, **{**now, **self._knobs})
 
     def _decide(self, request: UpgradeRequest) -> Refusal | Listener:
         self.requests.append(request)

@@ -44,6 +44,7 @@ HANG_UP = ToolSpec(
     description="End the phone call.",
     parameters={"type": "object", "properties": {}, "additionalProperties": False},
 )
+UNIX_S = 1_795_520_000.0  # 2026-11-24: where the simulated providers' clock stands as well
 RestAnswer = tuple[int, int | None]  # HTTP status, the carrier's own code
 
 
@@ -122,6 +123,7 @@ class OurServer:
             dial_options={},
             dialler=self._dial,
             send_rest=self._send_rest,
+            unix=lambda: UNIX_S + world.now(),
             tools=tools,
         )
         paths = Paths(settings.webhook_path, settings.media_path, settings.status_path, settings.after_path)

@@ -522,3 +522,13 @@ def test_no_message_raises_and_none_is_dropped_without_a_name(data, cut):
         if isinstance(event, v.AgentAudio):
             assert len(base64.b64decode(event.payload, validate=True)) == event.n_bytes
         json.dumps(leg.redact(message))
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [(1756324625, 1756324625.0), (None, None), (True, None), ("1756324625", None), (0, None), (1e300, None)],
+)
+def test_the_moment_of_the_sessions_end_is_read_where_it_is_one(told, read):
+    leg = openai.Leg(openai.SessionSettings(api_key="sk-x"))
+    created = json.dumps({"type": "session.created", "session": {"id": "s", "expires_at": told}}).encode()
+    assert leg.receive(created, 0.0) == v.SessionGreeted(read)

@@ -52,7 +52,8 @@ class Peer:
     """
     The provider's side of one session.
 
-    A model of ours that is not among ``models`` is one the key may not use.
+    A model of ours that is not among ``models`` is one the key may not use. ``unix_s`` is the wall clock's time
+    at 0 of ``now``.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Peer:
         speedup: float = 5.0,
         expires_s: float = 3600.0,
         first_audio_s: float = 0.0,
+        unix_s: float = 1_795_520_000.0,
     ) -> None:
         self.heard = bytearray()
         self.asked: list[str] = []
@@ -79,6 +81,7 @@ class Peer:
         self.received: list[dict[str, Any]] = []  # everything but audio
         self._keys, self._models, self._speedup, self._first_audio_s = keys, models, speedup, first_audio_s
         self._expires_s = expires_s
+        self._unix_s = unix_s
         self._refusal: tuple[str, str, int] | None = None
         self._model = ""
         self._ids = 0
@@ -130,7 +133,7 @@ class Peer:
             "type": "realtime", "object": "realtime.session", "id": self._id("sess"), "model": self._model,
             "output_modalities": ["audio"], "instructions": "", "tools": [], "tool_choice": "auto",
             "max_output_tokens": "inf", "truncation": "auto", "tracing": None, "prompt": None, "include": None,
-            "expires_at": 1795520000 + int(self._expires_s),
+            "expires_at": int(self._unix_s + self._expires_at),
             "audio": {
                 "input": {
                     "format": pcm, "transcription": None, "noise_reduction": None,

@@ -229,6 +229,7 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _AUDIO_IN = {
     "input_audio_buffer.append": "audio", "response.output_audio.delta": "delta", "response.audio.delta": "delta",
 }  # fmt: skip
+_YEAR_3000 = 32_503_680_000  # in seconds since 1970
 _ITEMS_KEPT = 64  # an item that old has long been played or cleared
 
 
@@ -397,6 +398,9 @@ class Leg:
                     _violation("session.created", f"session.{name}", "the beta shape", "the GA shape", by="peer")
                 )
                 break
+        expires = message.session.get("expires_at")
+        if isinstance(expires, (int, float)) and not isinstance(expires, bool) and 0 < expires < _YEAR_3000:
+            return v.SessionGreeted(float(expires))
         return v.SessionGreeted()
 
     def _on_updated(self, message: SessionUpdated) -> v.Event:
