@@ -11,7 +11,7 @@ import pytest
 from tests.conformance.harness import KEY, PUBLIC, ROOT, TOKEN, ServerProcess, sid, until, world
 
 from offhook import vocab as v
-from offhook.cli.serve import _Line
+from offhook.cli.log import Line
 from offhook.evidence.files import find
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Channel
@@ -166,7 +166,7 @@ def test_a_check_shows_no_key(tmp_path, how):
 
 
 def test_exceptions_and_other_programs_parts_log_through_the_sieve():
-    line = _Line(Sieve(SHARED, "planted-secret"))
+    line = Line(Sieve(SHARED, "planted-secret"))
     try:
         raise RuntimeError(f"planted-secret {CALLER}")
     except RuntimeError:
@@ -176,7 +176,7 @@ def test_exceptions_and_other_programs_parts_log_through_the_sieve():
     text = line.format(record)
     assert "RuntimeError" in text and not [planted for planted in (*PLANTED, "planted-secret") if planted in text]
     code = (
-        "import logging, threading; from offhook.cli.serve import log_to_stderr;"
+        "import logging, threading; from offhook.cli.log import log_to_stderr;"
         "from offhook.evidence.redact import Sieve;"
         "log_to_stderr(Sieve('planted-secret')); logging.getLogger('asyncio').error('planted-secret');"
         "t = threading.Thread(target=lambda: {}['planted-secret']); t.start(); t.join();"

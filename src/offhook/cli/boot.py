@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import platform
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
+from offhook import __version__
 from offhook.settings import Secret, Settings
 
 __all__ = ["boot_facts"]
@@ -18,9 +20,24 @@ _BEGIN = (("sk-", "openai"), ("xai-", "xai"), ("AIza", "google"))
 
 
 def boot_facts(settings: Settings, provider: ModuleType, session: Any, public: str, port: int) -> dict[str, Any]:
-    """The facts that rules ask about keys, addresses, limits and the provider's profile."""
+    """What was set and what it came to, and the facts that rules ask of keys, addresses, limits and the profile."""
     traits = provider.traits(session)
     return {
+        "offhook": __version__,
+        "python": platform.python_version(),
+        "settings": {
+            name: {
+                "value": value if len(value) <= 200 else f"{value[:60]}… <{len(value)} characters>",
+                "origin": origin,
+            }
+            for name, value, origin in settings.table()
+            if origin != "default"  # what is not named has the default of this version
+        },
+        "public_url": public,
+        "provider": provider.LABEL,
+        "model": session.model,
+        "voice": session.voice,
+        "endpoint": session.url,
         "keys": [_key(settings, name) for name in _KEYS if settings[name] or provider.NAME in name],
         "proxy_env": sorted(name for name in settings.environment if name.lower() != "no_proxy"),
         "public": {"url": public, "origin": settings.origin("server.public_url"), "private": _private(public)},
