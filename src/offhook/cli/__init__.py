@@ -266,6 +266,9 @@ def fake(
     tls: Annotated[str, typer.Option(help="CERT,KEY: files in PEM; the URL is wss:// then.")] = "",
     key: Annotated[str, typer.Option(help="The one key that is let in (default: any).")] = "",
     think: Annotated[float, typer.Option(help="Seconds before each answer.")] = 0.0,
+    profile: Annotated[
+        str, typer.Option(help="YYYY-MM-DD: as its dated facts say it was, or will be, on that day.")
+    ] = "",
     record: Annotated[Path | None, typer.Option(help="Directory for a record of each session.")] = None,
     once: Annotated[bool, typer.Option("--once", help="End after one session.")] = False,
     json: Json = False,
@@ -282,7 +285,7 @@ def fake(
     raise typer.Exit(
         run(
             provider, host=host, port=port, faults=fault or (), tls=files, key=key, record=record, think_s=think,
-            once=once, as_json=json,
+            once=once, as_json=json, day=profile,
         )
     )  # fmt: skip
 

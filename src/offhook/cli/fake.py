@@ -22,6 +22,7 @@ from offhook.sims.judge import ClientJudge, Verdict
 from offhook.sims.provider import PEERS, Answer, SimProvider
 from offhook.sims.provider_dial import Act, list_faults
 from offhook.sims.provider_faults import FAULTS
+from offhook.sims.provider_profiles import Profile, profile
 from offhook.sims.run_provider import FakeProvider
 from offhook.vocab import Leg
 from offhook.wires import _judge
@@ -64,13 +65,16 @@ def run(
     think_s: float,
     once: bool,
     as_json: bool,
+    day: str = "",
 ) -> int:
     """Serve until Ctrl-C, or until one session is over. The exit code: 0 nothing wrong, 1 wrong, 3 not proven."""
     if provider not in PEERS:
         raise FakeError(f"provider {provider!r}: wanted one of {', '.join(PEERS)}")
-    serving = _Serving(provider, tuple(faults), _Screen(as_json), record, once)
     knobs: dict[str, Any] = {"keys": frozenset({key})} if key and provider != "loopback" else {}
     try:
+        then = profile(provider, day) if day else None
+        knobs |= then.knobs if then is not None else {}
+        serving = _Serving(provider, tuple(faults), _Screen(as_json), record, once, then)
         made = FakeProvider(
             provider, host=host, port=port, tls=tls, watch=serving, faults=tuple(faults), think_s=think_s,
             greeting=_answer(GREETING), script=tuple(map(_answer, ANSWERS)), **knobs,
@@ -110,14 +114,16 @@ class _Serving:
     """All sessions of one run; the ``Watch`` of the fake provider."""
 
     def __init__(
-        self, provider: str, faults: tuple[str, ...], screen: _Screen, record: Path | None, once: bool
-    ) -> None:
+        self, provider: str, faults: tuple[str, ...], screen: _Screen, record: Path | None, once: bool,
+        then: Profile | None = None,
+    ) -> None:  # fmt: skip
         self.provider = provider
         self.faults = faults
         self.screen = screen
         self.verdicts: list[str] = []
         self.over = asyncio.Event()
         self._once = once
+        self._then = then
         self._sessions = 0
         self._journals = JournalDir(record, on_failure=self._disk, on_recovery=self._disk) if record else None
 
@@ -143,7 +149,8 @@ class _Serving:
         key_text = "the one given with --key" if key else "any (it is not sent on)"
         model = wire.DEFAULT_MODEL.value
         lines = [
-            f"fake {self.provider}: {wire.LABEL} as of {wire.MODELS.checked}, at {fake.url}",
+            f"fake {self.provider}: {wire.LABEL} as of {self._then.day if self._then else wire.MODELS.checked}, "
+            f"at {fake.url}",
             f"  base URL  {fake.http_url}   (SDKs that turn http into ws), or {fake.url}?model={model}",
             f"  key       {key_text}" if wire.KEY_ENV else "  key       none",
             f"  offhook   OFFHOOK_PROVIDER_NAME={self.provider} OFFHOOK_PROVIDER_URL={fake.url} offhook serve",
@@ -151,10 +158,13 @@ class _Serving:
         if self.provider == "openai":
             lines.append(f"  openai    OPENAI_BASE_URL={fake.http_url} python your_agent.py")
         lines += [f"  fault     {name}: {FAULTS[name.partition('@')[0]].text}" for name in self.faults]
+        if self._then is not None:
+            lines += [f"  then      {text}" for text in self._then.said or ("as today, as far as facts tell",)]
+            lines += [f"  not told  {text}" for text in self._then.untold]
         lines.append("Ctrl-C ends it.")
         self.screen.tell(
             "listening", "\n".join(lines), provider=self.provider, url=fake.url, base_url=fake.http_url,
-            model=model, faults=list(self.faults),
+            model=model, faults=list(self.faults), profile=self._then.day if self._then else None,
         )  # fmt: skip
 
     def asked(self, request: UpgradeRequest, session: SimProvider, refusal: Refusal | None) -> _Session:

@@ -61,6 +61,8 @@ class Peer:
         *,
         keys: frozenset[str] | None = None,
         models: tuple[str, ...] = MODELS.value,
+        dead: tuple[str, ...] = DEAD_MODELS.value,
+        dead_transcribers: tuple[str, ...] = (),
         speedup: float = 5.0,
         expires_s: float = 3600.0,
         first_audio_s: float = 0.0,
@@ -82,6 +84,7 @@ class Peer:
         self._keys, self._models, self._speedup, self._first_audio_s = keys, models, speedup, first_audio_s
         self._expires_s = expires_s
         self._unix_s = unix_s
+        self._dead, self._dead_transcribers = dead, dead_transcribers
         self._refusal: tuple[str, str, int] | None = None
         self._model = ""
         self._ids = 0
@@ -118,7 +121,7 @@ class Peer:
         elif model in MODELS.value and model not in self._models:
             text = f"The model `{model}` does not exist or you do not have access to it."
             self._refusal = ("model_not_found", text, 4004)
-        elif model not in self._models or model in DEAD_MODELS.value:
+        elif model not in self._models or model in self._dead:
             self._refusal = ("invalid_model", f'Model "{model}" is not supported in realtime mode.', 4000)
         return None
 
@@ -220,6 +223,10 @@ class Peer:
             # the rule is the SDK's, its words are assumed
             text = "Cannot update a conversation's voice if assistant audio is present."
             raise _Rejected("cannot_update_voice", text, where)
+        transcriber = (given["input"].get("transcription") or {}).get("model")
+        if transcriber in self._dead_transcribers:  # its words are assumed
+            text = f"Invalid value: '{transcriber}'. The model is not available for transcription."
+            raise _Rejected("invalid_value", text, "session.audio.input.transcription.model")
         top = {name: value for name, value in session.items() if name != "audio"}
         mine = self.session["audio"]
         self.session = {**self.session, **top, "audio": {side: {**mine[side], **given[side]} for side in given}}

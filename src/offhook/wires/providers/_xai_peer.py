@@ -58,7 +58,8 @@ class Peer:
     """
     The provider's side of one session.
 
-    An unknown model is replaced by another, or refused; a URL without one gets ``bare_model``.
+    An unknown model is replaced by another, or refused; a URL without one gets ``bare_model``, one that asks for the
+    latest gets ``latest``.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Peer:
         keys: frozenset[str] | None = None,
         models: tuple[str, ...] = SERVED,
         bare_model: str = LATEST_MODEL.value,
+        latest: str = LATEST_MODEL.value,
         refuses_unknown_models: bool = False,
         speedup: float = 5.0,
         expires_s: float = 1800.0,
@@ -87,6 +89,7 @@ class Peer:
         self._keys = keys
         self._models = models
         self._bare_model = bare_model
+        self._latest = latest
         self._refuses_unknown_models = refuses_unknown_models
         self._speedup = speedup
         self._expires_s = expires_s
@@ -126,7 +129,7 @@ class Peer:
             return self._refusal(404, "model", asked)
         self._model = asked if known else FALLBACK_MODEL.value
         if self._model == "grok-voice-latest":
-            self._model = LATEST_MODEL.value
+            self._model = self._latest
         return None
 
     def _refusal(self, status: int, why: str, model: str = "") -> Refusal:
