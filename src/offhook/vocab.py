@@ -381,6 +381,13 @@ class CallGone(Event, frozen=True):
     status: str  # completed busy no-answer failed canceled
 
 
+class PartyDetected(Event, frozen=True):
+    """The carrier's detection says who answered a call that we placed."""
+
+    who: str  # human machine_start machine_end_beep machine_end_silence machine_end_other fax unknown
+    ms: int | None = None  # it took so long
+
+
 class HangUpFinished(Event, frozen=True):
     """The REST request that ends the call came back."""
 

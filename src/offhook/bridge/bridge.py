@@ -15,6 +15,7 @@ from typing import Any
 from offhook import vocab as v
 from offhook.bridge.control import ASKED, Control
 from offhook.bridge.ending import Ending
+from offhook.bridge.pickup import Pickup
 from offhook.bridge.session import Session
 from offhook.bridge.settings import BridgeSettings
 from offhook.bridge.state import State, Stream
@@ -45,8 +46,8 @@ class Bridge:
     """
 
     __slots__ = (
-        "_control", "_ending", "_on", "_responses", "_s", "_session", "_talk", "_tools", "_transfer", "_uplink",
-        "agent_audio", "deadlines", "uplink",
+        "_control", "_ending", "_on", "_pickup", "_responses", "_s", "_session", "_talk", "_tools", "_transfer",
+        "_uplink", "agent_audio", "deadlines", "uplink",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,7 @@ class Bridge:
         self._control = Control(state, self._talk)
         self._transfer = Transfer(state, self._talk, self._ending, self._control)
         self._control.do[v.TransferAsked] = self._transfer.asked
+        self._pickup = Pickup(state, self._talk, self._ending, self._control)
         self._session = Session(state, self._ending, self._on_ready)
         self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
@@ -79,6 +81,7 @@ class Bridge:
             v.TransferAnswered: self._transfer.answered,
             v.TransferFinished: self._transfer.finished,
             v.CallGone: self._transfer.gone,
+            v.PartyDetected: self._pickup.detected,
             v.KeyPressed: self._talk.key,
             v.ProviderOpened: self._session.opened,
             v.Briefed: self._session.briefed,
@@ -208,6 +211,8 @@ class Bridge:
                 return
         if self._s.ending is not None:
             return
+        if self._pickup.listens:
+            self._pickup.frame(event, now)
         if self._uplink.muted:
             silence = self._uplink.silent(event)
             if silence is not None:
@@ -231,6 +236,7 @@ class Bridge:
 
     def _on_ready(self, now: float) -> None:
         self._talk.maybe_ready(now)
+        self._pickup.ready(now)
         self._control.pump(now)
 
     def _on_speech_started(self, event: v.SpeechStarted, now: float) -> None:
@@ -247,6 +253,7 @@ class Bridge:
     def _on_response_started(self, event: v.ResponseStarted, now: float) -> None:
         self._talk.response_started(event, now)
         self._tools.goodbye.response_started(event)
+        self._pickup.response_started()
         self._control.sayings.response_started(event.response_id, now)
 
     def _on_response_done(self, event: v.ResponseDone, now: float) -> None:

@@ -66,6 +66,12 @@ class BridgeSettings(Struct, frozen=True):
 
     note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes
 
+    # Calls that we place.
+    hello_s: float = 0.0  # the greeting waits so long for a hello; 0: a call that came in, nobody waits
+    machine: Literal["talk", "hang_up", "message"] = "talk"  # what a voicemail gets
+    machine_message: str = ""
+    beep_s: float = 45.0  # voicemails talk for up to half a minute
+
     # Call control.
     ring_s: float = 30.0  # to whom a caller is given; the carrier's own default
     talk_s: float = 4 * 3600.0  # the longest call that the carrier allows; then it tells us nothing any more

@@ -28,7 +28,7 @@ class Talk:
 
     __slots__ = (
         "_ending", "_greeting", "_greeting_played_at", "_greeting_response", "_keys", "_s", "_speech_at",
-        "_spoken_at", "_stopped_at", "gather", "responses", "watch",
+        "_spoken_at", "_stopped_at", "gather", "responses", "waits_for_hello", "watch",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending) -> None:
@@ -43,6 +43,7 @@ class Talk:
         self._spoken_at = 0.0  # when it was spoken
         self._stopped_at: float | None = None  # the end of the caller's last words, until they are answered
         self._keys: list[str] = []  # pressed before anybody could be told
+        self.waits_for_hello = False  # of whoever we called: see ``pickup``
         self.gather: Callable[[str, float], bool] = lambda digit, now: False  # takes a key that is being collected
 
     # ------------------------------------------------------------------------------------- the beginning
@@ -50,7 +51,7 @@ class Talk:
     def maybe_ready(self, now: float) -> None:
         """Once both sides are ready: greet first, then let the caller be heard."""
         s = self._s
-        if not s.session_ready or s.stream is not Stream.OPEN or s.ending is not None:
+        if not s.session_ready or s.stream is not Stream.OPEN or s.ending is not None or self.waits_for_hello:
             return
         if self._greeting == "due":
             self._greeting = "asked"
@@ -58,8 +59,14 @@ class Talk:
             s.do(v.Greet(text=s.greeting or ""))
             s.expect("greeting audio", s.settings.first_audio_s, now, self._no_greeting)
             s.at("greeting hold", now + s.settings.greeting_hold_s, self._release)
-        elif self._greeting == "none":
+        elif self._greeting in ("none", "over"):
             self._release(now)
+
+    def no_greeting_any_more(self, now: float) -> None:
+        """A machine answered: nobody is greeted, and what is said next is not held back by it."""
+        self._greeting = "over"
+        self._s.uplink.forget()
+        self._release(now)
 
     @property
     def greeted(self) -> bool:

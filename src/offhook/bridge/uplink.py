@@ -96,6 +96,13 @@ class Uplink:
         self.open = self.frames > 0 and not self.paused and not self.muted
         return (v.AppendAudio(frame.payload, frame.n_bytes) for frame in held)
 
+    def forget(self) -> None:
+        """Drop what is held: it has been answered otherwise."""
+        self.early_dropped_bytes += self._held_bytes
+        self._held.clear()
+        self._held_bytes = 0
+        self._loud_since = None
+
     def begun(self) -> bool:
         """The first frame came. Whether it and the next go straight through: what was released before is open now."""
         self._look()

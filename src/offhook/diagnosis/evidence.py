@@ -123,6 +123,19 @@ class Evidence(Struct, frozen=True):
         """How a leg's WebSocket ended; None while it lives or was not seen."""
         return next((close for close in self.closes if close.leg == leg), None)
 
+    @property
+    def not_taken(self) -> str:
+        """How a call that we placed ended without ever being answered; empty for all others."""
+        status = self.final_status
+        placed = any(rest.op == "create" and rest.ok for rest in self.rest)
+        ended = status is not None and status.status in ("busy", "no-answer", "failed", "canceled")
+        return status.status if status is not None and placed and ended and not self.hooks else ""
+
+    @property
+    def kept_from_the_provider(self) -> bool:
+        """Whether some of what the caller said was not meant for it: mute, hold, a voicemail."""
+        return any(next(self.recording.notes(kind), None) for kind in ("mute", "hold", "voicemail"))
+
     def missed(self, *names: str) -> tuple[f.Deadline, ...]:
         """Deadlines of these names that passed."""
         return tuple(deadline for deadline in self.deadlines if deadline.name in names)

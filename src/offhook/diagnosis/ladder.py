@@ -138,6 +138,8 @@ def _answered(view: Evidence) -> Judged:
         ms = f" in {good[0].ms:.0f} ms" if good[0].ms is not None else ""
         return _met(good[0], f"answered {good[0].status}{ms}")
     if not view.hooks:
+        if view.not_taken:
+            return "not due", f"the call was {view.not_taken}", None
         return _met(view.marks["M1"], "authentic") if "M1" in view.marks else ("unmet", "", None)
     last = view.hooks[-1]
     if last.failed:
@@ -148,6 +150,8 @@ def _answered(view: Evidence) -> Judged:
 
 
 def _document(view: Evidence) -> Judged:
+    if view.not_taken:
+        return "not due", f"the call was {view.not_taken}", None
     if not view.twiml:  # nobody wrote the document down
         return ("not seen" if view.hooks or "M1" in view.marks else "unmet"), "", None
     good = [doc for doc in view.twiml if doc.ok is not False and doc.verb in ("Connect", "")]

@@ -116,6 +116,8 @@ def _no_call(found: Diagnosis) -> bool:
     """Whether there never was a call to diagnose: the caller had left before a stream could start, or was refused."""
     if found.view.dialled.stops and IDS.index(found.view.dialled.stops) <= IDS.index("M6"):
         return True
+    if found.view.not_taken:
+        return True
     upgrade = next(step for step in found.steps if step.id == "M4")
     asked = bool(found.view.hooks) or "M1" in found.view.marks
     return asked and upgrade.state == "not due"

@@ -24,6 +24,7 @@ from offhook.net.gate import Gate
 from offhook.net.hands import Box, Hands
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
+from offhook.net.outbound import Outbound
 from offhook.net.parties import Carrier, Recorder
 from offhook.net.streams import Streams
 from offhook.net.webhooks import Webhooks
@@ -86,9 +87,11 @@ class Host:
             self.carrier, self.gate, self.calls,
             token_secret=token_secret, clock=clock, limits=limits, notes=notes, metrics=metrics,
         )  # fmt: skip
+        self.outbound = Outbound(self.carrier, self._errands, self.calls, journals=journals, clock=clock)
         self.webhooks = Webhooks(
-            self.carrier, self.gate, self.calls, self.streams, clock=clock, notes=notes, metrics=metrics
-        )
+            self.carrier, self.gate, self.calls, self.streams, self.outbound,
+            clock=clock, notes=notes, metrics=metrics,
+        )  # fmt: skip
 
     def start(self) -> None:
         """Begin to watch the loop: work that blocks it is noted in every call that it hurt."""
@@ -105,6 +108,7 @@ class Host:
 
     async def drain(self) -> None:
         """Take no new calls and end the running ones; returns when nothing is left to do."""
+        await self.outbound.stop()
         await self.calls.drain()
         self.streams.give_up("draining")
         if self._lag_timer is not None:

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
+
 from offhook import vocab as v
 from offhook.net.answerer import Declined
 from offhook.net.call import Call
@@ -20,6 +22,7 @@ from offhook.net.echo import CHECK_FIELD
 from offhook.net.gate import Answer, Gate, Refused
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
+from offhook.net.outbound import FINAL, Outbound
 from offhook.net.parties import Carrier
 from offhook.net.streams import Streams
 
@@ -28,7 +31,6 @@ __all__ = ["Webhooks"]
 log = logging.getLogger("offhook")
 
 Headers = Sequence[tuple[str, str]]
-FINAL = ("completed", "busy", "no-answer", "failed", "canceled")
 
 
 class Webhooks:
@@ -40,6 +42,7 @@ class Webhooks:
         gate: Gate,
         calls: Calls,
         streams: Streams,
+        outbound: Outbound,
         *,
         clock: Clock,
         notes: RequestNotes,
@@ -49,6 +52,7 @@ class Webhooks:
         self._gate = gate
         self._calls = calls
         self._streams = streams
+        self._outbound = outbound
         self._clock = clock
         self._notes = notes
         self._metrics = metrics
@@ -70,10 +74,18 @@ class Webhooks:
             return self._refuse("draining" if full == "draining" else "busy")
         call = self._calls.running.get(asked.call_sid)
         if call is None:
-            who = self._calls.answer_for(self._calls.facts(asked))
+            placed = self._outbound.of(asked)
+            facts = self._calls.facts(asked)
+            if placed is not None:
+                facts = structs.replace(facts, agent=placed.options.agent)
+            who = self._calls.answer_for(facts)
             if isinstance(who, Declined):
                 return self._decline(who, asked, method, path_qs, headers)
+            if placed is not None:
+                who = self._outbound.dress(placed, who)
             call = self._calls.make(asked, who)
+            if placed is not None:
+                self._outbound.answered(placed, call)
             call.feed(v.CallOffered())
             self._calls.brief(call, who)
         else:  # the carrier repeats a webhook whose answer it did not get: same call, same answer
@@ -128,10 +140,15 @@ class Webhooks:
         given = asked.parameters
         if what == "transfer":
             return self._after_transfer(call, asked)
-        if call is not None:
-            if what == "leg" and given.get("CallStatus") in ("in-progress", "answered"):
-                call.feed(v.TransferAnswered())
-            elif what == "status" and asked.status in FINAL:
+        placed = self._outbound.of(asked)
+        if what == "machine":
+            self._outbound.machine(placed, asked, call)
+        elif what == "leg" and call is not None and given.get("CallStatus") in ("in-progress", "answered"):
+            call.feed(v.TransferAnswered())
+        elif what == "status":
+            if placed is not None:
+                self._outbound.status(placed, asked, call)
+            if call is not None and asked.status in FINAL:
                 self._note_status(call, asked)
                 call.feed(v.CallGone(asked.status))
         return Answer(204, b"")

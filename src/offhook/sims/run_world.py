@@ -30,6 +30,7 @@ from offhook.sims.rest import Account, CallRow, NumberRow
 from offhook.sims.twiml import Complaint, Verb
 from offhook.sims.virtual import Ear, End, Process, World
 from offhook.sims.virtual_carrier import ACCOUNT, Line
+from offhook.sims.virtual_dial import Person, Ringing
 from offhook.sims.virtual_http import Reply, Request
 from offhook.sims.virtual_provider import DialFailure, Net
 from offhook.vocab import ToolSpec
@@ -83,6 +84,7 @@ class OurServer:
         with_rest: bool = True,
         rest: RestAnswer | None = None,
         rest_s: float = 0.1,
+        account: Mapping[str, Any] | None = None,
         proxy: str | None = None,
         answer_for: AnswerFor | None = None,
         tools: Any = None,  # a box of agent/tools
@@ -90,9 +92,12 @@ class OurServer:
         self.world = world
         self.process = Process(world)
         self.lines: dict[str, Line] = {}
+        self.people: dict[str, Person] = {}  # with telephones, by number
+        self.called: list[Line] = []  # whom the carrier called for us
+        self._auth_token = TOKEN
         self.account = Account(
             ACCOUNT, TOKEN, self, (NumberRow("PN" + "0" * 32, "+15550100002"),),
-            sids=lambda: f"CA{world.random.getrandbits(128):032x}",
+            sids=lambda: f"CA{world.random.getrandbits(128):032x}", **(account or {}),
         )  # fmt: skip
         self.journals = Journals()
         self._net = net
@@ -103,9 +108,9 @@ class OurServer:
         if provider == "loopback":
             given.setdefault("url", "ws://loopback/v1/realtime")
         made = module.SessionSettings(**given)
-        account = {"account_sid": ACCOUNT} if with_rest else {}
+        own = {"account_sid": ACCOUNT} if with_rest else {}
         settings = twilio.CarrierSettings(
-            **{"public_url": "https://voice.example.com", "auth_token": TOKEN, **account, **(carrier or {})}
+            **{"public_url": "https://voice.example.com", "auth_token": TOKEN, **own, **(carrier or {})}
         )
         self.journals.boot = boot_facts(module, made, settings, **(boot or {}))
         self.host = Host(
@@ -181,10 +186,22 @@ class OurServer:
         line.on_over = lambda status: setattr(row, "status", status)
 
     def place(self, row: CallRow) -> None:
-        raise NotImplementedError("no phone is called in this world yet")
+        """The carrier calls somebody for us."""
+        person = self.people.get(row.to, Person(how="failed"))
+        form = {"To": row.to, "From": row.from_}
+        line = Line(
+            self.world, self, row.form["Url"], auth_token=self._auth_token, direction="outbound-api", form=form,
+            call_sid=row.sid, people=self.people, status_url=row.form.get("StatusCallback", ""),
+        )  # fmt: skip
+        self.lines[row.sid] = line
+        self.called.append(line)
+        Ringing(line, row, person)
 
     def end(self, row: CallRow, status: str) -> None:
-        self.lines[row.sid].ended_by_rest()
+        if status == "canceled":
+            self.lines[row.sid].finish("canceled")
+        else:
+            self.lines[row.sid].ended_by_rest()
 
     def redirect(self, row: CallRow, verbs: Sequence[Verb], url: str, status_callback: str) -> None:
         self.lines[row.sid].redirect(verbs, url, status_callback)

@@ -4,15 +4,16 @@ A leg that a <Dial> makes in virtual time: who is called, whether they pick up, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from offhook.sims.rest import CallRow
 from offhook.sims.twiml import Verb
 from offhook.sims.virtual import World
 
-__all__ = ["Dialled", "Person"]
+__all__ = ["Dialled", "Person", "Ringing"]
 
 RING_S = 0.5  # until it rings there
 
@@ -23,6 +24,9 @@ class Person(Struct, frozen=True):
     answers_s: float = 3.0
     talks_s: float = 10.0
     how: Literal["completed", "busy", "no-answer", "failed"] = "completed"
+    answered_by: str = "human"  # what the carrier's detection makes of whoever picks up
+    detected_s: float = 3.5  # after picking up
+    does: Callable[[Any], None] = lambda line: None  # with the line, once it is theirs
 
 
 class Caller(Protocol):
@@ -96,3 +100,67 @@ class Dialled:
         if seconds:
             fields["DialCallDuration"] = str(round(seconds))
         self._caller.dialled(self._verb, fields)
+
+
+class Called(Protocol):
+    """The line of somebody whom the carrier calls."""
+
+    world: World
+    form: dict[str, str]
+    over: bool
+    on_over: Callable[[str], None]
+
+    def begin(self) -> None: ...
+    def finish(self, status: str) -> None: ...
+    def tell(self, url: str, form: Mapping[str, str]) -> None: ...
+
+
+class Ringing:
+    """A call that was asked for by REST, from the queue to the webhook of whoever picks up."""
+
+    def __init__(self, line: Called, row: CallRow, person: Person) -> None:
+        self._line, self._row, self._person = line, row, person
+        line.on_over = self._over
+        world = line.world
+        world.after(0.1, lambda: self._status("initiated", "initiated"))
+        world.after(0.1 + RING_S, lambda: self._status("ringing", "ringing"))
+        ring_s = float(row.form.get("Timeout", "60"))
+        if person.how == "completed" and person.answers_s <= ring_s:
+            world.after(max(person.answers_s, 0.2 + RING_S), self._pick_up)
+        else:
+            how = "no-answer" if person.how == "completed" else person.how
+            world.after(ring_s if how == "no-answer" else 1.5, lambda: self._ends(how))
+
+    def _status(self, event: str, status: str) -> None:
+        row = self._row
+        if self._line.over or row.status not in ("queued", "ringing", "in-progress"):
+            return
+        row.status = status if status != "initiated" else "queued"
+        if event in row.events and row.form.get("StatusCallback"):
+            self._line.tell(row.form["StatusCallback"], {**self._line.form, "CallStatus": status})
+
+    def _pick_up(self) -> None:
+        if self._line.over:
+            return
+        self._status("answered", "in-progress")
+        self._line.form["CallStatus"] = "in-progress"
+        form, person = self._row.form, self._person
+        if form.get("MachineDetection") and form.get("AsyncAmd") == "true":
+            self._line.world.after(person.detected_s, self._detected)
+        person.does(self._line)
+        self._line.begin()
+
+    def _detected(self) -> None:
+        url, who = self._row.form.get("AsyncAmdStatusCallback"), self._person.answered_by
+        if self._row.form["MachineDetection"] == "DetectMessageEnd":
+            who = who.replace("machine_start", "machine_end_beep")
+        if url and not self._line.over:
+            duration = str(round(self._person.detected_s * 1000))
+            self._line.tell(url, {**self._line.form, "AnsweredBy": who, "MachineDetectionDuration": duration})
+
+    def _ends(self, how: str) -> None:
+        if not self._line.over:
+            self._line.finish(how)
+
+    def _over(self, status: str) -> None:
+        self._row.status = status

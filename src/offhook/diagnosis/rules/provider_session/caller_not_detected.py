@@ -33,7 +33,7 @@ HIGH = 0.7  # the documented default is 0.5
 def find(view: Evidence) -> Iterator[Finding]:
     wire = view.provider
     spoken = view.carrier_in.audio.speech_ms - SPOKE_MS * view.carrier_in.digits
-    if wire.speech or spoken < SPOKE_MS or not wire.appended.frames or not wire.echo:
+    if view.kept_from_the_provider or wire.speech or spoken < SPOKE_MS or not wire.appended.frames or not wire.echo:
         return
     if wire.caller_words or len(wire.responses) > 1 + len(wire.creates):
         return  # it heard the caller; it only does not say when: some services report no speech

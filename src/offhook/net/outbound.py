@@ -1,0 +1,238 @@
+"""
+Calls that this process places: asked for by REST, followed by the carrier's callbacks, answered by an agent.
+
+A call that is picked up becomes a call like any other, by its webhook. One that the carrier refuses, or that nobody
+takes, leaves a record all the same. Knows no wire by name and no agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, Literal
+
+from msgspec import Struct, field, structs
+
+from offhook import vocab as v
+from offhook.evidence.journal import JournalDir
+from offhook.net.answerer import Answerer
+from offhook.net.call import Call
+from offhook.net.calls import Calls
+from offhook.net.clock import Clock
+from offhook.net.errands import Errands
+from offhook.net.parties import Carrier
+
+__all__ = ["FINAL", "Options", "Outbound", "Placed"]
+
+log = logging.getLogger("offhook")
+
+FINAL = ("completed", "busy", "no-answer", "failed", "canceled")
+KEPT = 500  # calls that are over, for whoever asks how they went
+SILENT_S = 30.0  # the carrier's last word about a call comes within seconds of the ring time's end
+OWN = "placed"  # the name under which a webhook's address says which call of ours it is
+
+
+class Options(Struct, frozen=True):
+    """How a call is placed, and what whoever answers is met with."""
+
+    from_: str = ""
+    agent: str = ""
+    ring_s: int = 30
+    hello_s: float = 3.0
+    machine: Literal["off", "detect", "beep"] = "detect"  # what the carrier's own detection is asked for
+    voicemail: Literal["talk", "hang_up", "message"] = "hang_up"
+    message: str = ""
+    send_digits: str = ""
+
+
+class Placed(Struct):
+    """A call that was asked for, and what became of it."""
+
+    id: str
+    to: str
+    options: Options
+    sid: str = ""
+    status: str = "asked"  # refused, or the carrier's: queued initiated ringing in-progress, then one of FINAL
+    code: int | None = None  # of a refusal
+    http: int | None = None
+    detail: str = ""
+    answered_by: str = ""
+    seconds: int | None = None
+    sip: str = ""
+    history: list[tuple[float, str]] = field(default_factory=list)  # seconds since it was asked for, status
+    asked_at: float = 0.0
+    ms: int = 0  # that the carrier took to answer the request
+
+    @property
+    def over(self) -> bool:
+        return self.status in FINAL or self.status == "refused"
+
+
+_MACHINE = {"off": "", "detect": "Enable", "beep": "DetectMessageEnd"}
+_ORDER = ("asked", "queued", "initiated", "ringing", "in-progress")
+Watch = Callable[[Placed], None]
+
+
+class Outbound:
+    """``watch(placed)`` hears of every change of a call's status."""
+
+    def __init__(self, carrier: Carrier, errands: Errands, calls: Calls, *, journals: JournalDir, clock: Clock) -> None:
+        self.placed: dict[str, Placed] = {}
+        self.watchers: list[Watch] = []
+        self._carrier = carrier
+        self._errands = errands
+        self._calls = calls
+        self._journals = journals
+        self._clock = clock
+        self._over: dict[str, asyncio.Event] = {}
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    async def place(self, to: str, options: Options) -> Placed:
+        """Ask for a call. Returns when the carrier has taken or refused it; never raises for what the carrier does."""
+        placed = Placed(secrets.token_hex(8), to, options, asked_at=self._clock.now())
+        self.placed[placed.id] = placed
+        self._over[placed.id] = asyncio.Event()
+        full = self._calls.full()
+        if full is not None:
+            placed.detail = f"this server takes no further call: {full}"
+            self._change(placed, "refused")
+            return placed
+        wire, settings = self._carrier.wire, self._carrier.settings
+        request = wire.create_call(
+            settings, to, options.from_, {OWN: placed.id}, ring_s=options.ring_s,
+            machine=_MACHINE[options.machine], send_digits=options.send_digits,
+        )  # fmt: skip
+        result = await self._errands.rest("create", request)
+        placed.ms = round((self._clock.now() - placed.asked_at) * 1000)
+        placed.http, placed.code, placed.detail = result.status, result.code, result.detail
+        sid = result.data.get("sid")
+        if not result.done or not isinstance(sid, str):
+            self._change(placed, "refused")
+            self._record(placed)
+            return placed
+        placed.sid = sid
+        self._change(placed, "queued")
+        self._clock.call_at(self._clock.now() + options.ring_s + SILENT_S, lambda: self._silent(placed))
+        return placed
+
+    async def over(self, placed: Placed) -> None:
+        """Wait until the call is over, or never came about."""
+        await self._over[placed.id].wait()
+
+    async def cancel(self, placed: Placed) -> None:
+        """Take a call back that nobody has answered yet."""
+        if placed.sid and placed.status in ("queued", "initiated", "ringing"):
+            request = self._carrier.wire.end_call(self._carrier.settings, placed.sid, ringing=True)
+            await self._errands.rest("hang-up", request)
+
+    async def stop(self) -> None:
+        """The server stops: what rings is taken back."""
+        for placed in [one for one in self.placed.values() if not one.over]:
+            await self.cancel(placed)
+
+    # --------------------------------------------------------------------------------------- following
+
+    def of(self, asked: Any) -> Placed | None:
+        """Whose webhook or callback it is: by what we wrote into its address, which is signed."""
+        return self.placed.get(asked.own.get(OWN, ""))
+
+    def dress(self, placed: Placed, who: Answerer) -> Answerer:
+        """The agent as it meets somebody whom we called."""
+        options = placed.options
+        bridge = structs.replace(
+            who.bridge, hello_s=options.hello_s, machine=options.voicemail, machine_message=options.message
+        )
+        return structs.replace(who, bridge=bridge)
+
+    def answered(self, placed: Placed, call: Call) -> None:
+        """Somebody picked up: the call's own record learns how it came about."""
+        now = self._clock.now()
+        self._notes(placed, lambda kind, **data: call.journal.note(kind, now, **data))
+        self._change(placed, "in-progress")
+
+    def status(self, placed: Placed, asked: Any, call: Call | None) -> None:
+        """The carrier tells how the call goes; callbacks may come in any order."""
+        given = asked.parameters
+        status = asked.status
+        placed.sip = given.get("SipResponseCode", placed.sip)
+        placed.answered_by = given.get("AnsweredBy", placed.answered_by)
+        seconds = given.get("CallDuration", "")
+        placed.seconds = int(seconds) if seconds.isdigit() else placed.seconds
+        if placed.over or (status in _ORDER and _ORDER.index(status) <= _rank(placed.status)):
+            return
+        taken = "in-progress" in (old for _, old in placed.history)
+        self._change(placed, status)
+        if placed.over and not taken and call is None:
+            self._record(placed)
+
+    def machine(self, placed: Placed | None, asked: Any, call: Call | None) -> None:
+        """The carrier's detection has decided who picked up."""
+        who, ms = asked.parameters.get("AnsweredBy", "unknown"), asked.parameters.get("MachineDetectionDuration", "")
+        if placed is not None:
+            placed.answered_by = who
+            self._tell(placed)
+        if call is not None:
+            call.journal.note(
+                "call.status", self._clock.now(), status="in-progress", direction="outbound-api", answered_by=who
+            )
+            call.feed(v.PartyDetected(who, int(ms) if ms.isdigit() else None))
+
+    def _silent(self, placed: Placed) -> None:
+        if not placed.over and placed.status != "in-progress":
+            placed.detail = "the carrier told nothing more of it: is the status callback reachable?"
+            self._change(placed, "failed")
+            self._record(placed)
+
+    def _change(self, placed: Placed, status: str) -> None:
+        placed.status = status
+        placed.history.append((round(self._clock.now() - placed.asked_at, 2), status))
+        log.info("outbound call", extra={"placed": placed.id, "call": placed.sid, "status": status})
+        self._tell(placed)
+        if placed.over:
+            self._over[placed.id].set()
+            self._forget()
+
+    def _tell(self, placed: Placed) -> None:
+        for watch in self.watchers:
+            watch(placed)
+
+    def _forget(self) -> None:
+        over = [id_ for id_, placed in self.placed.items() if placed.over]
+        for id_ in over[: max(0, len(over) - KEPT)]:
+            del self.placed[id_], self._over[id_]
+
+    # ------------------------------------------------------------------------------------------ record
+
+    def _notes(self, placed: Placed, note: Callable[..., None]) -> None:
+        options = placed.options
+        note(
+            "rest.result", op="create", done=placed.status != "refused", status=placed.http, code=placed.code,
+            ms=placed.ms, machine_detection=_MACHINE[options.machine], asynchronous=options.machine != "off",
+        )  # fmt: skip
+        for at_s, status in placed.history[1:]:
+            note("call.status", status=status, direction="outbound-api", sip=_int(placed.sip), at_s=at_s)
+
+    def _record(self, placed: Placed) -> None:
+        """A call that never was one: who was called when, and why nothing came of it."""
+        wire, now = self._carrier.wire, self._clock.now()
+        begin = {
+            "call": placed.sid or placed.id, "caller": wire.mask_number(placed.options.from_),
+            "called": wire.mask_number(placed.to), "direction": "outbound-api", "carrier": wire.NAME, "provider": "",
+            "agent": placed.options.agent,
+        }  # fmt: skip
+        numbers = (placed.options.from_, placed.to)
+        journal = self._journals.open(placed.sid or placed.id, {}, now, begin, numbers=numbers)
+        self._notes(placed, lambda kind, **data: journal.note(kind, now, **data))
+        why = f"outbound call {placed.status}" + (f": {placed.code}" if placed.code else "")
+        journal.close(now, {"end": {"wanted": placed.status == "canceled", "why": why}})
+
+
+def _rank(status: str) -> int:
+    return _ORDER.index(status) if status in _ORDER else len(_ORDER)
+
+
+def _int(text: str) -> int | None:
+    return int(text) if text.isdigit() else None

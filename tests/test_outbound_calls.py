@@ -1,0 +1,146 @@
+"""Calls that we place, through the real host, with a strict simulated account and telephones, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from offhook.diagnosis.report import report
+from offhook.evidence.record import Recording
+from offhook.loopback.lines import audio
+from offhook.net.outbound import Options, Placed
+from offhook.sims.faults.scene import ours
+from offhook.sims.provider import tone
+from offhook.sims.virtual import World
+from offhook.sims.virtual_carrier import Line
+from offhook.sims.virtual_dial import Person
+
+OURS, THEM = "+15550100002", "+15550100077"
+
+
+def says_hello(line: Line) -> None:
+    line.then(0.6, lambda: line.say(audio("callee_hello")))
+    line.then(14.0, line.hang_up)
+
+
+def voicemail(line: Line) -> None:
+    line.then(0.4, lambda: line.say(audio("services")[:64000]))
+    line.then(8.6, lambda: line.say(tone(500, 1000.0, -12.0)))
+    line.then(60.0, line.hang_up)
+
+
+class Placing:
+    """Places a call and keeps what became of it."""
+
+    def __init__(self, person: Person | None, to: str = THEM, cancel_after_s: float = 0.0, **options: Any) -> None:
+        self.placed: Placed | None = None
+        self.line: Line | None = None
+        self._person, self._to, self._cancel = person, to, cancel_after_s
+        self._options = Options(**{"from_": OURS, **options})
+
+    def __call__(self, world: World, server: Any, lines: list[Line]) -> None:
+        if self._person is not None:
+            server.people[self._to] = self._person
+
+        async def place() -> None:
+            self.placed = await server.host.outbound.place(self._to, self._options)
+            if self._cancel:
+                world.after(self._cancel, lambda: world.loop.create_task(server.host.outbound.cancel(self.placed)))
+            await server.host.outbound.over(self.placed)
+            self.line = server.called[0] if server.called else None
+
+        world.loop.create_task(place())
+
+
+def placed(placing: Placing, *, run_s: float = 120.0, **more: Any) -> list[Recording]:
+    given = {"greeting": "Hello, this is the clinic.", **more}
+    return ours("openai", then=placing, calls=0, settle_s=run_s, **given)
+
+
+def notes(call: Recording, kind: str) -> list[dict[str, Any]]:
+    return [line.data for line in call.notes(kind)]
+
+
+def test_a_call_is_placed_followed_and_answered_after_the_hello():
+    placing = Placing(Person(answers_s=4.0, does=says_hello))
+    (call,) = placed(placing)
+    one = placing.placed
+    assert one is not None and [status for _, status in one.history] == [
+        "queued", "initiated", "ringing", "in-progress", "completed",
+    ]  # fmt: skip
+    assert notes(call, "hello")[0]["heard"] is True
+    assert notes(call, "party")[0]["who"] == "human"
+    assert call.begin["direction"] == "outbound-api" and THEM not in repr([line.data for line in call.lines])
+    assert report(call).verdict == "healthy"
+    assert placing.line is not None and placing.line.alerts == []
+
+
+@pytest.mark.parametrize("how", ["busy", "no-answer", "failed"])
+def test_nobody_takes_the_call_and_the_record_says_so(how: Any):
+    placing = Placing(Person(how=how), ring_s=20)
+    (call,) = placed(placing)
+    assert placing.placed is not None and placing.placed.status == how
+    assert call.end is not None and call.end["end"]["why"] == f"outbound call {how}"
+    found = report(call)
+    assert [one.rule for one in (*found.roots, *found.others)] == ["far-end/not-taken"] and found.verdict == "healthy"
+
+
+REFUSED = [(21219, {"verified": frozenset()}), (21215, {"closed_countries": ("+1555",)}), (21216, {"blocked": {THEM}})]
+
+
+@pytest.mark.parametrize(("code", "account"), REFUSED)
+def test_what_the_carrier_refuses_is_named_by_its_code(code: int, account: dict[str, Any]):
+    placing = Placing(None)
+    (call,) = placed(placing, run_s=5.0, account=account)
+    assert placing.placed is not None and (placing.placed.status, placing.placed.code) == ("refused", code)
+    found = report(call)
+    assert [one.rule for one in found.roots] == ["call-control/call-refused"] and str(code) in found.because
+
+
+def test_a_number_that_is_none_and_a_caller_id_that_is_not_ours():
+    placing = Placing(None, to="5550100")
+    placed(placing, run_s=5.0)
+    assert placing.placed is not None and placing.placed.code == 21211
+    placing = Placing(None, from_="+15550100009")
+    placed(placing, run_s=5.0)
+    assert placing.placed is not None and placing.placed.code == 21210
+
+
+def test_a_voicemail_gets_the_message_after_its_beep_by_our_own_ear():
+    machine = Person(answers_s=4.0, does=voicemail, answered_by="machine_start", detected_s=6.0)
+    placing = Placing(machine, voicemail="message", message="Your parcel is here.")
+    (call,) = placed(placing)
+    own, carrier = notes(call, "party")
+    assert (own["by"], carrier["by"], carrier["ms"]) == ("own", "carrier", 6000)
+    heard, left = notes(call, "voicemail")
+    assert heard["hz"] == pytest.approx(1000, abs=20) and left["left"] is True
+    assert call.end is not None and call.end["end"] == {"wanted": True, "why": "voicemail: message left, agent hung up"}
+    assert report(call).verdict == "healthy"
+
+
+def test_the_carrier_waits_for_the_beep_where_it_was_asked_to():
+    machine = Person(answers_s=4.0, does=voicemail, answered_by="machine_start", detected_s=9.3)
+    placing = Placing(machine, voicemail="message", message="Your parcel is here.", machine="beep")
+    (call,) = placed(placing)
+    assert notes(call, "voicemail")[-1]["left"] is True
+
+
+def test_an_agent_that_talks_to_a_machine_is_named():
+    machine = Person(answers_s=4.0, does=voicemail, answered_by="machine_start", detected_s=6.0)
+    (call,) = placed(Placing(machine, voicemail="talk"))
+    found = report(call)
+    assert "far-end/voicemail" in [one.rule for one in (*found.roots, *found.others)]
+
+
+def test_a_call_that_rings_is_taken_back():
+    placing = Placing(Person(answers_s=25.0), cancel_after_s=5.0)
+    (call,) = placed(placing)
+    assert placing.placed is not None and placing.placed.status == "canceled"
+    assert call.end is not None and call.end["end"]["wanted"] is True
+
+
+def test_the_server_takes_no_call_that_it_has_no_room_for():
+    placing = Placing(Person())
+    assert placed(placing, run_s=1.0, limits={"max_calls": 0}) == []
+    assert placing.placed is not None and placing.placed.status == "refused" and "max_calls" in placing.placed.detail
