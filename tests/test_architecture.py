@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
     },
-    "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge", "tap", "dial"},
+    "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge", "tap", "dial", "net"},
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",
     },

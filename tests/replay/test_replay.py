@@ -283,8 +283,8 @@ def test_the_page_shows_what_really_happens(tmp_path, capsys, monkeypatch):
     assert plain(capsys.readouterr().out) == plain(passing)
 
 
-@pytest.mark.parametrize("field", ["stream_sid", "streamSid"])
-def test_somebody_elses_server_fails_until_its_field_is_spelt_right(tmp_path, field):
+@pytest.mark.parametrize(("field", "speed"), [("stream_sid", 1.0), ("streamSid", 2.0)])
+def test_somebody_elses_server_fails_until_its_field_is_spelt_right(tmp_path, field, speed):
     """Recorded by a tap at a server that misspelt it; played in real time at one that does, and at a mended one."""
     from offhook.replay.against import replay_against
 
@@ -294,10 +294,25 @@ def test_somebody_elses_server_fails_until_its_field_is_spelt_right(tmp_path, fi
     was = scene.foreign(sid_field="stream_sid", play=short)[0]
     record = written(was, tmp_path / "20261125T120000Z-CA1.jsonl")
     command = f"{sys.executable} {ROOT / 'tests' / 'replay' / 'server.py'} {{port}} {field}"
-    outcome = replay_against(record, command, path="/media", stream=True)
+    outcome = replay_against(record, command, path="/media", stream=True, speed=speed)
     assert outcome.was.verdict == "broken"
+    was_frames, now_frames = (call.counters()["channels"][0]["frames"] for call in (outcome.was.call, outcome.now.call))
+    assert now_frames == pytest.approx(was_frames, abs=40) and outcome.now.call.last_ms > 3000  # the call's time
+    assert any("2 times the speed" in text for text in outcome.said) is (speed == 2.0)
     if field == "streamSid":
         assert outcome.passed, outcome
         assert outcome.now.call.counters()["channels"][1]["frames"] > 3
     else:
         assert not outcome.passed and outcome.why.startswith("the same fault"), outcome
+
+
+def test_a_speed_that_no_timer_keeps_and_one_without_a_server_are_refused(tmp_path):
+    from offhook.cli.replay import ReplayError
+    from offhook.replay.against import replay_against
+    from offhook.replay.tape import TapeError
+
+    with pytest.raises(TapeError, match="1 to 20"):
+        replay_against(tmp_path / "none.jsonl", "true", speed=100.0)
+    record = written(recorded(), tmp_path / "20261125T120000Z-CA1.jsonl")
+    with pytest.raises(ReplayError, match="virtual time"):
+        run(str(record), tmp_path, greeting=None, as_test=None, as_json=False, speed=2.0)

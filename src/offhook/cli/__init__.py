@@ -336,6 +336,7 @@ def replay(
     stream: Annotated[
         bool, typer.Option("--stream", help="With --against: no webhook, --path is the stream's.")
     ] = False,
+    speed: Annotated[float, typer.Option(help="With --against: carrier and provider so many times as fast.")] = 1.0,
     config: Config = None,
     json: Json = False,
 ) -> None:
@@ -346,7 +347,7 @@ def replay(
     raise typer.Exit(
         run(
             call, data_dir(_settings(config)), greeting=greeting, as_test=as_test, as_json=json, against=against,
-            path=path, stream=stream,
+            path=path, stream=stream, speed=speed,
         )
     )  # fmt: skip
 

@@ -47,6 +47,7 @@ def run(
     against: str = "",
     path: str = "",
     stream: bool = False,
+    speed: float = 1.0,
 ) -> int:
     """Replay a call. 0 passed, 1 failed. Raises RecordingError, TapeError and ReplayError."""
     record = find(call, directory)
@@ -55,11 +56,13 @@ def run(
     if as_test is not None:
         written = _write_test(record, as_test)
         sys.stderr.write(f"written: {', '.join(str(path) for path in written)}\n")
+    if speed != 1.0 and not against:
+        raise ReplayError("--speed is for --against: our own code is played in virtual time, as fast as it can")
     if against:
         from offhook.replay.against import replay_against
 
         token = os.environ.get("TWILIO_AUTH_TOKEN", "")
-        outcome = replay_against(record, against, path=path, stream=stream, token=token)
+        outcome = replay_against(record, against, path=path, stream=stream, token=token, speed=speed)
     else:
         outcome = replay(record, Setup(greeting=greeting))
     if as_json:

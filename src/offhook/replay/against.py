@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from offhook.evidence.files import find
 from offhook.evidence.files import read as read_file
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Recording
+from offhook.net.clock import LoopClock
 from offhook.replay import compare, sound
 from offhook.replay.cues import Session
 from offhook.replay.play import AFTERWARDS_S, Outcome
@@ -35,16 +35,24 @@ from offhook.tap.pipe import Tapped, Upstream
 __all__ = ["replay_against"]
 
 PUBLIC = "https://replay.example.net"  # never looked up: the simulated carrier knows the way
+# Slower than life a server's own clock would be ahead of what the phone has played; above that this machine's timers
+# decide, and not the server.
+SPEEDS = (1.0, 20.0)
 SEES = ("webhook", "carrier", "provider")
 
 
-def replay_against(record: Path, command: str, *, path: str = "", stream: bool = False, token: str = "") -> Outcome:
+def replay_against(
+    record: Path, command: str, *, path: str = "", stream: bool = False, token: str = "", speed: float = 1.0
+) -> Outcome:
     """
     Play ``record`` at the server that ``command`` starts ({port} stands for its port).
 
     ``path`` is that of its webhook, or with ``stream`` that of its media stream; the record's own where it has one.
+    ``speed``: carrier and provider play so many times as fast; the server's own timers do not, and look as much slower.
     Raises RecordingError, TapeError and ForeignError.
     """
+    if not SPEEDS[0] <= speed <= SPEEDS[1]:
+        raise TapeError(f"--speed {speed:g}: wanted {SPEEDS[0]:g} to {SPEEDS[1]:g}")
     was = read_file(record)
     tape = read_tape(was)
     track = sound.caller(tape, sound.wav_of(record, tape))
@@ -52,7 +60,11 @@ def replay_against(record: Path, command: str, *, path: str = "", stream: bool =
     found = path or _path(was, "upgrade" if stream else "webhook")
     if not found:
         raise TapeError("the record has no webhook of this server: give its path with --path, or --stream and --path")
-    now = asyncio.run(_Against(tape, track, command, found, stream, token).run())
+    now = asyncio.run(_Against(tape, track, command, found, stream, token, speed).run())
+    if speed != 1.0:
+        tape.said.append(
+            f"played at {speed:g} times the speed: times are the call's; the server's own timers look slower by as much"
+        )
     if tape.source not in ("tap", "dial"):
         tape.said.append(f"recorded by the {tape.source} itself, seen from outside now: the verdicts rest on less")
     return Outcome(report(was), report(now), compare.differences(was, now), compare.Latencies([], []), tape.said)
@@ -65,9 +77,11 @@ def _path(was: Recording, note: str) -> str:
 class _Against:
     """One run."""
 
-    def __init__(self, tape: Tape, track: bytes, command: str, path: str, stream: bool, token: str) -> None:
+    def __init__(
+        self, tape: Tape, track: bytes, command: str, path: str, stream: bool, token: str, speed: float
+    ) -> None:
         self._tape, self._track, self._command = tape, track, command
-        self._path, self._stream, self._token = path, stream, token
+        self._path, self._stream, self._token, self._speed = path, stream, token, speed
         self._players: list[Player] = []
         self._stream_at: float | None = None
 
@@ -76,8 +90,9 @@ class _Against:
         with tempfile.TemporaryDirectory(prefix="offhook-replay-") as folder:
             journals = JournalDir(Path(folder))
             loop = asyncio.get_running_loop()
-            book = CallBook(journals, time.monotonic, loop.call_later, SEES)
-            fake = FakeProvider(tape.provider, make=self._player)
+            clock = self._clock = LoopClock(loop, self._speed)
+            book = CallBook(journals, clock.now, lambda s, fn: loop.call_later(s / self._speed, fn), SEES)
+            fake = FakeProvider(tape.provider, make=self._player, clock=clock)
             async with fake, self._tapped(book, _port(fake.url), provider=True) as provider:
                 told = (
                     fake_environment(tape.provider, _moved(fake.url, provider.port))
@@ -106,7 +121,8 @@ class _Against:
         place = Place("ws" if provider else "http", "127.0.0.1", port, public=PUBLIC, provider=self._tape.provider)
         side = ProviderSide if provider else CarrierSide
         defects: list[BaseException] = []
-        tapped = Tapped(Upstream("127.0.0.1", port), lambda client: Conversation(side(book, place)), defects.append)
+        tapped = Tapped(Upstream("127.0.0.1", port), lambda client: Conversation(side(book, place)), defects.append,
+                        now=self._clock.now)  # fmt: skip
         await tapped.start()
         try:
             yield tapped
@@ -123,10 +139,11 @@ class _Against:
             stream_url=f"ws://127.0.0.1:{port}{self._path}" if self._stream else "",
             auth_token=self._token,
             connect_to=("127.0.0.1", port),
+            clock=self._clock,
         )
         try:
             async with phone as call:
-                now = self._stream_at = asyncio.get_running_loop().time()
+                now = self._stream_at = self._clock.now()
                 for player in self._players:
                     player.start_stream(now)
                 call.say(self._track)
@@ -135,7 +152,7 @@ class _Against:
                 plan.append((end, call.hang_up if how == "hang-up" else call.drop))
                 for due, act in sorted(plan, key=lambda step: step[0]):
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(call.ended(), max(0.0, now + due - asyncio.get_running_loop().time()))
+                        await asyncio.wait_for(call.ended(), max(0.0, now + due - self._clock.now()) / self._speed)
                     act()
         except CallFailed as error:
             raise ForeignError(f"the carrier would log {error}") from None

@@ -88,7 +88,9 @@ class Tapped:
         host: str = "127.0.0.1",
         port: int = 0,
         tls: ssl.SSLContext | None = None,
+        now: Callable[[], float] = time.monotonic,  # a loop's own clock may stand still for a millisecond
     ) -> None:
+        self.now = now
         self.upstream = upstream
         self.look = look
         self.defect = defect
@@ -180,7 +182,7 @@ class _Joint:
         self.near = _End(self, "near")
         self.far = _End(self, "far")
         self._tapped = tapped
-        self._now = time.monotonic  # a loop's own clock may stand still for a millisecond
+        self._now = tapped.now
         self._early = bytearray()  # came before there was anybody to pass it on to
         self._looker: Looker | None = None
         self._connecting: asyncio.Task[None] | None = None
