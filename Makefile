@@ -9,8 +9,10 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	@$(BIN)/offhook demo
 
+# Two workers: half of the suite's time is calls in real time, which wait. A file stays with one worker (servers are shared
+# by its tests), the longest go first (tests/conftest.py), and a worker that had to be ended is not begun again.
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

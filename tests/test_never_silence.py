@@ -29,7 +29,7 @@ def server(tmp_path_factory):
     head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(OWN_LINE), b"WAVE", b"fmt ", 16, 7, 1, 8000, 8000, 1, 8,
                        b"data", len(OWN_LINE))  # fmt: skip
     (folder / "own" / "provider_lost.wav").write_bytes(head + OWN_LINE)
-    env = {"OFFHOOK_RECORD_LINES_DIR": "own", "OFFHOOK_PROVIDER_DIAL_TIMEOUT_S": "0.2"}
+    env = {"OFFHOOK_RECORD_LINES_DIR": "own", "OFFHOOK_PROVIDER_DIAL_TIMEOUT_S": "0.8"}
     process = ServerProcess(folder, rate=RATE, env=env)
     yield process
     process.stop()

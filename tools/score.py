@@ -173,23 +173,28 @@ def _line(name: str) -> Result:
     return judge(row, lambda: dialled.dial_line(name))
 
 
-def _job(job: tuple[str, Any]) -> Result:
+def jobs(wanted: list[Row], n_variations: int = variations.COUNT, plain: bool = True) -> list[tuple[str, Any]]:
+    """Everything that is to be injected, in the order of the catalogue."""
+    made: list[tuple[str, Any]] = [("row", row) for row in wanted]
+    made += [("plain", name) for name in healthy.PLAIN] if plain else []
+    made += [("dialled", name) for name in dialled.DIALLED] if plain else []
+    made += [("line", name) for name in dialled.LINES] if plain else []
+    return made + [("variation", seed) for seed in range(n_variations)]
+
+
+def do(job: tuple[str, Any]) -> Result:
+    """Inject one thing and compare."""
     kind, what = job
     return {"row": judge, "plain": _plain, "variation": _variation, "dialled": _dialled, "line": _line}[kind](what)
 
 
-def run(wanted: list[Row], n_variations: int = variations.COUNT, plain: bool = True) -> list[Result]:
-    """Everything, on two processes, in the order of the catalogue."""
-    injections()
-    jobs: list[tuple[str, Any]] = [("row", row) for row in wanted]
-    jobs += [("plain", name) for name in healthy.PLAIN] if plain else []
-    jobs += [("dialled", name) for name in dialled.DIALLED] if plain else []
-    jobs += [("line", name) for name in dialled.LINES] if plain else []
-    jobs += [("variation", seed) for seed in range(n_variations)]
-    longest_first = sorted(jobs, key=lambda job: getattr(job[1], "id", "") not in ("F-108", "S-001", "F-013"))
-    with multiprocessing.get_context("fork").Pool(2, _quiet) as pool:
-        made = dict(zip(map(_key, longest_first), pool.map(_job, longest_first, chunksize=2), strict=True))
-    return [made[_key(job)] for job in jobs]
+def run(wanted: list[tuple[str, Any]]) -> list[Result]:
+    """All of it, on two processes."""
+    longest_first = sorted(wanted, key=lambda job: getattr(job[1], "id", "") not in ("F-108", "S-001", "F-013"))
+    # spawned: to fork a process that has threads may hang the child, and not every system forks well
+    with multiprocessing.get_context("spawn").Pool(2, _quiet) as pool:
+        made = dict(zip(map(_key, longest_first), pool.map(do, longest_first, chunksize=2), strict=True))
+    return [made[_key(job)] for job in wanted]
 
 
 def _quiet() -> None:
@@ -359,7 +364,7 @@ def main(argv: list[str]) -> int:
         return dump(wanted, given.dump)
     began = time.perf_counter()
     whole = not given.rows
-    results = run(wanted, variations.COUNT if whole else 0, plain=whole)
+    results = run(jobs(wanted, variations.COUNT if whole else 0, plain=whole))
     for result in results:
         if not whole or result.kind not in ("named", "coped"):
             got = ", ".join(result.got) or "nothing"

@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from tests.ports import free_port
 
 from offhook.checks._check import Ask, Outcome
 from offhook.checks.registry import NAMES, checks, run_all
@@ -22,12 +22,6 @@ from offhook.checks.webhook import difference
 from offhook.settings import load
 
 TOKEN = "check-token-0123456789abcdef"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def serve(folder: Path, port: int, public: str, **more: str) -> subprocess.Popen[str]:

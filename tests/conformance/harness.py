@@ -10,7 +10,6 @@ import asyncio
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import httpx2
 import websockets
+from tests.ports import free_port
 from websockets.asyncio.client import ClientConnection
 
 from offhook.evidence.files import find, read
@@ -38,12 +38,6 @@ TOKEN = "test-auth-token-0123456789"
 PUBLIC = "https://voice.example.com"
 KEY = "sk-test-key-000000000000000000"
 XAI_KEY = "xai-test-key-00000000000000000"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class ServerProcess:

@@ -1,7 +1,6 @@
 """Peers that a dial meets: they answer, refuse, stall or hang up."""
 
 import asyncio
-import socket
 import ssl
 import traceback
 
@@ -84,11 +83,6 @@ async def hang_up(raw: Raw, peer: Peer) -> None:
 
 def head(status: str, *fields: str) -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", *fields]).encode() + b"\r\n\r\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 async def answer_upgrade(raw: Raw) -> bytes:

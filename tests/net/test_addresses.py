@@ -4,7 +4,8 @@ import asyncio
 import socket
 
 from tests.net.kit import Ear, asking, run, serving
-from tests.net.peers import failure, free_port
+from tests.net.peers import failure
+from tests.ports import free_port
 
 from offhook.net.client import dial
 

@@ -8,7 +8,8 @@ import ssl
 import pytest
 import websockets
 from tests.net.kit import Ear, Raw, asking, run, serving
-from tests.net.peers import BEARER, KEY, Peer, answer_upgrade, failure, free_port, hang_up, mute
+from tests.net.peers import BEARER, KEY, Peer, answer_upgrade, failure, hang_up, mute
+from tests.ports import free_port
 
 from offhook.net.client import default_tls, dial
 

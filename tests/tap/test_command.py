@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import websockets
-from tests.conformance.harness import free_port
+from tests.ports import free_port
 
 from offhook.cli.tap import TapError, parse, rewriter, run
 from offhook.loopback.lines import audio
