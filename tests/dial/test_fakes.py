@@ -25,19 +25,23 @@ SCENARIO = Scenario(
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, tuple[Result, FakeSeen, FakeSeen]]:
-    async def one(output: str, fault: str = ""):
-        command = f"{sys.executable} -m tests.dial.naive_bridge {{port}} {output}"
+    async def one(knobs: str, fault: str = ""):
+        command = f"{sys.executable} -m offhook.sims.run_foreign --port {{port}} {knobs}"
         made = Foreign(
             command, fakes=("openai", "xai"), environment={"PYTHONPATH": f"{ROOT}/src:{ROOT}"},
             answers=[Answer(audio=audio("hello"), transcript="hello")], faults=[fault] if fault else [],
         )  # fmt: skip
         async with made as foreign:
-            plan = Plan(**targets(f"ws://127.0.0.1:{foreign.port}/m"), scenario=SCENARIO)
+            plan = Plan(**targets(f"ws://127.0.0.1:{foreign.port}/media"), scenario=SCENARIO)
             result = await place(plan, spoken_ms=foreign.spoken_ms)
         return result, foreign.watches["openai"].seen, foreign.watches["xai"].seen
 
     async def run():
-        wanted = {"pcmu": ("pcmu",), "pcm": ("pcm",), "unauthorized": ("pcmu", "openai:refuse-401")}
+        wanted = {
+            "pcmu": ("",),
+            "pcm": ("audio=pcm out_rate=8000 clears=false",),
+            "unauthorized": ("", "openai:refuse-401"),
+        }
         return dict(zip(wanted, await asyncio.gather(*(one(*w) for w in wanted.values())), strict=True))
 
     return asyncio.run(run())

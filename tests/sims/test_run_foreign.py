@@ -48,6 +48,13 @@ def test_knobs_are_read_from_words():
         knobs_of(["pace=slowly"])
 
 
+def test_the_provider_is_the_one_of_the_environment_unless_a_word_names_another():
+    environment = {"OPENAI_REALTIME_URL": "ws://a/", "OPENAI_API_KEY": "k", "XAI_REALTIME_URL": "ws://x/"}
+    knobs = knobs_of(["key=mine"], environment)
+    assert (knobs.url, knobs.key) == ("ws://a/", "mine")
+    assert (knobs_of(["provider=xai"], environment).url, knobs_of([]).url) == ("ws://x/", "")
+
+
 def test_what_needs_virtual_time_is_refused():
     with pytest.raises(ValueError, match="use the virtual world"):
         ForeignServer(Knobs(accepts="after dial"))

@@ -2,15 +2,18 @@
 The naive bridge over real sockets: a server with the same knobs, for whoever tests a dialler, a tap, or an explanation.
 
 ``python -m offhook.sims.run_foreign --port 8080 sid_field=stream_sid url=ws://127.0.0.1:9000/v1/realtime``
+
+Without ``url`` and ``key`` it takes what ``offhook dial --fakes`` puts into the environment, as others' servers do.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -181,8 +184,8 @@ class ForeignServer:
         await send({"type": "http.response.body", "body": reply.body})
 
 
-def knobs_of(words: Sequence[str]) -> Knobs:
-    """``name=value`` each; raises ValueError that says what there is."""
+def knobs_of(words: Sequence[str], environment: Mapping[str, str] = {}) -> Knobs:
+    """``name=value`` each, and what the environment says of the provider; raises ValueError that says what there is."""
     fields = {field.name: field for field in msgspec.structs.fields(Knobs)}
     given: dict[str, Any] = {}
     for word in words:
@@ -193,6 +196,10 @@ def knobs_of(words: Sequence[str]) -> Knobs:
             given[name] = msgspec.convert(text, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"{name}={text!r}: {error}") from None
+    vendor = given.get("provider", Knobs().provider).upper()
+    for name, variable in (("url", f"{vendor}_REALTIME_URL"), ("key", f"{vendor}_API_KEY")):
+        if variable in environment:
+            given.setdefault(name, environment[variable])
     return Knobs(**given)
 
 
@@ -212,7 +219,7 @@ if __name__ == "__main__":
     parser.add_argument("knobs", nargs="*", help="name=value; see foreign_knobs.py")
     options = parser.parse_args()
     try:
-        wanted = knobs_of(options.knobs)
+        wanted = knobs_of(options.knobs, os.environ)
     except ValueError as error:
         sys.exit(f"run_foreign: {error}")
     import aiofastnet
