@@ -17,7 +17,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
     (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("trace",), ("fake",),
     ("dial",), ("tap",), ("replay",),
-    ("check", "settings"), ("check", "provider"), ("service", "systemd"),
+    ("check", "settings"), ("check", "provider"), ("agent", "list"), ("agent", "show"), ("service", "systemd"),
 )  # fmt: skip
 
 

@@ -347,6 +347,7 @@ class Briefed(Event, frozen=True):
     detail: str = ""  # why it failed
     instructions: str | None = None  # in the place of those that the leg was built with
     greeting: str | None = None  # in the place of the one that was set
+    resumed: bool = False  # the caller goes on with a call that was cut off
     language: str | None = None
 
 

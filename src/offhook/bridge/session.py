@@ -106,7 +106,7 @@ class Session:
         in_time = self._waits_for_briefing
         s.note(
             "lookup" if in_time else "lookup.came-late", outcome=event.outcome, source=event.source[:80],
-            ms=round(event.ms), detail=event.detail[:200],
+            ms=round(event.ms), detail=event.detail[:200], resumed=event.resumed,
         )  # fmt: skip
         if not in_time:
             return
@@ -118,7 +118,7 @@ class Session:
 
     def _unbriefed(self, now: float) -> None:
         """Nobody waits longer than that to be greeted."""
-        self._s.note("lookup", outcome="late", source="", ms=round(self._s.settings.briefing_s * 1000), detail="")
+        self._s.note("lookup", outcome="late", source="", ms=round(self._s.settings.briefing_s * 1000))
         self._go_on(now)
 
     def _go_on(self, now: float) -> None:

@@ -33,7 +33,7 @@ async def run(ask_: Ask, trail: Trail) -> str:
 
 
 async def _provider(ask_: Ask, trail: Trail, dates: list[tuple[str, float]]) -> None:
-    name = ask_.settings["provider.name"]
+    name = judge.default_provider(ask_.settings)
     if name not in judge.PROVIDERS:
         trail.unproven("provider key", "no provider is chosen", fix="`offhook check settings` says how")
         return

@@ -61,7 +61,7 @@ class _Stop(Exception):
 async def check(settings: Settings, *, live: bool, on_phase: OnPhase = lambda *_: None) -> Result:
     """Run the phases in order; the first that fails names the boundary."""
     child = None
-    module = judge.provider_module(settings["provider.name"])
+    module = judge.provider_module(judge.default_provider(settings))
     session = judge.session_settings(settings, judge.instructions(settings))
     if module.NAME == "loopback" and not settings["provider.url"]:
         from msgspec import structs
@@ -340,9 +340,9 @@ async def _run_check(ask: Ask, trail: Trail) -> str:
 
 def _costs(settings: Settings) -> str:
     """What --live will cost, by the wire's dated prices; said before it is spent."""
-    if settings["provider.name"] not in judge.PROVIDERS:
+    if judge.default_provider(settings) not in judge.PROVIDERS:
         return ""
-    module = judge.provider_module(settings["provider.name"])
+    module = judge.provider_module(judge.default_provider(settings))
     if not module.KEY_ENV:
         return ""
     per_minute = getattr(module, "PRICE_PER_MINUTE", None)

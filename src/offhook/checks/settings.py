@@ -6,29 +6,34 @@ Needs no network. ``serve`` refuses to start on what this finds; ``offhook check
 
 from __future__ import annotations
 
-import importlib
 import ipaddress
 import os
 import re
-from difflib import get_close_matches
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from offhook.agent.prompt import NAMES, unknown_placeholders
+from msgspec import structs
+
+from offhook.agent.assemble import BETWEEN
+from offhook.agent.profile import DEFAULT, Agent
 from offhook.checks._check import Ask, Check, Trail
+from offhook.checks.agents import default_ready, ready_agents
+from offhook.checks.wire import HANG_UP, PROVIDERS, provider_module
 from offhook.media.lines import LineError, spoken_lines
 from offhook.settings import Settings
-from offhook.vocab import ToolSpec
 from offhook.wires._checks import is_loopback
 from offhook.wires._wire import SettingProblem
 from offhook.wires.carriers.twilio import CarrierSettings
 
 __all__ = [
     "CHECK",
+    "HANG_UP",
     "PLACEHOLDER",
     "PROVIDERS",
+    "beside_agents",
     "carrier_settings",
+    "default_provider",
     "instructions",
     "problems",
     "provider_module",
@@ -36,121 +41,42 @@ __all__ = [
     "session_settings",
 ]
 
-PROVIDERS = ("openai", "xai", "loopback")
-
 PLACEHOLDER = "YOUR-TUNNEL.example"  # what `offhook init` writes where it does not know the address
 
-HANG_UP = ToolSpec(
-    name="hang_up",
-    description=(
-        "End the phone call. Use it when the caller asks to end the call, or says goodbye and nothing is left to do. "
-        "Say a short goodbye before."
-    ),
-    parameters={"type": "object", "properties": {}, "additionalProperties": False},
-)
+
+def problems(settings: Settings, declared: Sequence[Agent] = ()) -> list[SettingProblem]:
+    """Everything that cannot work, of the agents in ``declared`` too; empty when ``serve`` may start."""
+    _, found = ready_agents(settings, declared)
+    return [*found, *beside_agents(settings)]
 
 
-def provider_module(name: str) -> ModuleType:
-    """The wire of a provider."""
-    return importlib.import_module(f"offhook.wires.providers.{name}")
-
-
-def problems(settings: Settings) -> list[SettingProblem]:
-    """Everything that cannot work; empty when ``serve`` may start."""
-    found = _provider(settings) or _wire(settings)
-    own = (_agent, _tools, public_url_problems, _carrier, _lines, _records)
-    return [*found, *(problem for judge in own for problem in judge(settings))]
+def beside_agents(settings: Settings) -> list[SettingProblem]:
+    """What cannot work of the settings that are no agent's."""
+    own = (_tools, public_url_problems, _carrier, _lines, _records)
+    return [problem for judge in own for problem in judge(settings)]
 
 
 def _problem(settings: Settings, name: str, got: str, wanted: str, fix: str) -> SettingProblem:
     return SettingProblem(setting=name, got=f"{got} ({settings.origin(name)})", wanted=wanted, fix=fix, source="")
 
 
-def _usable_keys(settings: Settings) -> list[str]:
-    return [
-        name
-        for name in PROVIDERS
-        if provider_module(name).KEY_ENV and settings[f"provider.{name}_key"].reveal().strip()
-    ]
-
-
-def _provider(settings: Settings) -> list[SettingProblem]:
-    name = settings["provider.name"]
-    wanted = "openai, xai (alias grok) or loopback"
-    if name in PROVIDERS:
-        return []
-    if name:
-        close = get_close_matches(name.lower(), PROVIDERS, n=1)
-        fix = f'write name = "{close[0]}"' if close else "choose one of these"
-        return [_problem(settings, "provider.name", repr(name), wanted, fix)]
-    keys = _usable_keys(settings)
-    if len(keys) == 1:
-        env = provider_module(keys[0]).KEY_ENV
-        fix = f'there is a key for {keys[0]} ({env}): write name = "{keys[0]}" under [provider] in offhook.toml'
-    elif keys:
-        fix = f"there are keys for {' and '.join(keys)}: choose one under [provider] in offhook.toml"
-    else:
-        fix = "set OPENAI_API_KEY or XAI_API_KEY and choose, or try `offhook demo`, which needs no key"
-    return [_problem(settings, "provider.name", "nothing", f"{wanted}; there is no default", fix)]
+def default_provider(settings: Settings) -> str:
+    """The provider of the agent that answers where nothing says otherwise; empty when that is none."""
+    ready = default_ready(settings)
+    return ready.profile["provider"] if ready is not None else ""
 
 
 def session_settings(settings: Settings, instructions_text: str = "") -> Any:
-    """The provider's own settings struct; only for a provider that is known."""
-    module = provider_module(settings["provider.name"])
-    given: dict[str, Any] = {
-        "api_key": settings[f"provider.{module.NAME}_key"].reveal() if module.KEY_ENV else "",
-        "instructions": instructions_text,
-        "tools": (HANG_UP,) if settings["agent.hang_up"] else (),
-        "language": settings["agent.language"] or None,
-        "allow_unlisted": settings["provider.allow_unlisted"],
-    }
-    for name in ("model", "voice", "url"):
-        if settings[f"provider.{name}"]:
-            given[name] = settings[f"provider.{name}"]
-    return module.SessionSettings(**given)
-
-
-def _wire(settings: Settings) -> list[SettingProblem]:
-    module = provider_module(settings["provider.name"])
-    found: list[SettingProblem] = module.check(session_settings(settings))
-    return [_with_origin(settings, module, problem) for problem in found]
-
-
-def _with_origin(settings: Settings, module: ModuleType, problem: SettingProblem) -> SettingProblem:
-    name = problem.setting if problem.setting != "provider.key" else f"provider.{module.NAME}_key"
-    got = f"{problem.got} ({settings.origin(name)})" if name in settings.values else problem.got
-    return SettingProblem(name, got, problem.wanted, problem.fix, problem.source)
+    """That agent's session, in its provider's own settings struct; only for a provider that is known."""
+    ready = default_ready(settings)
+    assert ready is not None, "problems() says what is missing"
+    return structs.replace(ready.session, instructions=instructions_text)
 
 
 def instructions(settings: Settings) -> str:
-    """The instructions as text. Raises OSError or UnicodeDecodeError when their file cannot be read."""
-    path = settings.path("agent.instructions_file")
-    return path.read_text(encoding="utf-8") if path is not None else str(settings["agent.instructions"])
-
-
-def _agent(settings: Settings) -> list[SettingProblem]:
-    if settings["agent.instructions"] and settings["agent.instructions_file"]:
-        return [
-            _problem(
-                settings, "agent.instructions_file", "a file and agent.instructions", "one of the two", "remove one"
-            )
-        ]
-    try:
-        text = instructions(settings)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not UTF-8"
-        path = settings.path("agent.instructions_file")
-        return [
-            _problem(
-                settings, "agent.instructions_file", f"{path}: {why}", "a text file", "write it, or correct the path"
-            )
-        ]
-    names = ", ".join((*NAMES, "webhook.NAME"))
-    return [
-        _problem(settings, where, f"{{{{{name}}}}}", f"one of {names}", "correct the placeholder")
-        for where, given in (("agent.instructions", text), ("agent.greeting", settings["agent.greeting"]))
-        for name in unknown_placeholders(given)
-    ]
+    """What that agent is told, its placeholders left as they stand."""
+    ready = default_ready(settings)
+    return BETWEEN.join(part.text for part in ready.persona.parts) if ready is not None else ""
 
 
 def _tools(settings: Settings) -> list[SettingProblem]:
@@ -307,9 +233,20 @@ async def _run(ask: Ask, trail: Trail) -> str:
             trail.proven(name, "is set: the provider is dialled through it")
     if found:
         return ""
-    name = settings["provider.name"]
-    trail.proven("provider", f"{name} [{settings.origin('provider.name')}]")
-    return f"{name} [{settings.origin('provider.name')}], nothing in the way of `offhook serve`"
+    roster, _ = ready_agents(settings)
+    for name, ready in roster.ready.items():
+        profile, session = ready.profile, ready.session
+        told = sum(len(part.text) for part in ready.persona.parts)
+        if len(roster.ready) > 1 or name != DEFAULT:
+            trail.proven(f"agent {name}", f"{profile['provider']}, {session.model}, {session.voice}, {told} characters")
+        for remark in ready.persona.remarks:
+            trail.proven(f"agent {name}", remark)
+    providers = dict.fromkeys(
+        f"{r.profile['provider']} [{r.profile.origin('provider')}]" for r in roster.ready.values()
+    )
+    shown = ", ".join(name.replace("provider.name, ", "") for name in providers)
+    trail.proven("provider", shown)
+    return f"{shown}, nothing in the way of `offhook serve`"
 
 
 CHECK = Check(

@@ -26,7 +26,7 @@ SERVER_S = 20.0
 
 
 async def run(ask_: Ask, trail: Trail) -> str:
-    name = ask_.settings["provider.name"]
+    name = judge.default_provider(ask_.settings)
     specs = [judge.HANG_UP] if ask_.settings["agent.hang_up"] else []
     if ask_.settings.sections("tools"):
         specs += await _declared(ask_, trail)

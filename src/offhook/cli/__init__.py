@@ -32,6 +32,8 @@ tools_app = typer.Typer(
     help="What agents can do: listed, or one of them tried alone.", invoke_without_command=True, rich_markup_mode=None
 )
 app.add_typer(tools_app, name="tools")
+agent_app = typer.Typer(help="Who answers, and what an agent is told.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(agent_app, name="agent")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (default ./offhook.toml).")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -82,6 +84,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     live: Annotated[str, typer.Option(help="Show calls as they happen: text or json.")] = "",
+    app_file: Annotated[Path | None, typer.Option("--app", help="A Python file with Agent(...) in it.")] = None,
 ) -> None:
     """Answer the phone until SIGTERM. Refuses to start on what cannot work, with the fix."""
     if live not in ("", "text", "json"):
@@ -92,7 +95,9 @@ def serve(
         config, provider__name=provider, provider__model=model, provider__voice=voice,
         server__public_url=public_url, server__host=host, server__port=port,
     )  # fmt: skip
-    raise typer.Exit(run(settings, live=live))
+    from offhook.cli.declared import declared_in
+
+    raise typer.Exit(run(settings, live=live, declared=declared_in(app_file)))
 
 
 @app.command(epilog="Examples: offhook init --provider openai   |   offhook init --provider xai --force")
@@ -198,6 +203,11 @@ def dial(
     auth_token_env: Annotated[str, typer.Option(help="Name of the variable with the auth token that signs.")] = "",
     method: Annotated[str, typer.Option(help="How the number's webhook is set: POST or GET.")] = "POST",
     fallback_url: Annotated[str, typer.Option(help="The number's fallback URL.")] = "",
+    caller: Annotated[str, typer.Option("--from", help="The number that calls.")] = "",
+    called: Annotated[str, typer.Option("--to", help="The number that is called.")] = "",
+    field: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of the webhook's form, as StirVerstat=TN-Validation-Passed-A.")
+    ] = None,
     param: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of customParameters; again and again.")] = None,
     say: Annotated[
         list[str] | None, typer.Option(help="Words, a shipped line, tone:HZ:S, noise:DBFS:S, babble:S, silence:S.")
@@ -244,7 +254,8 @@ def dial(
         raise typer.Exit(0 if list_faults else 2)
     wishes = Wishes(
         url, public=public, connect=connect, insecure_ws=insecure_ws, ca=ca, auth_token_env=auth_token_env,
-        method=method, fallback_url=fallback_url, params=tuple(param or ()), say=tuple(say or ()),
+        method=method, fallback_url=fallback_url, params=tuple(param or ()),
+        caller=caller, called=called, fields=tuple(field or ()), say=tuple(say or ()),
         say_file=tuple(say_file or ()), microphone=microphone, press=tuple(press or ()), scenario=scenario, max_s=max_s,
         faults=tuple(fault or ()), seed=seed, lenient=lenient, out=out, audio=audio, conformance=conformance,
         calls=calls, ramp=ramp, duration=duration, own=own, baseline=baseline, save=save, server=server, fakes=fakes,
@@ -380,6 +391,45 @@ def check(
     raise typer.Exit(
         run(settings, boundaries or [], data_dir(settings), live=live, full=full, as_json=json, watch_s=watch)
     )
+
+
+App = Annotated[Path | None, typer.Option("--app", help="A Python file with Agent(...) in it.")]
+
+
+@agent_app.command("list", epilog="Examples: offhook agent list   |   offhook agent list --json")
+def agent_list(config: Config = None, app_file: App = None, json: Json = False) -> None:
+    """Every agent, and which calls lead to it."""
+    from offhook.cli.agent import listing
+    from offhook.cli.declared import declared_in
+
+    raise typer.Exit(listing(_settings(config), declared_in(app_file), as_json=json))
+
+
+@agent_app.command(
+    "show", epilog="Examples: offhook agent show sales   |   offhook agent show --to +15550001111 --at 22:30 --text"
+)
+def agent_show(
+    name: Annotated[str, typer.Argument(help="An agent; left out: whoever the call leads to.")] = "",
+    called: Annotated[str, typer.Option("--to", help="Our number, that is called (outbound: that calls).")] = "",
+    caller: Annotated[str, typer.Option("--from", help="The other side's number.")] = "",
+    at: Annotated[str, typer.Option(help="When, as 2026-11-25T22:30+01:00; default now.")] = "",
+    outbound: Annotated[bool, typer.Option("--outbound", help="We call.")] = False,
+    verified: Annotated[bool, typer.Option("--verified", help="The carrier vouches for the caller's number.")] = False,
+    known: Annotated[list[str] | None, typer.Option(help="NAME=VALUE that a lookup finds of the caller.")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the webhook.")] = None,
+    text: Annotated[bool, typer.Option("--text", help="The whole prompt and nothing else.")] = False,
+    config: Config = None,
+    app_file: App = None,
+    json: Json = False,
+) -> None:
+    """One agent in one call: every value with its origin, its prompt in parts, what was cut and why."""
+    from offhook.cli.agent import Asked, show
+    from offhook.cli.declared import declared_in
+
+    asked = Asked(
+        number=called, caller=caller, at=at, outbound=outbound, verified=verified, field=field or (), known=known or ()
+    )
+    raise typer.Exit(show(_settings(config), name, asked, declared_in(app_file), text=text, as_json=json))
 
 
 @service_app.command("systemd", epilog="Example: offhook service systemd > /etc/systemd/system/offhook.service")

@@ -5,53 +5,70 @@ from __future__ import annotations
 from typing import Any
 
 from offhook import __version__
+from offhook.agent.profile import DEFAULT
 from offhook.checks import settings as judge
+from offhook.checks.agents import Ready, Roster
 from offhook.cli.places import data_dir
 from offhook.settings import Settings, shown
 
 __all__ = ["banner", "refusal"]
 
 
-def banner(settings: Settings, session: Any, label: str, public_url: str, port: int) -> list[str]:
-    """What is running, and where each value came from."""
-
-    def row(name: str, value: str, origin: str) -> str:
-        return f"  {name:<11} {value:<44}  [{origin}]"
-
-    def own(name: str, value: str) -> tuple[str, str]:
-        given = settings[name]
-        return (str(given), settings.origin(name)) if given else (value, "default of the provider")
-
-    name = settings["provider.name"]
-    model, voice, url = (
-        own("provider.model", session.model),
-        own("provider.voice", session.voice),
-        own("provider.url", session.url),
-    )
-    lines = [
-        f"offhook {__version__}",
-        row("provider", label, settings.origin("provider.name")),
-        row("model", *model),
-        row("voice", *voice),
-        row("endpoint", *url),
-    ]
-    if session.api_key:
-        lines.append(row("key", shown(settings[f"provider.{name}_key"]), settings.origin(f"provider.{name}_key")))
-    if settings["provider.allow_unlisted"]:
-        lines.append(row("unlisted", "taken: the provider's echo decides", settings.origin("provider.allow_unlisted")))
+def banner(settings: Settings, roster: Roster, sessions: dict[str, Any], public_url: str, port: int) -> list[str]:
+    """Every agent with its provider, the routes, and the server's own values; each with its origin."""
     auth = settings["carrier.auth"]
+    lines = [f"offhook {__version__}"]
+    several = list(roster.ready) != [DEFAULT]
+    for name, ready in roster.ready.items():
+        if several:
+            lines.append(_row("agent", name, ready.profile.where))
+        lines += _provider(settings, ready, sessions[name])
+    for route in roster.agents.routes:
+        lines.append(_row("route", f"{route.text} -> {route.agent}", route.where))
+    if several:
+        rest = roster.agents.default
+        lines.append(_row("else", f"-> {rest}" if rest else "nobody answers", "where no route fits"))
     lines += [
-        row("public URL", public_url, settings.origin("server.public_url")),
-        row("webhook", public_url + "/twilio/voice", "set this at the carrier's number"),
-        row("signatures", "checked" if auth == "signature" else "NOT CHECKED (loopback only)",
-            settings.origin("carrier.auth")),
-        row("call end", "by REST", settings.origin("carrier.account_sid"))
-        if judge.carrier_settings(settings, public_url).rest_credentials else
-        row("call end", "by closing the stream: 31921 in Twilio's debugger", "REST needs TWILIO_ACCOUNT_SID and token"),
-        row("records", str(data_dir(settings)), settings.origin("record.dir")),
-        row("listening", f"{settings['server.host']}:{port}", settings.origin("server.port")),
+        _row("public URL", public_url, settings.origin("server.public_url")),
+        _row("webhook", public_url + "/twilio/voice", "set this at the carrier's number"),
+        _row("signatures", "checked" if auth == "signature" else "NOT CHECKED (loopback only)",
+             settings.origin("carrier.auth")),
+        _row("call end", *_call_end(settings, public_url)),
+        _row("records", str(data_dir(settings)), settings.origin("record.dir")),
+        _row("listening", f"{settings['server.host']}:{port}", settings.origin("server.port")),
     ]  # fmt: skip
     return lines
+
+
+def _call_end(settings: Settings, public_url: str) -> tuple[str, str]:
+    if judge.carrier_settings(settings, public_url).rest_credentials:
+        return "by REST", settings.origin("carrier.account_sid")
+    return "by closing the stream: 31921 in Twilio's debugger", "REST needs TWILIO_ACCOUNT_SID and token"
+
+
+def _provider(settings: Settings, ready: Ready, session: Any) -> list[str]:
+    profile, key = ready.profile, f"provider.{ready.provider.NAME}_key"
+
+    def own(field: str, value: str) -> tuple[str, str]:
+        return (
+            (value, profile.origin(field).rpartition(", ")[2]) if profile[field] else (value, "default of the provider")
+        )
+
+    lines = [
+        _row("provider", ready.provider.LABEL, profile.origin("provider").rpartition(", ")[2]),
+        _row("model", *own("model", session.model)),
+        _row("voice", *own("voice", session.voice)),
+        _row("endpoint", *own("url", session.url)),
+    ]
+    if session.api_key:
+        lines.append(_row("key", shown(settings[key]), settings.origin(key)))
+    if profile["allow_unlisted"]:
+        lines.append(_row("unlisted", "taken: the provider's echo decides", profile.origin("allow_unlisted")))
+    return lines
+
+
+def _row(name: str, value: str, origin: str) -> str:
+    return f"  {name:<11} {value:<44}  [{origin}]"
 
 
 def refusal(found: list[Any]) -> str:

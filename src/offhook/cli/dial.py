@@ -46,6 +46,9 @@ class Wishes(msgspec.Struct, frozen=True):
     method: str = "POST"
     fallback_url: str = ""
     params: tuple[str, ...] = ()
+    caller: str = ""
+    called: str = ""
+    fields: tuple[str, ...] = ()
     say: tuple[str, ...] = ()
     say_file: tuple[Path, ...] = ()
     microphone: bool = False
@@ -104,7 +107,10 @@ def make_plan(wishes: Wishes) -> Plan:
     scenario, folder = _scenario(wishes)
     plan = Plan(
         **_targets(wishes, port=1),  # type: ignore[arg-type]  # names and types are Plan's
-        parameters=dict(_pair(text) for text in wishes.params), token=token, insecure=wishes.insecure_ws, ca=wishes.ca,
+        parameters=dict(_pair(text) for text in wishes.params),
+        caller=wishes.caller or Plan().caller, called=wishes.called or Plan().called,
+        form=dict(_pair(text, "--field") for text in wishes.fields), token=token,
+        insecure=wishes.insecure_ws, ca=wishes.ca,
         method=wishes.method.upper(), fallback_url=wishes.fallback_url, faults=faults, scenario=scenario,
         presses=tuple(_press(text) for text in wishes.press), folder=folder, tolerant=wishes.lenient, seed=wishes.seed,
     )  # fmt: skip
@@ -137,10 +143,10 @@ def _scenario(wishes: Wishes) -> tuple[Scenario, Path]:
     return (msgspec.structs.replace(made, max_s=wishes.max_s) if wishes.max_s else made), wishes.scenario.parent
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _pair(text: str, option: str = "--param") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise UsageError(f"--param {text}: wanted NAME=VALUE")
+        raise UsageError(f"{option} {text}: wanted NAME=VALUE")
     return name, value
 
 

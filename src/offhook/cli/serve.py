@@ -12,21 +12,28 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 
+from offhook.agent.aside import Aside
+from offhook.agent.profile import Agent
+from offhook.agent.resume import FileResumes
 from offhook.agent.tools.box import ToolBox
 from offhook.agent.tools.declared import declared as declared_tools
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
+from offhook.checks.agents import Roster, ready_agents
+from offhook.cli.agents import Switchboard, needs_loopback
 from offhook.cli.banner import banner, refusal
 from offhook.cli.boot import boot_facts
 from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
 from offhook.cli.places import data_dir
+from offhook.cli.reload import Reload
 from offhook.cli.stored import StoreKeeper
 from offhook.cli.verdict import prepare
 from offhook.evidence.journal import JournalDir
@@ -34,7 +41,6 @@ from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
-from offhook.net.answerer import Answerer, always
 from offhook.net.app import Paths, make_app
 from offhook.net.calls import Limits
 from offhook.net.client import choose_proxy, default_tls
@@ -79,6 +85,7 @@ class Serving:
         self,
         settings: Settings,
         *,
+        declared: Sequence[Agent] = (),
         live: str = "",
         clock_rate: float = 1.0,
         bridge: Callable[[BridgeSettings], BridgeSettings] = lambda given: given,
@@ -93,6 +100,8 @@ class Serving:
         self._dial_options = dict(dial_options or {})
         self._carrier = carrier
         self._child: Receptionist | None = None
+        self._aside = Aside()
+        self._declared = tuple(declared)
 
     async def start(self) -> None:
         """Bring everything up; the server answers when this returns."""
@@ -100,27 +109,23 @@ class Serving:
         log_to_stderr(self.sieve)
         self._loop = asyncio.get_running_loop()
         self._clock = LoopClock(self._loop, self._rate)
-        self.provider = judge.provider_module(settings["provider.name"])
-        self.session = judge.session_settings(settings, judge.instructions(settings))
-        if self.provider.NAME == "loopback" and not settings["provider.url"]:
-            self._child = Receptionist()
-            self.session = structs.replace(self.session, url=await self._child.start())
+        self.tools = declared_tools(settings)
+        self.switchboard = self._make_switchboard()
+        await self._settle_loopback(self.switchboard.roster)
         self.metrics = Metrics()
         self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls)
         self.journals = self._make_journals()
         prepare()
-        self.tools = declared_tools(settings)
+        own = [tool for agent in self._declared for tool in agent.own_tools()]
         self.box: ToolBox | None = None
-        if self.tools:
-            self.box = ToolBox(self.tools.tools, self.tools.sources, effects=side_effects_allowed())
+        if self.tools or own:
+            self.box = ToolBox([*self.tools.tools, *own], self.tools.sources, effects=side_effects_allowed())
         self.server: Server | None = None
         self.public_url = settings["server.public_url"].rstrip("/")
         self.host = self._make_host()
-        server = self.server = await self._listen()
-        self.journals.boot = {
-            **boot_facts(settings, self.provider, self.session, self.public_url, server.port),
-            "server": dict(self.store.server),
-        }
+        self.reload = Reload(self.switchboard, self._declared, self._aside, self._settings_change, self._lines)
+        self.server = await self._listen()
+        self._set_boot(settings)
         try:
             self.journals.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:  # said now, not when the first call has gone unrecorded
@@ -128,9 +133,41 @@ class Serving:
         self.store.start()
         self.journals.start()
         self.host.start()
+        self.reload.start()
         if self.box is not None:
             await self.box.start()
         default_tls()  # 21 ms once, at start and not in the first call
+
+    def _make_switchboard(self) -> Switchboard:
+        settings = self.settings
+        roster, problems = ready_agents(settings, self._declared, self._aside)
+        assert not problems, "run() has said what is wrong"
+        resumes = FileResumes(data_dir(settings) / ".resumes")
+        lines = self._lines(settings)
+        return Switchboard(settings, roster, lines, aside=self._aside, resumes=resumes, bridge=self._bridge)
+
+    def _lines(self, settings: Settings) -> Mapping[str, bytes]:
+        """The spoken lines, those that fillers of tools name among them."""
+        return spoken_lines(settings.path("record.lines_dir"), self.tools.lines)
+
+    async def _settle_loopback(self, roster: Roster) -> None:
+        """Start the receptionist's process once an agent wants it."""
+        if self._child is None and needs_loopback(roster):
+            self._child = Receptionist()
+            self.switchboard.loopback_url = await self._child.start()
+
+    async def _settings_change(self, settings: Settings, roster: Roster) -> None:
+        """Other agents are about to answer: what hangs on their settings comes before them."""
+        self.sieve.keep_out(*settings.secrets())
+        await self._settle_loopback(roster)
+        self.settings = settings
+        self._set_boot(settings)
+
+    def _set_boot(self, settings: Settings) -> None:
+        """What every record from now on says of the process."""
+        assert self.server is not None
+        facts = boot_facts(settings, self.public_url, self.server.port)
+        self.journals.boot = {**facts, "server": dict(self.store.server)}
 
     def _make_journals(self) -> JournalDir:
         settings = self.settings
@@ -147,13 +184,10 @@ class Serving:
 
     def _make_host(self) -> Host:
         settings = self.settings
-        lines = spoken_lines(settings.path("record.lines_dir"), self.tools.lines)
-        bridge = self._bridge(self._bridge_settings())
-        answerer = Answerer(self.provider, self.session, bridge, lines, tools=settings["agent.tools"])
         return Host(
             carrier=twilio,
             carrier_settings=self._carrier(judge.carrier_settings(settings, self.public_url or "http://127.0.0.1")),
-            answer_for=always(answerer),
+            answer_for=self.switchboard.answer_for,
             journals=self.journals,
             clock=self._clock,
             limits=Limits(
@@ -164,11 +198,7 @@ class Serving:
             ),
             token_secret=self._token_secret(),
             metrics=self.metrics,
-            dial_options={
-                "timeout_s": settings["provider.dial_timeout_s"],
-                "proxy": choose_proxy(self.session.url, settings.environment),
-                **self._dial_options,
-            },
+            dial_options={"timeout_s": settings["provider.dial_timeout_s"], **self._dial_options},
             observer=self.live,
             rest_proxy=lambda url: choose_proxy(url, settings.environment),
             recorder=self._recorder if settings["record.audio"] else None,
@@ -182,7 +212,7 @@ class Serving:
         host_name, port = settings["server.host"], settings["server.port"]
         paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
         server = Server(
-            make_app(self.host, paths, lambda: {"store": self.store.detail()}),
+            make_app(self.host, paths, self._detail),
             self.host.streams.upgrade,
             host=host_name,
             port=port,
@@ -200,20 +230,12 @@ class Serving:
             self.host.carrier.settings = structs.replace(carrier, public_url=self.public_url)
         return server
 
+    def _detail(self) -> dict[str, Any]:
+        """What ``/readyz`` says besides."""
+        return {"store": self.store.detail(), "agents": self.reload.state()}
+
     def _token_secret(self) -> bytes:
         return secrets.token_bytes(32)
-
-    def _bridge_settings(self) -> BridgeSettings:
-        settings = self.settings
-        return BridgeSettings(
-            greeting=settings["agent.greeting"] or None,
-            on_failure=settings["failure.policy"],
-            note_digits=settings["record.digits"],
-            max_call_s=settings["limits.max_call_s"],
-            idle_s=settings["limits.idle_s"],
-            stream_s=settings["limits.stream_timeout_s"],
-            open_s=settings["provider.dial_timeout_s"] + 2,
-        )
 
     def _recorder(self, record: Path, now: float) -> StereoRecorder:
         recorder = StereoRecorder(record.with_suffix(".wav"), now, self._journal_fails)
@@ -236,6 +258,7 @@ class Serving:
 
     async def stop(self) -> None:
         """Drain, then close everything."""
+        await self.reload.stop()
         await self.host.drain()
         if self.server is not None:
             await self.server.stop()
@@ -243,18 +266,19 @@ class Serving:
             await self._child.stop()
         if self.box is not None:
             await self.box.stop()
+        self.switchboard.stop()
         self.journals.stop()
         self.store.stop()
 
 
-def run(settings: Settings, *, live: str = "") -> int:
+def run(settings: Settings, *, live: str = "", declared: Sequence[Agent] = ()) -> int:
     """Serve until SIGTERM or SIGINT. The exit code."""
-    found = judge.problems(settings)
+    found = judge.problems(settings, declared)
     if found:
         sys.stderr.write(Sieve(*settings.secrets()).clean(refusal(found)))
         return 2
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_serve(settings, live))
+        return runner.run(_serve(settings, live, declared))
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -268,21 +292,26 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return aiofastnet.patch_loop(uvloop.new_event_loop())
 
 
-async def _serve(settings: Settings, live: str) -> int:
+async def _serve(settings: Settings, live: str, declared: Sequence[Agent]) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    asked: deque[asyncio.Task[bool]] = deque(maxlen=8)  # a task that nobody holds may vanish
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    serving = Serving(settings, live=live)
+    serving = Serving(settings, live=live, declared=declared)
     await serving.start()
     assert serving.server is not None
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None:
+        loop.add_signal_handler(hang_up, lambda: asked.append(loop.create_task(serving.reload.again("SIGHUP"))))
     port = serving.server.port
     if live == "json":
         assert serving.live is not None
         serving.live.say("listening", port=port, public_url=serving.public_url)
     else:
-        label = judge.provider_module(settings["provider.name"]).LABEL
-        sys.stdout.write("\n".join(banner(settings, serving.session, label, serving.public_url, port)) + "\n")
+        board = serving.switchboard
+        sessions = {name: board.session(ready) for name, ready in board.roster.ready.items()}
+        sys.stdout.write("\n".join(banner(settings, board.roster, sessions, serving.public_url, port)) + "\n")
         sys.stdout.flush()
     _settle_memory()
     _notify("READY=1")

@@ -16,9 +16,9 @@ from offhook.evidence.reach import is_private
 from offhook.evidence.record import Line
 
 __all__ = [
-    "Alert", "Boot", "CallStatus", "Close", "Deadline", "Dial", "DialFailure", "DialPhase", "DialRequest", "Dialled",
-    "Difference", "Ending", "Exc", "Fact", "Hook", "Key", "Lag", "Listen", "MissedHook", "Profile", "ProviderError",
-    "Public", "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone",
+    "DECLINED", "Alert", "Boot", "CallStatus", "Close", "Deadline", "Dial", "DialFailure", "DialPhase", "DialRequest",
+    "Dialled", "Difference", "Ending", "Exc", "Fact", "Hook", "Key", "Lag", "Listen", "MissedHook", "Profile",
+    "ProviderError", "Public", "Rejected", "Rest", "Session", "Signature", "StreamUrl", "TaskExit", "Tool", "ToolDone",
     "Transfer", "Twiml", "Upgrade", "Violation", "read",
 ]  # fmt: skip
 
@@ -126,6 +126,10 @@ class Signature(Struct, frozen=True):
         return (not self.variant and "" in dimensions) or any(one in dimensions for one in self.variant.split())
 
 
+# Reasons for which a call is declined because the settings say so: nothing after the webhook is due then.
+DECLINED = ("no-agent", "caller-denied", "caller-not-allowed", "caller-not-verified")
+
+
 class Hook(Fact, frozen=True, kw_only=True):
     """A webhook request and its answer."""
 
@@ -146,6 +150,7 @@ class Hook(Fact, frozen=True, kw_only=True):
     redirected: tuple[str, ...] = ()
     retry: bool = False
     why: str = ""
+    detail: str = ""
     parameter_in_query: bool = False  # what a POST carries in its body came in the query
     failed: str = ""  # the phase that failed where there was no answer: dns, tcp, tls, timeout
     from_afar: bool = False  # a proxy said that it came from the internet

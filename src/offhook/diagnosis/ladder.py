@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct, structs
 
 from offhook.diagnosis.evidence import Evidence
-from offhook.diagnosis.facts import Fact
+from offhook.diagnosis.facts import DECLINED, Fact
 
 __all__ = ["IDS", "Step", "first_unmet", "ladder"]
 
@@ -171,6 +171,9 @@ def _upgrade(view: Evidence) -> Judged:
         return "not due", f"the call was {status.status}", status
     if view.hooks and all(hook.final for hook in view.hooks):
         return "not due", "the request was about a call that had ended", view.hooks[0]
+    declined = next((hook for hook in view.hooks if hook.why in DECLINED), None)
+    if declined is not None:
+        return "not due", "the call was declined as the settings say", declined
     return "unmet", "", None
 
 

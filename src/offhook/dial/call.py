@@ -123,8 +123,8 @@ class _Placing:
         self._call = PhoneCall(
             plan.webhook_url, stream_url=plan.stream_url, parameters=plan.parameters, auth_token=plan.token,
             route=route_of(plan), method=plan.method, fallback_url=plan.fallback_url, caller=plan.caller,
-            called=plan.called, clock=self._clock, on_event=self._event, on_frame=self._frame, faults=plan.faults,
-            seed=plan.seed, source=source, tolerant=plan.tolerant,
+            called=plan.called, form=plan.form, clock=self._clock, on_event=self._event, on_frame=self._frame,
+            faults=plan.faults, seed=plan.seed, source=source, tolerant=plan.tolerant,
         )  # fmt: skip
         self._player = Player(
             plan.scenario, self._call.carrier, lambda what: pcmu_for(what, plan.folder), presses=plan.presses,

@@ -40,6 +40,7 @@ class Plan(Struct, frozen=True):
     fallback_url: str = ""
     caller: str = "+15550100001"
     called: str = "+15550100002"
+    form: dict[str, str] = {}  # of the webhook, over what is usual
     faults: tuple[Fault, ...] = ()
     scenario: Scenario = Scenario(())
     presses: tuple[tuple[float, str], ...] = ()

@@ -271,7 +271,9 @@ class JournalDir:
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
         numbers = tuple(numbers)
         scribe = Scribe(t0, redactors, numbers, self._digits)
-        journal = Journal(name, path, t0, scribe, {"began": began, **facts, "boot": dict(self.boot)})
+        journal = Journal(
+            name, path, t0, scribe, {"began": began, **facts, "boot": {**self.boot, **facts.get("boot", {})}}
+        )
         with self._lock:
             self._open[journal] = _Writing()
         self._on_begin(path, {"began": began, **facts}, numbers)

@@ -23,8 +23,9 @@ class Answer(Struct, frozen=True):
         return AGENT[self.line]
 
 
-def greeting() -> Answer:
-    return Answer("greeting")
+def greeting(text: str = "") -> Answer:
+    """The greeting it is given where it knows the words, as any line of its own; else its own."""
+    return Answer(next((line for line, known in AGENT.items() if known == text), "greeting"))
 
 
 def answer_speech(words: str, sure: bool) -> Answer:

@@ -88,8 +88,8 @@ class _Session(WSListener):
             self._peer.told.clear()
         while self._peer.asked:
             asked = self._peer.asked.pop(0)
-            if asked == "greet":
-                self._speak(greeting())
+            if asked.startswith("greet"):
+                self._speak(greeting(asked.removeprefix("greet").strip()))
             elif asked.startswith(SAY):
                 self._speak(answer_say(asked.removeprefix(SAY)))
             elif "goodbye" in asked:

@@ -6,7 +6,7 @@ Whoever keeps the agents (``cli/agents.py``) makes it from what is known of the 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +16,7 @@ from offhook import vocab as v
 from offhook.agent.prompt import CallFacts, render
 from offhook.bridge import BridgeSettings
 
-__all__ = ["AnswerFor", "Answerer", "Declined", "always"]
+__all__ = ["AnswerFor", "Answerer", "Declined", "Farewell", "always"]
 
 
 class Answerer(Struct, frozen=True):
@@ -37,7 +37,16 @@ class Answerer(Struct, frozen=True):
     tools: tuple[str, ...] | None = None  # of those there are; None: all
     fallback_say: str = ""  # what the carrier says when the stream breaks; empty: its own
     brief: Callable[[], Awaitable[v.Briefed]] | None = None
+    farewell: Callable[[Farewell], None] | None = None  # told at the end; must not block
+    boot: Mapping[str, Any] = {}  # of the record's first line: what is otherwise than for the whole process
     notes: Mapping[str, Mapping[str, Any]] = {}  # written into the record when it begins, by kind
+
+
+class Farewell(Struct, frozen=True):
+    """How a call ended, and the last of what was said: of the agent what the caller heard."""
+
+    end: v.EndCall
+    said: Sequence[tuple[str, str]]  # who (caller, agent) and what
 
 
 class Declined(Struct, frozen=True):

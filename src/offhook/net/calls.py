@@ -20,7 +20,7 @@ from offhook import vocab as v
 from offhook.agent.prompt import CallFacts
 from offhook.bridge import Bridge
 from offhook.evidence.journal import JournalDir
-from offhook.net.answerer import Answerer, AnswerFor
+from offhook.net.answerer import Answerer, AnswerFor, Farewell
 from offhook.net.asks import Asks
 from offhook.net.call import Call
 from offhook.net.clock import Clock
@@ -28,6 +28,7 @@ from offhook.net.errands import Errands
 from offhook.net.hands import Hands
 from offhook.net.metrics import Metrics
 from offhook.net.parties import Carrier, Recorder
+from offhook.net.tail import Tail
 
 __all__ = ["Calls", "Limits", "Observer"]
 
@@ -72,6 +73,7 @@ class Calls:
         self._unix = unix
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
+        self._tails: dict[str, Tail] = {}  # of those whose answerer wants to know
         self.draining = False
         errands.options_of = lambda call: self.answerers[call.name].dial_options
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up
@@ -145,6 +147,7 @@ class Calls:
                 "carrier": carrier.wire.NAME,
                 "provider": who.provider.LABEL,
                 "agent": who.agent,
+                "boot": who.boot,
             },
             numbers=(asked.from_, asked.to, *(asked.parameters.get(name, "") for name in ("ForwardedFrom", "Caller"))),
         )
@@ -163,6 +166,8 @@ class Calls:
             journal.note(kind, now, **data)
         self.running[asked.call_sid] = call
         self.answerers[asked.call_sid] = who
+        if who.farewell is not None:
+            self._tails[asked.call_sid] = Tail()
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
         log.info("call started", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
@@ -180,6 +185,8 @@ class Calls:
     def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None:
         if self._hands is not None:
             self._hands.heard(call.name, happened)
+        if call.name in self._tails:
+            self._tails[call.name].hear(happened)
         if self._observer is not None:
             self._observer(call.name, happened, now - call.started_at)
 
@@ -200,6 +207,10 @@ class Calls:
         self.running.pop(call.name, None)
         who = self.answerers.pop(call.name)
         self._errands.stop_briefing(call)
+        tail = self._tails.pop(call.name, None)
+        if who.farewell is not None and tail is not None:
+            cut = {item["item"]: item["heard_text"] for item in call.bridge.summary()["items"]}
+            who.farewell(Farewell(end, tail.said(cut)))
         if self._hands is not None:
             self._hands.ended(call.name)
         # what follows the stream is asked for after this: a caller who was told is not told again

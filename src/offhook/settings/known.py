@@ -20,6 +20,7 @@ _AGENT: tuple[Spec, ...] = (
     Spec("max_prompt_chars", int, 32_000, "size of all that it is told; what matters least is cut", least=200),
     Spec("greeting", str, "", "said first, word for word; empty: the caller speaks first"),
     Spec("greeting_outbound", str, "", "said first when we called; empty: whoever answered speaks first"),
+    Spec("greeting_resumed", str, "", "said first to a caller who was cut off (see resume_s); empty: the greeting"),
     Spec("language", str, "", "the caller's language as ISO 639-1, to help recognition"),
     Spec("languages", tuple, (), "languages the agent speaks, the first unless the caller speaks another"),
     Spec("hang_up", bool, True, "the agent may end the call"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from offhook.checks import settings as judge
+from offhook.checks.agents import default_ready
 from offhook.evidence.record import Recording
 from offhook.settings import load
 from offhook.sims.carrier import Phone
@@ -164,10 +165,11 @@ class VirtualCall(HeardCall):
 def _configured(path: Path, session: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:
     """Provider, greeting and session of a settings file; keys and addresses are the test's own."""
     settings = load(file=path, environment={})
-    name = settings["provider.name"]
-    if name not in HOSTS:
+    ready = default_ready(settings)
+    name = ready.profile["provider"] if ready is not None else settings["provider.name"]
+    if ready is None or name not in HOSTS:
         raise ValueError(f"{path}: provider.name: got {name!r}, wanted one of {', '.join(HOSTS)}")
     made = judge.session_settings(settings, judge.instructions(settings))
     kept = {field: getattr(made, field) for field in ("model", "voice", "instructions", "language", "allow_unlisted")}
-    kept["tools"] = (HANG_UP,) if settings["agent.hang_up"] else ()
-    return name, settings["agent.greeting"] or None, {**kept, **session}
+    kept["tools"] = (HANG_UP,) if ready.profile["hang_up"] else ()
+    return name, ready.profile["greeting"] or None, {**kept, **session}

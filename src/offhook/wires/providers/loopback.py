@@ -231,8 +231,8 @@ class Leg:
             case v.ConfigureSession():
                 self._settings = briefed(self._settings, command)
                 return {"type": "session.update", "session": session_object(self._settings)}
-            case v.Greet():
-                return {"type": "response.create", "response": {"instructions": "greet"}}
+            case v.Greet(text=text):
+                return {"type": "response.create", "response": {"instructions": f"greet {text}"}}
             case v.Say(text=text):
                 return {"type": "response.create", "response": {"instructions": f"{SAY}{text}"}}
             case v.AskResponse(instructions=instructions):
