@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish() -> None:
     """A thread or a child that never ends would hold the process, and with it whoever waits for it, for ever."""
-    faulthandler.dump_traceback_later(END_S, exit=True, file=sys.__stderr__)
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # a worker waits for the others, and is ended with them
+        faulthandler.dump_traceback_later(END_S, exit=True, file=sys.__stderr__)
 
 
 class Demo:
