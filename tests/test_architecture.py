@@ -16,13 +16,14 @@ ALLOWED: dict[str, set[str]] = {
     "wires/_judge": {"wires/_wire"},
     "wires/carriers": {"wires/_wire", "vocab", "media"},
     "wires/providers": {"wires/_wire", "wires/_checks", "wires/_judge", "vocab", "media"},
-    "bridge": {"vocab", "media"},
+    "claims": set(),
+    "bridge": {"vocab", "media", "claims"},
     "settings": set(),
     "loopback": {"media", "wires/_wire", "wires/providers", "vocab"},
     "agent": {"vocab", "settings"},
     "evidence": {"vocab", "media", "wires/_wire"},
     "store": {"evidence", "wires/_wire"},
-    "diagnosis": {"evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
+    "diagnosis": {"claims", "evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
     "sims": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence",
     },
@@ -36,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
+        "agent",
     },
     "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge", "tap", "dial", "net"},
     "tap": {
@@ -47,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     },
 }  # fmt: skip
 
-PURE = ("vocab", "media", "wires", "bridge", "diagnosis", "evidence/record")
+PURE = ("claims", "vocab", "media", "wires", "bridge", "diagnosis", "evidence/record")
 IMPURE_MODULES = {"asyncio", "socket", "time", "random", "os", "threading", "secrets"}
 
 FILES = sorted(path.relative_to(SRC).with_suffix("").as_posix() for path in SRC.rglob("*.py"))

@@ -200,3 +200,67 @@ def test_a_job_that_a_restart_loses_and_one_that_is_done_twice():
     assert jobs("queued", "done", "done").rules() == ["records/job-lost"]
     assert jobs("queued", "done").rules() == []
     assert jobs("queued", "start", "done").rules() == []
+
+
+# ----------------------------------------------------------------------------------------- said and done
+
+
+def says(tape: Tape, text: str, at: float = 12000) -> Tape:
+    return tape.msg(2, at, type="response.output_audio_transcript.done", response_id="r5", transcript=text)
+
+
+def test_a_claim_without_its_act_and_what_makes_it_true():
+    claim = "I've booked a table for you."
+    (found,) = says(foreign(("book_table",)), claim).report().roots
+    assert (found.rule, found.severity) == ("tools/claimed-not-done", "suspicion")
+    assert "it has book_table, and did not call it" in found.sentence
+    assert "it has no tool that could" in says(foreign(("hang_up",)), claim).report().roots[0].sentence
+    assert says(answered(called(foreign(("book_table",)), 9000, name="book_table"), 9500), claim).rules() == []
+    assert says(foreign(("book_table",)), "Would you like me to book a table?").rules() == []
+    failed = called(foreign(("book_table",)), 9000, name="book_table")
+    failed = answered(failed, 9500).note("tool.done", 9500, id="c1", name="book_table", outcome="raised ValueError")
+    assert "tools/claimed-not-done" in says(failed, claim).rules()
+
+
+def test_what_is_announced_must_follow_unless_the_caller_goes_on_talking():
+    promise = "Let me check that for you."
+    assert says(foreign(), promise).rules() == ["tools/claimed-not-done"]
+    assert says(foreign(), promise + " Yes, we are open.").rules() == []
+    assert answered(called(says(foreign(), promise), 13000)).rules() == []
+    spoke = says(foreign(), promise).msg(2, 14000, type="input_audio_buffer.speech_started", item_id="i9")
+    assert "tools/claimed-not-done" not in spoke.rules()
+    assert says(foreign(("transfer_call",)), "I'm transferring you now.").rules() == ["tools/claimed-not-done"]
+
+
+def test_what_the_bridge_mended_is_a_note():
+    tape = says(foreign(("book_table",)), "I've booked it.", 9000).note(
+        "claim.unmet", 12000, claim="booked", did="nudge"
+    )
+    tape = answered(called(tape, 16500, name="book_table"), 17000)
+    assert tape.rules() == [] and "told so during the call" in tape.report().others[0].sentence
+
+
+def test_what_went_wrong_and_was_answered_is_a_note_with_its_row():
+    def ours(outcome: str) -> Tape:
+        return answered(called(foreign())).note("tool.done", 13500, id="c1", name="lookup", outcome=outcome, ms=400)
+
+    for outcome, row in (
+        ("raised ValueError", "F-143"),
+        ("timeout", "F-146"),
+        ("invalid", "F-144"),
+        ("unknown", "F-142"),
+    ):
+        report = ours(outcome).report()
+        assert report.verdict == "healthy" and [f.catalogue for f in report.others] == [row], outcome
+    assert not ours("ok").report().others
+    again = ours("ok").note("tool.joined", 14000, id="c2", name="lookup", of="c1").report()
+    assert [f.catalogue for f in again.others] == ["F-148"] and again.verdict == "healthy"
+
+
+def test_a_tool_that_blocks_is_a_fault_where_it_was_too_late_for_its_answer():
+    def ours(outcome: str) -> Tape:
+        tape = answered(called(foreign())).note("tool.done", 13500, id="c1", name="lookup", outcome=outcome)
+        return tape.note("tool.blocks", 13200, name="lookup", ms=1004, stack="own.py:12 lookup")
+
+    assert ours("ok").rules() == []
+    assert "tools/blocks-its-loop" in ours("timeout").rules()

@@ -244,6 +244,7 @@ class Bridge:
             self._transfer.caller_spoke()
             self._control.sayings.caller_spoke(now)
             self._tools.goodbye.caller_spoke(now)
+            self._tools.promises.caller_spoke(now)
 
     def _on_speech_stopped(self, event: v.SpeechStopped, now: float) -> None:
         spoke_s = self._talk.speech_stopped(event, now)
@@ -254,6 +255,7 @@ class Bridge:
         self._talk.response_started(event, now)
         self._tools.goodbye.response_started(event)
         self._pickup.response_started()
+        self._tools.promises.response_started(now)
         self._control.sayings.response_started(event.response_id, now)
 
     def _on_response_done(self, event: v.ResponseDone, now: float) -> None:
@@ -269,7 +271,8 @@ class Bridge:
         if event.final:
             record.partials.pop(event.item_id, None)
             record.text(event.item_id, event.text)
-            self._control.sayings.transcript(event)
+            if not self._control.sayings.transcript(event):
+                self._tools.promises.said(event, now)
         else:
             _, so_far = record.partials.get(event.item_id, ("", ""))
             record.piece("agent", event.item_id, so_far + event.text)

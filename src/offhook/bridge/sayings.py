@@ -78,11 +78,13 @@ class Sayings:
         if saying is not None and saying.response is None and not self._responses.was_cancelled(response_id):
             saying.response = response_id
 
-    def transcript(self, event: v.AgentTranscript) -> None:
-        """What the provider says that it said."""
+    def transcript(self, event: v.AgentTranscript) -> bool:
+        """What the provider says that it said; whether these are words that were asked for here."""
         saying = self._now_saying
-        if saying is not None and event.response_id == saying.response:
-            saying.other_words = _words(event.text) != _words(saying.text)
+        if saying is None or event.response_id != saying.response:
+            return False
+        saying.other_words = _words(event.text) != _words(saying.text)
+        return True
 
     def response_done(self, event: v.ResponseDone, now: float) -> None:
         saying = self._now_saying

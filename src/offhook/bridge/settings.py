@@ -62,6 +62,9 @@ class BridgeSettings(Struct, frozen=True):
 
     # Tools. The names that the agent may call; hang_up is the bridge's own.
     tools: Mapping[str, v.ToolPolicy] = {}
+    may_hang_up: bool = True  # the agent was given hang_up
+    # What the agent says it did, or does, and no tool was called for: noted, told to the agent, or hung up for it.
+    unmet: Literal["note", "nudge", "act"] = "note"
     filler_every_s: float = 5.0  # of silence, after the first filler
 
     note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes

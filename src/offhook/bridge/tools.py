@@ -20,6 +20,7 @@ from offhook import vocab as v
 from offhook.bridge.ending import Ending
 from offhook.bridge.filler import Filler
 from offhook.bridge.goodbye import Goodbye
+from offhook.bridge.promises import Promises
 from offhook.bridge.responses import Responses
 from offhook.bridge.state import State
 
@@ -54,13 +55,14 @@ class Tools:
     """One call's tools."""
 
     __slots__ = (
-        "_batches", "_by_id", "_filler", "_own", "_responses", "_runs", "_s", "_seen", "goodbye",
+        "_batches", "_by_id", "_filler", "_own", "_responses", "_runs", "_s", "_seen", "goodbye", "promises",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending, responses: Responses) -> None:
         self._s = state
         self._responses = responses
         self.goodbye = Goodbye(state, ending, responses)
+        self.promises = Promises(state, responses, self.goodbye.take)
         self._runs: deque[Run] = deque(maxlen=_KEPT)
         self._by_id: dict[str, Run] = {}  # runs that are not over
         self._seen: deque[str] = deque(maxlen=_KEPT)
@@ -82,9 +84,10 @@ class Tools:
             return
         self._seen.append(event.tool_call_id)
         response = event.response_id or self._responses.running or ""
-        self._responses.tool_called(event.response_id)
-        self._batches.setdefault(response, _Batch()).waiting.add(event.tool_call_id)
         own, policy = self._own.get(event.name), s.settings.tools.get(event.name)
+        self._responses.tool_called(event.response_id)
+        self.promises.acted(event.name, policy.does if policy is not None else (), now)
+        self._batches.setdefault(response, _Batch()).waiting.add(event.tool_call_id)
         key = _key(event)
         if own is None and policy is not None and key is not None and self._joined(event, key, policy, now):
             return
@@ -119,6 +122,7 @@ class Tools:
     def _refuse(self, event: v.ToolCalled, outcome: str, output: str, now: float) -> None:
         self._s.note("tool.done", id=event.tool_call_id, name=event.name[:60], outcome=outcome, ms=0,
                      out_bytes=len(output), filler=False)  # fmt: skip
+        self.promises.failed(event.name)
         self._answer(event.tool_call_id, output, now)
 
     def _run(self, event: v.ToolCalled, key: str, policy: v.ToolPolicy, now: float) -> None:
@@ -160,6 +164,8 @@ class Tools:
         s = self._s
         run.ended, run.output = now, event.output
         s.deadlines.met(f"tool {run.ids[0]}")
+        if event.outcome not in ("ok", "dry run"):
+            self.promises.failed(run.name)
         ms = round((now - run.began) * 1000)
         s.note("tool.done", id=run.ids[0], name=run.name, outcome=event.outcome[:80], ms=ms,
                out_bytes=len(event.output), out_shape=_shape(event.output), filler=run.filler, retried=event.retried,

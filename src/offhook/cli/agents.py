@@ -47,6 +47,7 @@ def bridge_settings(settings: Settings, ready: Ready) -> BridgeSettings:
     return BridgeSettings(
         on_failure=profile["failure_policy"],
         note_digits=settings["record.digits"],
+        unmet=profile["unmet"],
         max_call_s=profile["max_call_s"],
         idle_s=profile["idle_s"],
         stream_s=settings["limits.stream_timeout_s"],

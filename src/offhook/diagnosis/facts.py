@@ -386,6 +386,7 @@ class ToolDone(Fact, frozen=True, kw_only=True):
     out_bytes: int = 0
     out_shape: str = ""  # "string in string": encoded twice
     filler: bool = False
+    detail: str = ""
 
 
 class Rest(Fact, frozen=True, kw_only=True):

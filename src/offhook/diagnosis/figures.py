@@ -14,7 +14,16 @@ from msgspec import Struct
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.facts import Fact
 
-__all__ = ["BargeIn", "barge_ins", "interruptions", "last_sent_ms", "number", "spoke_ms", "unplayed_ms"]
+__all__ = [
+    "BargeIn",
+    "barge_ins",
+    "hung_up_by_us",
+    "interruptions",
+    "last_sent_ms",
+    "number",
+    "spoke_ms",
+    "unplayed_ms",
+]
 
 NEAR_MS = 60.0  # a report of speech and what it did are noted in one moment
 
@@ -74,6 +83,14 @@ def interruptions(view: Evidence) -> list[tuple[float, float | None]]:
 def last_sent_ms(view: Evidence) -> float | None:
     """When the last audio was sent to the carrier."""
     return number(view.carrier_out.figures, "last_ms")
+
+
+def hung_up_by_us(view: Evidence) -> bool:
+    """Whether the program ended the call: asked the carrier to, or closed a stream that the carrier had not stopped."""
+    stop, closed = view.carrier_in.stop, view.closed("carrier")
+    asked = any(rest.op == "hang-up" and (stop is None or rest.at_ms <= stop.at_ms) for rest in view.rest)
+    closes = closed is not None and closed.by == "us" and (stop is None or closed.line < stop.line)
+    return asked or closes
 
 
 def unplayed_ms(view: Evidence) -> float:

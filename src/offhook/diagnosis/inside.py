@@ -9,7 +9,7 @@ from msgspec import Struct
 from offhook.diagnosis import facts as f
 from offhook.evidence.record import Recording
 
-__all__ = ["Idle", "Inside", "Job", "ProcessEvent", "Stall", "read_inside"]
+__all__ = ["Blocked", "Idle", "Inside", "Job", "Joined", "Order", "ProcessEvent", "Stall", "Unmet", "read_inside"]
 
 
 class Idle(f.Fact, frozen=True, kw_only=True):
@@ -44,6 +44,34 @@ class ProcessEvent(f.Fact, frozen=True, kw_only=True):
     calls: int = 0
 
 
+class Unmet(f.Fact, frozen=True, kw_only=True):
+    """The bridge itself missed the act to a claim; ``did`` is what it did about it."""
+
+    claim: str = ""
+    words: str = ""
+    did: str = ""
+
+
+class Order(f.Fact, frozen=True, kw_only=True):
+    """Something was asked of the call from outside."""
+
+    what: str = ""
+
+
+class Blocked(f.Fact, frozen=True, kw_only=True):
+    """A tool held up the loop that it ran on, which was not the media loop."""
+
+    name: str = ""
+    ms: float = 0.0
+    stack: str = ""
+
+
+class Joined(f.Fact, frozen=True, kw_only=True):
+    """A tool call that was made again, and got the first one's result."""
+
+    name: str = ""
+
+
 class Inside(Struct, frozen=True):
     """One call's inner events; all empty where the recorder could not see them."""
 
@@ -52,6 +80,10 @@ class Inside(Struct, frozen=True):
     jobs: tuple[Job, ...] = ()
     process: tuple[ProcessEvent, ...] = ()
     fillers: tuple[f.Fact, ...] = ()  # something to hear while a tool runs
+    unmet: tuple[Unmet, ...] = ()
+    orders: tuple[Order, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+    joined: tuple[Joined, ...] = ()
 
 
 def read_inside(call: Recording) -> Inside:
@@ -62,4 +94,8 @@ def read_inside(call: Recording) -> Inside:
         jobs=tuple(f.read(Job, line) for line in call.notes("job")),
         process=tuple(f.read(ProcessEvent, line) for line in call.notes("process")),
         fillers=tuple(f.read(f.Fact, line) for line in call.notes("tool.filler")),
+        unmet=tuple(f.read(Unmet, line) for line in call.notes("claim.unmet")),
+        orders=tuple(f.read(Order, line) for line in call.notes("control.asked")),
+        blocked=tuple(f.read(Blocked, line) for line in call.notes("tool.blocks")),
+        joined=tuple(f.read(Joined, line) for line in call.notes("tool.joined")),
     )

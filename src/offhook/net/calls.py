@@ -131,7 +131,8 @@ class Calls:
             self._hands.begin(asked.call_sid, self.facts(asked), who.agent)
         leg = who.provider.Leg(session)
         now = self._clock.now()
-        settings = structs.replace(settings, unix_s=self._unix() - now)
+        may_hang_up = any(tool.name == "hang_up" for tool in session.tools)
+        settings = structs.replace(settings, unix_s=self._unix() - now, may_hang_up=may_hang_up)
         carrier = self._carrier
         journal = self._journals.open(
             asked.call_sid,

@@ -24,6 +24,8 @@ _AGENT: tuple[Spec, ...] = (
     Spec("language", str, "", "the caller's language as ISO 639-1, to help recognition"),
     Spec("languages", tuple, (), "languages the agent speaks, the first unless the caller speaks another"),
     Spec("hang_up", bool, True, "the agent may end the call"),
+    Spec("unmet", str, "nudge", "it says it did what no tool was called for: note it, nudge it, or act: hang up for it",
+         choices=("note", "nudge", "act")),
     Spec("tools", tuple, ("*",), "of those in [tools]: by name, NAME_* for several, * for all, none for none"),
     Spec("allow", tuple, (), "only callers with these numbers, and only if the carrier vouches for the number"),
     Spec("deny", tuple, (), "callers with these numbers are not answered, vouched for or not"),

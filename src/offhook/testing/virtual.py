@@ -6,10 +6,14 @@ A minute takes a tenth of a second, the same test gives the same call, and nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from offhook.agent.tools.function import function_tool, marked
+from offhook.agent.tools.loop_box import LoopBox
+from offhook.agent.tools.spec import Tool
 from offhook.checks import settings as judge
 from offhook.checks.agents import default_ready
 from offhook.evidence.record import Recording
@@ -21,6 +25,7 @@ from offhook.sims.virtual import Link, World
 from offhook.sims.virtual_carrier import Line
 from offhook.sims.virtual_faulty import FaultyLine
 from offhook.sims.virtual_provider import Net, ProviderHost
+from offhook.testing.effects import side_effects_allowed
 from offhook.testing.heard import HeardCall
 from offhook.testing.speech import Said, speech
 
@@ -36,8 +41,11 @@ class VirtualCall(HeardCall):
 
     ``config`` names your offhook.toml: instructions, greeting, model, voice and language come from it. ``script`` is
     what the provider answers, ``faults`` are names of ``offhook fake NAME --list-faults``. ``carrier`` is how the line
-    behaves: ``link``, ``quiet``, or ``faults``, names of ``offhook dial --list-faults``. The agent's tools do nothing
-    real: hanging up ends the simulated call.
+    behaves: ``link``, ``quiet``, or ``faults``, names of ``offhook dial --list-faults``.
+
+    ``tools`` are functions that the agent can call, with ``@tool`` or without; of those that change something nothing
+    is carried out, unless side effects are on. ``ran`` says what was: name, arguments, outcome. Hanging up ends the
+    simulated call.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class VirtualCall(HeardCall):
         carrier: Mapping[str, Any] | None = None,
         seed: int = 1,
         answered_within_s: float = 5.0,
+        tools: Iterable[Callable[..., Any] | Tool] = (),
         **server: Any,
     ) -> None:
         session: dict[str, Any] = dict(server.pop("session", {}))
@@ -63,6 +72,9 @@ class VirtualCall(HeardCall):
         self.world = World(seed)
         answers = tuple(script) if script is not None else (Answer(audio=speech(2.5), transcript="Of course."),)
         self.provider = ProviderHost(provider, script=answers, faults=tuple(faults), think_s=think_s)
+        self._box = LoopBox(map(_tool, tools), effects=side_effects_allowed())
+        if self._box.tools:
+            server["tools"] = self._box
         self._server = OurServer(
             self.world, Net(self.world, {HOSTS[provider]: self.provider}), provider, greeting=greeting, session=session,
             **server,
@@ -71,7 +83,7 @@ class VirtualCall(HeardCall):
         given.setdefault("link", Link(0.03))
         kind = FaultyLine if "faults" in given else Line
         self.line: Line = kind(self.world, self._server, auth_token=TOKEN, **given)
-        self._server.lines[self.line.call_sid] = self.line
+        self._server.came_in(self.line)
         self._utterances = []
         self._made: Recording | None = None
         self.line.begin()
@@ -134,6 +146,11 @@ class VirtualCall(HeardCall):
         return self
 
     @property
+    def ran(self) -> list[tuple[str, dict[str, Any], str]]:
+        """The tools that were run: name, arguments, and how it ended (ok, error, timeout, dry run, …)."""
+        return [(name, json.loads(arguments), outcome) for name, arguments, outcome in self._box.ran]
+
+    @property
     def over(self) -> bool:
         """Whether the call has ended, whoever ended it."""
         return self.line.over
@@ -160,6 +177,10 @@ class VirtualCall(HeardCall):
             assert made, "the webhook was refused: there is no call to judge"
             self._made = made[0]
         return self._made
+
+
+def _tool(given: Callable[..., Any] | Tool) -> Tool:
+    return given if isinstance(given, Tool) else marked(given) or function_tool(given)
 
 
 def _configured(path: Path, session: dict[str, Any]) -> tuple[str, str | None, dict[str, Any]]:

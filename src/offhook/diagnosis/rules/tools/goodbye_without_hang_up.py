@@ -8,11 +8,12 @@ Fix: tell the model to call the tool in the same response as its goodbye; hang u
 Reproduce: a model that says "goodbye" three times and calls nothing.
 """
 
-import re
 from collections.abc import Iterator
 
+from offhook.claims import is_farewell
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
+from offhook.diagnosis.figures import hung_up_by_us
 from offhook.diagnosis.talk import ENDS_CALL
 
 RULE = Rule(
@@ -25,23 +26,18 @@ RULE = Rule(
     needs=("provider",),
     breaks="M19",
 )
-FAREWELL = re.compile(
-    r"\b(good[- ]?bye|bye[- ]bye|bye|farewell|have a (nice|great|good) (day|evening|one)|auf wiederh(ö|oe)ren"
-    r"|tsch(ü|ue)ss|au revoir|adi[oó]s|arrivederci|tot ziens|adeus)\b",
-    re.IGNORECASE,
-)
 TIMES, STUCK_MS = 2, 10_000.0
 
 
 def find(view: Evidence) -> Iterator[Finding]:
     tools = [name for name in view.talk.tools if ENDS_CALL.search(name)]
-    said = [said for said in view.talk.said if FAREWELL.search(said.text)]
+    said = [said for said in view.talk.said if is_farewell(said.text)]
     if not tools or len(said) < TIMES or any(ENDS_CALL.search(call.name) for call in view.talk.calls):
         return
     closed = view.closed("carrier")
     ended = view.carrier_in.stop or closed
     until = ended.at_ms if ended is not None else view.length_ms
-    if until - said[0].at_ms < STUCK_MS or (closed is not None and closed.by == "us"):
+    if until - said[0].at_ms < STUCK_MS or hung_up_by_us(view):
         return
     yield RULE.finding(
         said[0],

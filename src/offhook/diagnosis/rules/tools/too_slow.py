@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
-from offhook.diagnosis.figures import last_sent_ms
+from offhook.diagnosis.figures import hung_up_by_us, last_sent_ms
 
 RULE = Rule(
     id="tools/too-slow",
@@ -29,8 +29,8 @@ SILENCE_MS, AFTER_MS = 6000.0, 3000.0
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    left, closed = view.carrier_in.stop, view.closed("carrier")
-    if left is None or (closed is not None and closed.by == "us" and closed.at_ms <= left.at_ms):
+    left = view.carrier_in.stop
+    if left is None or hung_up_by_us(view):
         return
     never = {done.id for done in view.tools_done if not done.ms and done.outcome != "ok"}
     for call in view.talk.calls:
