@@ -39,6 +39,15 @@ def test_what_was_not_said_in_the_grammar_is_refused_with_what_is_known(ear):
     assert not heard.sure and "opening hours" in answer_speech(heard.words, heard.sure).text
 
 
+def test_the_next_caller_is_heard_when_the_last_one_left_in_the_middle_of_a_word(ear):
+    ear.reset()
+    line = QUIET * 10 + audio("caller_hours")
+    for at in range(0, len(line) // 2, 160):
+        ear.push(line[at : at + 160])
+    assert ear._speaking
+    assert answer_speech(hear(ear, "caller_price").words, True).line == "price"
+
+
 def test_silence_says_nothing(ear):
     ear.reset()
     assert ear.push(b"\xff" * 16000) == []

@@ -124,7 +124,11 @@ def test_an_edit_of_any_file_that_an_agent_came_from_is_seen_once_it_stands_stil
         await until(lambda: server.greeting == "Four.")
         (server.folder / "told.md").unlink()
         await until(lambda: server.reload.state().get("refused") == ["agent.instructions_file"])
+
+        (server.folder / "told.md").write_text("Back.")
+        assert await server.reload.again("SIGHUP") is True
+        await asyncio.sleep(0.05)  # some rounds of the watch
         await server.reload.stop()
 
     asyncio.run(main())
-    assert server.reload.state()["reloads"] == 2
+    assert server.reload.state()["reloads"] == 3, "what SIGHUP has read is not read again"

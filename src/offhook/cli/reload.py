@@ -68,6 +68,7 @@ class Reload:
         self._lines = lines
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._known: dict[Path, tuple[int, int, int]] = {}  # as the files were when they were last read
         self._since = time.time()
         self._times = 0
         self._refused: ReloadRefused | None = None
@@ -96,18 +97,14 @@ class Reload:
 
     async def _watch(self) -> None:
         """An edit counts when it has stood still for a round: editors write a file in several steps."""
-        known = await asyncio.to_thread(_looks, self._files())
-        pending = known
+        self._known = pending = await asyncio.to_thread(_looks, self._files())
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            now = await asyncio.to_thread(_looks, self._files())
+            now, known = await asyncio.to_thread(_looks, self._files()), self._known
             if now != known and now == pending:
                 changed = sorted(path.name for path in now.keys() | known.keys() if now.get(path) != known.get(path))
                 await self.again(f"changed: {', '.join(changed)}")
-                # an edit that came while the last one was read is a new one; only newly watched files are as they are
-                known = {**await asyncio.to_thread(_looks, self._files()), **now}
-                known = {path: known[path] for path in self._files()}
-                now = known
+                now = self._known
             pending = now
 
     def _files(self) -> list[Path]:
@@ -120,15 +117,19 @@ class Reload:
     async def again(self, why: str) -> bool:
         """Read the settings anew and let their agents take the next calls; False when they are refused."""
         async with self._lock:
+            looked = await asyncio.to_thread(_looks, self._files())
             try:
                 fresh = await asyncio.to_thread(self._read)
             except ReloadRefused as refused:
                 self._refused = refused
                 for problem in refused.problems:
                     log.error("settings refused; the agents before go on", extra={"why": why, "problem": problem})
+                self._known = looked
                 return False
             await self._prepare(fresh.settings, fresh.roster)
             self._board.swap(fresh.settings, fresh.roster, fresh.lines)
+            # an edit that came while this one was read is a new one; only newly watched files are as they are
+            self._known = {path: looked.get(path) or _look(path) for path in self._files()}
             self._refused, self._since, self._times = None, time.time(), self._times + 1
             self._waiting = _elsewhere(self._begun_with, fresh.settings)
             log.info("settings read anew", extra={"why": why, "agents": list(fresh.roster.ready)})
@@ -151,15 +152,16 @@ class Reload:
 
 
 def _looks(files: Iterable[Path]) -> dict[Path, tuple[int, int, int]]:
+    return {path: _look(path) for path in files}
+
+
+def _look(path: Path) -> tuple[int, int, int]:
     """What tells one state of a file from another; a missing one is a state too."""
-    found = {}
-    for path in files:
-        try:
-            stat = path.stat()
-            found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        except OSError:
-            found[path] = (0, 0, 0)
-    return found
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def _elsewhere(begun_with: Settings, now: Settings) -> list[str]:
@@ -170,4 +172,4 @@ def _elsewhere(begun_with: Settings, now: Settings) -> list[str]:
 
 def _name(problem: str) -> str:
     """The setting and the line of a problem, as far as it names them."""
-    return problem.partition(": ")[0][:80]
+    return Path(problem.partition(": ")[0]).name[:80]  # of a whole path its last part: this is told to anybody

@@ -71,10 +71,14 @@ class Ear:
             lm=None, dict=None, lw=2.0, loglevel="FATAL",
         )  # fmt: skip
         self._noise = np.random.default_rng(7)
+        self._speaking = False
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last caller."""
+        """Forget the last caller, also one who left in the middle of a word."""
+        if self._speaking:
+            for decoder in (self._grammar, self._phones):
+                decoder.end_utt()
         self._endpointer = Endpointer(window=WINDOW_S, ratio=0.9, sample_rate=8000)
         self._frame_bytes = self._endpointer.frame_bytes
         self._buffer = bytearray()
