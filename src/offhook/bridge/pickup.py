@@ -189,7 +189,7 @@ class Pickup:
         self._control.sayings.say(self._s.settings.machine_message, now, self._left)
 
     def _left(self, outcome: str, detail: str, now: float) -> None:
-        self._s.note("voicemail", left=outcome == "heard", outcome=outcome)
+        self._s.note("voicemail", left=outcome == "heard", outcome=outcome, detail=detail)
         self._end("voicemail: message left, agent hung up" if outcome == "heard" else "voicemail: agent hung up", now)
 
     def _end(self, why: str, now: float) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
+from offhook.cli.telephone import add as add_telephone
 
 __all__ = ["app", "main"]
 
@@ -85,6 +86,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     live: Annotated[str, typer.Option(help="Show calls as they happen: text or json.")] = "",
     app_file: Annotated[Path | None, typer.Option("--app", help="A Python file with Agent(...) in it.")] = None,
+    tunnel: Annotated[
+        str, typer.Option(help="A tunnel program on PATH gives the public URL: cloudflared, ngrok, tailscale, or auto.")
+    ] = "",
+    number: Annotated[str, typer.Option(help="Point this number here meanwhile; it is put back at the end.")] = "",
 ) -> None:
     """Answer the phone until SIGTERM. Refuses to start on what cannot work, with the fix."""
     if live not in ("", "text", "json"):
@@ -97,7 +102,7 @@ def serve(
     )  # fmt: skip
     from offhook.cli.declared import declared_in
 
-    raise typer.Exit(run(settings, live=live, declared=declared_in(app_file)))
+    raise typer.Exit(run(settings, live=live, declared=declared_in(app_file), tunnel=tunnel, number=number))
 
 
 @app.command(epilog="Examples: offhook init --provider openai   |   offhook init --provider xai --force")
@@ -466,6 +471,9 @@ def tools_run(
     from offhook.cli.tools import run
 
     raise typer.Exit(run(_settings(config), name, arguments, dry=dry, as_json=json))
+
+
+add_telephone(app, _settings)
 
 
 def main() -> None:

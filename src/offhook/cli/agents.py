@@ -52,6 +52,7 @@ def bridge_settings(settings: Settings, ready: Ready) -> BridgeSettings:
         idle_s=profile["idle_s"],
         stream_s=settings["limits.stream_timeout_s"],
         open_s=settings["provider.dial_timeout_s"] + 2,
+        ring_s=settings["outbound.ring_s"],
     )
 
 

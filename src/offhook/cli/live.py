@@ -16,13 +16,13 @@ class Live:
     """An observer of calls (``net/calls.py``) that tells people, or programs by JSON lines; sieved as everything is."""
 
     def __init__(self, how: str, sieve: Sieve, digits: bool = False) -> None:
-        self._json = how == "json"
+        self.as_json = how == "json"
         self._sieve = sieve
         self._digits = digits
 
     def say(self, what: str, **given: Any) -> None:
         data = self._sieve.clean_data(given)
-        if self._json:
+        if self.as_json:
             sys.stdout.write(json.dumps({"event": what, **data}) + "\n")
         else:
             sys.stdout.write(f"{what}: {', '.join(f'{key} {value}' for key, value in data.items())}\n")
@@ -35,7 +35,7 @@ class Live:
         what, data = told
         if what == "key" and not self._digits:
             data = {"text": v.MASKED}
-        if self._json:
+        if self.as_json:
             self.say(what, call=call, at_s=round(at_s, 3), **data)
         else:
             data = self._sieve.clean_data(data)
@@ -69,6 +69,18 @@ def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
             return "reply", {"ms": data["ms"]}
         case v.Note(kind="barge-in", data=data):
             return "barge-in", {"heard_ms": data["heard_ms"], "of_ms": data["sent_ms"]}
+        case v.Note(kind="hello", data=data):
+            return "hello", {"text": "heard" if data["heard"] else "none; we speak first"}
+        case v.Note(kind="party", data=data):
+            return "party", {"text": f"{data['who']}, by {data['by']}, {data['confidence']:.0%} sure"}
+        case v.Note(kind="voicemail", data=data) if "heard" in data:
+            return "voicemail", {"text": f"after {data['heard']}"}
+        case v.Note(kind="voicemail", data=data):
+            return "voicemail", {"text": f"message {data['outcome']} {data['detail']}".rstrip()}
+        case v.Note(kind="transfer", data=data):
+            return "transfer", {"text": str(data["state"])}
+        case v.Note(kind="hold", data=data):
+            return "hold", {"text": "on" if data["on"] else "off"}
         case v.Note(kind="ending", data=data):
             return "ending", {"text": str(data["why"])}
         case v.Note(kind="deadline.missed", data=data):

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
 from offhook.cli.agents import Switchboard, needs_loopback
 from offhook.cli.banner import banner, refusal
+from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
 from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
@@ -54,7 +55,7 @@ from offhook.testing.effects import side_effects_allowed
 from offhook.wires.carriers import twilio
 from offhook.wires.carriers._twilio_oracle import oracle
 
-__all__ = ["ListenError", "Serving", "run"]
+__all__ = ["ListenError", "Serving", "judged", "new_loop", "run"]
 
 log = logging.getLogger("offhook")
 
@@ -271,14 +272,36 @@ class Serving:
         self.store.stop()
 
 
-def run(settings: Settings, *, live: str = "", declared: Sequence[Agent] = ()) -> int:
-    """Serve until SIGTERM or SIGINT. The exit code."""
+def run(
+    settings: Settings, *, live: str = "", declared: Sequence[Agent] = (), tunnel: str = "", number: str = ""
+) -> int:
+    """
+    Serve until SIGTERM or SIGINT. The exit code.
+
+    ``tunnel`` names a tunnel program that gives the public URL, ``number`` one of the carrier's that points here
+    meanwhile.
+    """
+
+    async def work(told: Settings) -> int:
+        return await _serve(told, live, declared, number)
+
+    if tunnel:
+        return run_behind_tunnel(settings, tunnel, "serve", new_loop, lambda told: judged(told, work, declared))
     found = judge.problems(settings, declared)
     if found:
         sys.stderr.write(Sieve(*settings.secrets()).clean(refusal(found)))
         return 2
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_serve(settings, live, declared))
+        return runner.run(work(settings))
+
+
+async def judged(settings: Settings, work: Callable[[Settings], Awaitable[int]], declared: Sequence[Agent] = ()) -> int:
+    """Do ``work`` with settings that were found out meanwhile, unless they cannot work. The exit code."""
+    found = judge.problems(settings, declared)
+    if found:
+        sys.stderr.write(Sieve(*settings.secrets()).clean(refusal(found)))
+        return 2
+    return await work(settings)
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -292,12 +315,12 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return aiofastnet.patch_loop(uvloop.new_event_loop())
 
 
-async def _serve(settings: Settings, live: str, declared: Sequence[Agent]) -> int:
+async def _serve(settings: Settings, live: str, declared: Sequence[Agent], number: str = "") -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     asked: deque[asyncio.Task[bool]] = deque(maxlen=8)  # a task that nobody holds may vanish
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
     serving = Serving(settings, live=live, declared=declared)
     await serving.start()
     assert serving.server is not None
@@ -315,8 +338,9 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent]) -> in
         sys.stdout.flush()
     _settle_memory()
     _notify("READY=1")
-    await stop.wait()
-    _notify("STOPPING=1")
+    async with pointed(settings, serving.public_url, number):
+        await stop.wait()
+        _notify("STOPPING=1")
     await serving.stop()
     return 0
 

@@ -248,18 +248,19 @@ class Calls:
         self.draining = True
         if self.running:
             log.info("draining", extra={"calls": len(self.running), "seconds": self._limits.drain_s})
-        await self._wait_idle(self._limits.drain_s)
+        await self.idle(self._limits.drain_s)
         for call in list(self.running.values()):
             if call.stream_id is None and not call.bridge.away:
                 call.abandon("drained before its stream came")
             else:
                 call.feed(v.EndRequested(why="draining"))
         # a spoken line, its mark and the carrier's stop
-        await self._wait_idle(15.0)
+        await self.idle(15.0)
         for call in list(self.running.values()):
             call.abandon("drained")
 
-    async def _wait_idle(self, seconds: float) -> None:
+    async def idle(self, seconds: float) -> None:
+        """Wait until no call runs, at most so long."""
         until = self._clock.now() + seconds
         over = asyncio.Event()
         timer = self._clock.call_at(until, over.set)

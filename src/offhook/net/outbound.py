@@ -16,8 +16,9 @@ from typing import Any, Literal
 from msgspec import Struct, field, structs
 
 from offhook import vocab as v
+from offhook.agent.prompt import CallFacts
 from offhook.evidence.journal import JournalDir
-from offhook.net.answerer import Answerer
+from offhook.net.answerer import Answerer, Declined
 from offhook.net.call import Call
 from offhook.net.calls import Calls
 from offhook.net.clock import Clock
@@ -95,9 +96,8 @@ class Outbound:
         placed = Placed(secrets.token_hex(8), to, options, asked_at=self._clock.now())
         self.placed[placed.id] = placed
         self._over[placed.id] = asyncio.Event()
-        full = self._calls.full()
-        if full is not None:
-            placed.detail = f"this server takes no further call: {full}"
+        placed.detail = self._why_not(placed)
+        if placed.detail:
             self._change(placed, "refused")
             return placed
         wire, settings = self._carrier.wire, self._carrier.settings
@@ -117,6 +117,20 @@ class Outbound:
         self._change(placed, "queued")
         self._clock.call_at(self._clock.now() + options.ring_s + SILENT_S, lambda: self._silent(placed))
         return placed
+
+    def _why_not(self, placed: Placed) -> str:
+        """Why a call is not even asked for; "" when it is."""
+        full = self._calls.full()
+        if full is not None:
+            return f"this server takes no further call: {full}"
+        if not self._carrier.wire.traits(self._carrier.settings).ends_by_rest:
+            return "the carrier's REST is not set up: it wants the account and its token"
+        facts = CallFacts(
+            caller_number=placed.options.from_, called_number=placed.to, call_id="", direction="outbound-api",
+            webhook={}, agent=placed.options.agent,
+        )  # fmt: skip
+        who = self._calls.answer_for(facts)
+        return f"no agent for it: {who.why}" if isinstance(who, Declined) else ""
 
     async def over(self, placed: Placed) -> None:
         """Wait until the call is over, or never came about."""
@@ -151,7 +165,8 @@ class Outbound:
         """Somebody picked up: the call's own record learns how it came about."""
         now = self._clock.now()
         self._notes(placed, lambda kind, **data: call.journal.note(kind, now, **data))
-        self._change(placed, "in-progress")
+        if placed.status != "in-progress":  # its callback may have come first
+            self._change(placed, "in-progress")
 
     def status(self, placed: Placed, asked: Any, call: Call | None) -> None:
         """The carrier tells how the call goes; callbacks may come in any order."""

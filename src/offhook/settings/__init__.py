@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,6 +53,10 @@ class Settings:
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
+
+    def told(self, name: str, value: Any, origin: str) -> Settings:
+        """These settings with one that was found out meanwhile, as a tunnel's address."""
+        return replace(self, values={**self.values, name: Value(value, origin)})
 
     def origin(self, name: str) -> str:
         return self.values[name].origin

@@ -77,6 +77,7 @@ class PhoneCall:
         seed: int = 0,
         source: Callable[[int], bytes] | None = None,
         tolerant: bool = False,
+        people: Mapping[str, Any] | None = None,
     ) -> None:
         self.call_sid = call_sid or "CA" + secrets.token_hex(16)
         self.stream_sid = "MZ" + secrets.token_hex(16)
@@ -113,6 +114,9 @@ class PhoneCall:
         self._over = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._hung_up = False
+        self.legs: list[tuple[str, str]] = []  # whom a <Dial> called, and how that went
+        self._people = people or {}  # who has a telephone: see run_account
+        self._redirected: tuple[list[Verb], str] | None = None
         self.by_rest = False  # the server asked the carrier to end the call
         self.awaited = 0  # streams that the carrier will open anew
         self._held_callback: dict[str, str] | None = None
@@ -166,6 +170,12 @@ class PhoneCall:
         """The server ended the call by REST: stop, the carrier closes, and nothing follows."""
         self.by_rest = True
         self.hang_up()
+
+    def redirect(self, verbs: list[Verb], url: str) -> None:
+        """Another document by REST takes the place of the one that runs: its stream ends, and it is executed."""
+        self._redirected = verbs, url
+        for stream in self.streams:
+            stream.write(stream.carrier.hang_up(self._clock.now()))
 
     def drop(self) -> None:
         """The connection breaks: TCP is gone without a word."""
@@ -261,8 +271,39 @@ class PhoneCall:
                 return
             if verb.name in ("Hangup", "Reject"):
                 self._pending.clear()
+            elif verb.name == "Dial":
+                await self._dial(verb)
             elif verb.name == "Redirect":
                 self._pending = await self._fetch(urljoin(self._webhook_url, verb.text), self.form)
+
+    async def _dial(self, verb: Verb) -> None:
+        """Call somebody for the caller; when that leg is over, its action says what follows."""
+        noun = verb.nouns[0] if verb.nouns else Verb(name="Number", text=verb.text)
+        person = self._people.get(noun.text)
+        how = person.how if person is not None else "failed"
+        sid = "CA" + secrets.token_hex(16)
+        await asyncio.sleep(person.answers_s if person is not None else 0.2)
+        url = noun.attributes.get("statusCallback", "")
+        leg = {
+            **self.form,
+            "CallSid": sid,
+            "ParentCallSid": self.call_sid,
+            "To": noun.text,
+            "Direction": "outbound-dial",
+        }
+        seconds = 0.0
+        if how == "completed" and person is not None:
+            if "answered" in noun.attributes.get("statusCallbackEvent", "") and url:
+                await self._webhooks.post(url, {**leg, "CallStatus": "in-progress"})
+            seconds = person.detected_s
+            await asyncio.sleep(seconds)
+        self.legs.append((noun.text, how))
+        action = verb.attributes.get("action")
+        if action and not self._hung_up:
+            fields = {"DialCallStatus": how, "DialCallSid": sid, "DialCallDuration": str(round(seconds))}
+            self._pending = await self._fetch(
+                urljoin(self._webhook_url, action), {**self.form, "CallStatus": "in-progress", **fields}
+            )
 
     async def _behind_fork(self) -> None:
         """A <Start> stream runs beside the verbs that follow; when they are done, the call is over."""
@@ -345,6 +386,14 @@ class PhoneCall:
     async def _after_stream(self) -> None:
         """The action, or the next verb; a caller who has left hears neither."""
         try:
+            if self._redirected is not None:
+                (self._pending, url), self._redirected = self._redirected, None
+                self.stream_sid = "MZ" + secrets.token_hex(16)
+                self.carrier = self._make_carrier(self.stream_sid)
+                if url:
+                    self._pending = await self._fetch(url, {**self.form, "CallStatus": "in-progress"})
+                await self._execute()
+                return
             if self._hung_up or self.carrier.hung_up:
                 return
             action = self._stream_verb.attributes.get("action")
