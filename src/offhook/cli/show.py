@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,18 @@ def _head(call: Recording) -> list[str]:
     return [*head, f"from   provider chosen by {origin}"] if origin else head
 
 
+# What became of tools, in a few words.
+_TOOLS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "tool.done": lambda data: f"{data.get('name')} {data.get('outcome')} after {data.get('ms')} ms",
+    "tool.filler": lambda data: f"{data.get('what', '')} after {data.get('ms')} ms of {data.get('name', 'a tool')}",
+    "tool.joined": lambda data: f"{data.get('name')} was called again, and not run again",
+    "tool.late": lambda data: f"{data.get('name', '')} {data.get('outcome')}, when nobody waited any more",
+    "tool.blocks": lambda data: f"{data.get('name')} for {data.get('ms')} ms at {data.get('stack')}",
+    "claim.unmet": lambda data: f"{data.get('claim')} claimed, not done; {data.get('did') or 'noted'}",
+    "job": lambda data: " ".join(str(data[k]) for k in ("id", "name", "state", "outcome", "result") if data.get(k)),
+}
+
+
 def _conversation(call: Recording) -> list[str]:
     """Who said what, by the time it was known, with what the caller never heard."""
     heard = {item["item"]: item for item in call.rows("items")}
@@ -83,6 +95,8 @@ def _conversation(call: Recording) -> list[str]:
         if kind in notes:
             unit = " ms from the end of speech" if kind == "reply" else ""
             said.append((note.at_ms, f"  {kind}: {note.data.get(notes[kind])}{unit}"))
+        elif kind in _TOOLS:
+            said.append((note.at_ms, f"  {kind}: {_TOOLS[kind](note.data)}"))
         elif kind == "barge-in":
             said.append((note.at_ms, f"  barge-in: {note.data.get('heard_ms')} of {note.data.get('sent_ms')} ms heard"))
     return [
