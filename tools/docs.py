@@ -15,10 +15,9 @@ from offhook.settings import FALLS_TO, SPECS, TABLES, shown
 
 DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
-    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("trace",), ("fake",),
-    ("dial",), ("tap",), ("replay",),
+    (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("transcript",), ("erase",),
+    ("trace",), ("fake",), ("dial",), ("tap",), ("replay",),
     ("check", "settings"), ("check", "provider"), ("agent", "list"), ("agent", "show"), ("service", "systemd"),
-    ("tools",), ("tools", "run"),
 )  # fmt: skip
 
 

@@ -450,6 +450,14 @@ class CollectAsked(Event, frozen=True):
     id: str = ""
 
 
+class RecordingAsked(Event, frozen=True):
+    """Pause the recording (a card number is about to be said), or go on with it."""
+
+    on: bool
+    why: str = ""
+    id: str = ""
+
+
 class TransferAsked(Event, frozen=True):
     """
     Give the caller to a number (E.164) or a ``sip:`` URI, after ``announcement`` was heard.
@@ -602,7 +610,7 @@ class Done(Command, frozen=True):
     """How something asked from outside went: the one answer to it."""
 
     id: str
-    what: str  # say inject mute hold dtmf collect transfer hand-over
+    what: str  # say inject mute hold dtmf collect record transfer hand-over
     outcome: str  # one word
     detail: str = ""
     value: str = ""  # what was gathered; for whoever asked, never for a record
@@ -614,6 +622,13 @@ class RunTool(Command, frozen=True):
     tool_call_id: str
     name: str
     arguments: str  # JSON text of an object
+
+
+class Record(Command, frozen=True):
+    """Keep the audio from now on, or from ``back_s`` ago keep silence in its place."""
+
+    on: bool
+    back_s: float = 0.0
 
 
 class Note(Command, frozen=True):

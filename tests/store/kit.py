@@ -22,12 +22,12 @@ from offhook.wires.providers import openai
 BOOT = {"model": "gpt-realtime", "profile": {"provider": "openai"}}
 
 
-def record(directory: Path, call: str, *lines: dict[str, Any], end: bool = True, **begin: Any) -> Path:
+def record(directory: Path, name: str, *lines: dict[str, Any], end: bool = True, **begin: Any) -> Path:
     """A record of ``lines`` (kind ``k``, time ``t``), with begin and end around them."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"20261125T120000Z-{call}.jsonl"
+    path = directory / f"20261125T120000Z-{name}.jsonl"
     first = {
-        "k": "begin", "t": 0.0, "version": 1, "began": "2026-11-25T12:00:00Z", "call": call, "caller": "+1********01",
+        "k": "begin", "t": 0.0, "version": 1, "began": "2026-11-25T12:00:00Z", "call": name, "caller": "+1********01",
         "called": "+1********02", "direction": "inbound", "carrier": "twilio", "boot": BOOT, **begin,
     }  # fmt: skip
     last = {"k": "end", "t": 9000.0, "end": {"why": "caller hung up", "wanted": True}, "usage": {}}
@@ -107,3 +107,21 @@ def postgres_server(folder: Path) -> Iterator[Postgres]:
     server.start()
     yield server
     server.stop()
+
+
+def example(directory: Path, caller_id: str) -> None:
+    """The two calls of docs/records.md."""
+    usage = b'"usage":{"input_token_details.text_tokens":900,"input_token_details.audio_tokens":5200,"output_token_details.audio_tokens":3100}'  # noqa: E501  # fmt: skip
+    times = (note("milestone", 40.0, id="M8"), note("milestone", 60.0, id="M6"), note("milestone", 60.0, id="M7"))
+    path = record(
+        directory, "CA51c2", *times, agent("Hello, this is the front desk.", "i1", 300.0),
+        caller("do you have a table for two tonight", "c1", 3100.0), note("tool", 3300.0, id="t1", name="book_table"),
+        note("tool.done", 3900.0, id="t1", name="book_table", outcome="ok", ms=600), note("reply", 4100.0, ms=640),
+        agent("Yes, at eight. Shall I send a confirmation to your phone?", "i2", 4200.0),
+        note("barge-in", 6000.0, item="i2", heard_ms=1700, sent_ms=4200),
+        caller("yes, to ann@mail.example", "c2", 7200.0),
+        caller_id=caller_id, agent="desk", began="2026-11-25T14:03:10Z",
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes().replace(b'"usage":{}', usage))
+    record(directory, "CA9d07", *times, caller("what are your opening hours", "c1", 900.0), agent="desk",
+           began="2026-11-25T14:09:41Z")  # fmt: skip

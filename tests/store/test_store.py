@@ -10,8 +10,7 @@ from tests.store.kit import agent, caller, note, record
 from offhook.evidence.numbers import NumberHash
 from offhook.store import database, schema
 from offhook.store.database import engine, migrate
-from offhook.store.queries import CallFilter
-from offhook.store.state import StoreError
+from offhook.store.state import CallFilter, StoreError
 
 
 def test_a_call_is_there_from_its_begin_and_whole_at_its_end(store, reader, calls):

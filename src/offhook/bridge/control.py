@@ -22,7 +22,7 @@ __all__ = ["ASKED", "Control"]
 
 ASKED: dict[type[v.Event], str] = {
     v.SayAsked: "say", v.InjectAsked: "inject", v.MuteAsked: "mute", v.HoldAsked: "hold", v.DtmfAsked: "dtmf",
-    v.CollectAsked: "collect", v.TransferAsked: "transfer", v.HandOverAsked: "hand-over",
+    v.CollectAsked: "collect", v.TransferAsked: "transfer", v.HandOverAsked: "hand-over", v.RecordingAsked: "record",
 }  # fmt: skip
 MOST_INJECTED = 20  # that wait for the session
 
@@ -47,6 +47,7 @@ class Control:
             v.HoldAsked: self._hold,
             v.DtmfAsked: self._dtmf,
             v.CollectAsked: self._collect,
+            v.RecordingAsked: self._record,
         }
 
     def asked(self, event: Any, now: float) -> None:
@@ -122,6 +123,10 @@ class Control:
             self.done(event.id, "collect", outcome, detail, digits)
 
         self.keypad.collect(event, now, finish)
+
+    def _record(self, event: v.RecordingAsked, now: float) -> None:
+        why = self._s.private.asked(event, now)
+        self.done(event.id, "record", "refused" if why else "done", why or ("on" if event.on else "paused"))
 
     # ------------------------------------------------------------------------------------- how it goes on
 

@@ -67,6 +67,7 @@ class Keypad:
             finish("refused", wrong, "", now)
             return
         self._asked, self._digits, self._finish = asked, "", finish
+        self._s.private.gathering(now)
         self._s.note("keys.gather", digits=asked.digits, end_key=asked.end_key, secret=asked.secret)
         self._s.at("next key", now + asked.first_s, self._timed_out)
 
@@ -93,6 +94,7 @@ class Keypad:
         self._asked, self._digits, self._finish = None, "", None
         assert asked is not None and finish is not None
         self._s.deadlines.met("next key")
+        self._s.private.gathered(now)
         shown = digits if self._s.settings.note_digits and not asked.secret else v.MASKED * len(digits)
         self._s.note("keys.gathered", n=len(digits), outcome=outcome, digits=shown)
         finish(outcome, f"{len(digits)} keys", digits, now)

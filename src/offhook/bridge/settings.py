@@ -67,6 +67,11 @@ class BridgeSettings(Struct, frozen=True):
     unmet: Literal["note", "nudge", "act"] = "note"
     filler_every_s: float = 5.0  # of silence, after the first filler
 
+    records: bool = False  # the audio is kept
+    # A key lasts 100 to 500 ms, and is told of when it is over. Whoever keys in a card number takes less than five
+    # seconds from one key to the next, or looks it up again.
+    key_sound_s: float = 0.6
+    keys_over_s: float = 5.0
     note_digits: bool = False  # a PIN is a secret: which key was pressed goes to the agent, not into notes
 
     # Calls that we place.

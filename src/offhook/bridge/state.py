@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from offhook import vocab as v
 from offhook.bridge.deadlines import Deadlines
+from offhook.bridge.private import Private
 from offhook.bridge.record import CallRecord
 from offhook.bridge.settings import BridgeSettings
 from offhook.bridge.turns import BYTES_PER_S, Playback
@@ -38,8 +39,9 @@ class State:
 
     __slots__ = (
         "agent_muted", "carrier", "carrier_paused", "deadlines", "ended", "ending", "ending_wanted", "greeting",
-        "keys_until", "last_word_at", "lines", "now", "on_hold", "out", "playback", "provider", "provider_gone",
-        "provider_up", "record", "session_ready", "settings", "shut", "stream", "uplink", "when_ending",
+        "keys_until", "last_word_at", "lines", "now", "on_hold", "out", "playback", "private", "provider",
+        "provider_gone", "provider_up", "record", "session_ready", "settings", "shut", "stream", "uplink",
+        "when_ending",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +60,7 @@ class State:
         self.playback = Playback()
         self.uplink = Uplink(settings.early_audio_s)
         self.record = CallRecord()
+        self.private = Private(self)
         self.out: list[v.Command] = []
         self.now = 0.0  # of the last thing that was no audio, for the summary
         self.last_word_at = 0.0  # of either side

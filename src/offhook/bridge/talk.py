@@ -207,6 +207,7 @@ class Talk:
         s = self._s
         s.last_word_at = now
         s.record.totals["keys"] += 1
+        s.private.key(now)
         s.note("key", digit=event.digit if s.settings.note_digits else v.MASKED)
         unheard_greeting = self._greeting == "due" or (self._greeting == "asked" and self._greeting_played_at is None)
         if not s.session_ready or s.stream is not Stream.OPEN or unheard_greeting:

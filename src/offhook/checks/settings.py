@@ -20,6 +20,7 @@ from offhook.agent.profile import DEFAULT, Agent
 from offhook.checks._check import Ask, Check, Trail
 from offhook.checks.agents import default_ready, ready_agents
 from offhook.checks.wire import HANG_UP, PROVIDERS, provider_module
+from offhook.evidence.patterns import BUILT_IN, PatternError, Patterns
 from offhook.media.lines import LineError, spoken_lines
 from offhook.settings import Settings
 from offhook.wires._checks import is_loopback
@@ -52,8 +53,17 @@ def problems(settings: Settings, declared: Sequence[Agent] = ()) -> list[Setting
 
 def beside_agents(settings: Settings) -> list[SettingProblem]:
     """What cannot work of the settings that are no agent's."""
-    own = (_tools, public_url_problems, _carrier, _lines, _records)
+    own = (_tools, public_url_problems, _carrier, _lines, _records, _patterns)
     return [problem for judge in own for problem in judge(settings)]
+
+
+def _patterns(settings: Settings) -> list[SettingProblem]:
+    try:
+        Patterns(settings["redact.patterns"])
+    except PatternError as error:
+        wanted = f"{', '.join(BUILT_IN)}, or regular expressions"
+        return [_problem(settings, "redact.patterns", str(error), wanted, "correct it")]
+    return []
 
 
 def _problem(settings: Settings, name: str, got: str, wanted: str, fix: str) -> SettingProblem:

@@ -168,17 +168,65 @@ def explain(
     raise typer.Exit(run("last" if last else what, directory, as_json=json, view=view, hidden=hidden))
 
 
-@app.command(epilog="Examples: offhook calls   |   offhook calls --last 100 --json")
+@app.command(
+    epilog="Examples: offhook calls   |   offhook calls --text refund --since 7d --cost   |   "
+    "offhook calls --number +14155550100 --csv"
+)
 def calls(
     last: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    number: Annotated[str, typer.Option(help="Of either side: in full, or the two digits that are shown.")] = "",
+    agent: Annotated[str, typer.Option(help="Answered by this agent.")] = "",
+    verdict: Annotated[str, typer.Option(help="healthy, broken, suspected or 'not proven'.")] = "",
+    finding: Annotated[str, typer.Option(help="With this finding, or one of this boundary.")] = "",
+    text: Annotated[str, typer.Option(help="In which all of these words were said.")] = "",
+    since: Annotated[str, typer.Option(help="2026-11-25, 2026-11-25T14:00 (UTC), or 3d, 12h, 30m ago.")] = "",
+    until: Annotated[str, typer.Option(help="The same.")] = "",
+    min_usd: Annotated[float | None, typer.Option(help="That cost so much, as far as it is known.")] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="What each cost; unknown is said.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="As a table, for a spreadsheet.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """The calls there are, newest last, each with its verdict; the exit code is the worst of them."""
+    from offhook.cli.calls import Wishes
     from offhook.cli.calls import calls as run
-    from offhook.cli.places import data_dir
 
-    raise typer.Exit(run(data_dir(_settings(config)), last=last, as_json=json))
+    wishes = Wishes(
+        last=last, number=number, agent=agent, verdict=verdict, finding=finding, text=text, since=since, until=until,
+        min_usd=min_usd, cost=cost, how="csv" if csv else "jsonl" if jsonl else "json" if json else "",
+    )  # fmt: skip
+    raise typer.Exit(run(_settings(config), wishes))
+
+
+@app.command(epilog="Examples: offhook transcript last   |   offhook transcript CA0123 --srt > call.srt")
+def transcript(
+    call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],
+    srt: Annotated[bool, typer.Option("--srt", help="As subtitles to the recording: what was heard.")] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """What was said, in the order in which it was heard; ~~what the caller never heard~~ is struck."""
+    from offhook.cli.places import data_dir
+    from offhook.cli.transcript import transcript_of
+    from offhook.evidence.patterns import Patterns
+
+    settings = _settings(config)
+    patterns = Patterns(settings["redact.patterns"])
+    raise typer.Exit(transcript_of(call, data_dir(settings), "srt" if srt else "json" if json else "text", patterns))
+
+
+@app.command(epilog="Examples: offhook erase --caller +14155550100   |   offhook erase --call CA0123...")
+def erase(
+    caller: Annotated[str, typer.Option(help="All calls from or to this number.")] = "",
+    call: Annotated[str, typer.Option(help="This call, by its whole id.")] = "",
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Forget a caller or a call: record, recording, rows. Lists what went, and searches for what is left."""
+    from offhook.cli.erase import run
+
+    raise typer.Exit(run(_settings(config), caller=caller, call=call, as_json=json))
 
 
 @app.command(epilog="Examples: offhook trace last   |   offhook trace CA0123 --media")

@@ -47,6 +47,7 @@ def bridge_settings(settings: Settings, ready: Ready) -> BridgeSettings:
     return BridgeSettings(
         on_failure=profile["failure_policy"],
         note_digits=settings["record.digits"],
+        records=settings["record.audio"],
         unmet=profile["unmet"],
         max_call_s=profile["max_call_s"],
         idle_s=profile["idle_s"],

@@ -38,6 +38,7 @@ from offhook.cli.reload import Reload
 from offhook.cli.stored import StoreKeeper
 from offhook.cli.verdict import prepare
 from offhook.evidence.journal import JournalDir
+from offhook.evidence.patterns import Patterns
 from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
@@ -94,7 +95,7 @@ class Serving:
         carrier: Callable[[twilio.CarrierSettings], twilio.CarrierSettings] = lambda given: given,
     ) -> None:
         self.settings = settings
-        self.sieve = Sieve(*settings.secrets())
+        self.sieve = Sieve(*settings.secrets(), personal=Patterns(settings["redact.patterns"]).text)
         self.live = Live(live, self.sieve, settings["record.digits"]) if live else None
         self._rate = clock_rate
         self._bridge = bridge

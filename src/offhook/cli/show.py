@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from offhook.cli.screen import colored, fitted
 from offhook.diagnosis.report import EXIT, Report, judge
 from offhook.evidence.files import find, read
 from offhook.evidence.record import Channel, Line, Recording
+from offhook.evidence.transcript import Turn, plain, transcript
 
 __all__ = ["render", "show", "trace", "trace_lines"]
 
@@ -61,48 +61,32 @@ def _head(call: Recording) -> list[str]:
     return [*head, f"from   provider chosen by {origin}"] if origin else head
 
 
-# What became of tools, in a few words.
-_TOOLS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "tool.done": lambda data: f"{data.get('name')} {data.get('outcome')} after {data.get('ms')} ms",
-    "tool.filler": lambda data: f"{data.get('what', '')} after {data.get('ms')} ms of {data.get('name', 'a tool')}",
-    "tool.joined": lambda data: f"{data.get('name')} was called again, and not run again",
-    "tool.late": lambda data: f"{data.get('name', '')} {data.get('outcome')}, when nobody waited any more",
-    "tool.blocks": lambda data: f"{data.get('name')} for {data.get('ms')} ms at {data.get('stack')}",
-    "claim.unmet": lambda data: f"{data.get('claim')} claimed, not done; {data.get('did') or 'noted'}",
-    "job": lambda data: " ".join(str(data[k]) for k in ("id", "name", "state", "outcome", "result") if data.get(k)),
-}
-
-
 def _conversation(call: Recording) -> list[str]:
-    """Who said what, by the time it was known, with what the caller never heard."""
-    heard = {item["item"]: item for item in call.rows("items")}
-    said: list[tuple[float, str]] = []
-    for line in call.messages(Channel.FROM_PROVIDER):
-        message: dict[str, Any] = line.data.get("m", {})
-        kind, text = message.get("type"), message.get("transcript")
-        if not isinstance(text, str):
-            continue
-        if kind == "conversation.item.input_audio_transcription.completed":
-            said.append((line.at_ms, f"caller   {text}"))
-        elif kind == "response.output_audio_transcript.done":
-            item = heard.get(str(message.get("item_id")), {})
-            cut = item.get("heard_ms", 0) < item.get("ms", 0)
-            tail = f"  [cut: {item['heard_ms']} of {item['ms']} ms heard]" if cut else ""
-            said.append((line.at_ms, f"agent    {text}{tail}"))
-    notes = {"key": "digit", "reply": "ms", "tool": "name", "line": "name"}
-    for note in call.notes():
-        kind = str(note.data.get("note"))
-        if kind in notes:
-            unit = " ms from the end of speech" if kind == "reply" else ""
-            said.append((note.at_ms, f"  {kind}: {note.data.get(notes[kind])}{unit}"))
-        elif kind in _TOOLS:
-            said.append((note.at_ms, f"  {kind}: {_TOOLS[kind](note.data)}"))
-        elif kind == "barge-in":
-            said.append((note.at_ms, f"  barge-in: {note.data.get('heard_ms')} of {note.data.get('sent_ms')} ms heard"))
-    return [
-        "",
-        *(fitted(f"{at / 1000:7.2f}s {text[:9]}", text[9:]) for at, text in sorted(said, key=lambda one: one[0])),
+    """Who said what, by the time of its audio; what the caller never heard is struck."""
+    said = [(turn.at_ms, _head_of(turn), _words(turn)) for turn in transcript(call)]
+    said += [
+        (note.at_ms, "  reply: ", f"{note.data.get('ms')} ms from the end of speech") for note in call.notes("reply")
     ]
+    return ["", *(fitted(f"{at / 1000:7.2f}s {head}", text) for at, head, text in sorted(said, key=lambda one: one[0]))]
+
+
+def _head_of(turn: Turn) -> str:
+    return f"{turn.who:<9}" if turn.who in ("caller", "agent") else "  "
+
+
+def _words(turn: Turn) -> str:
+    if turn.who == "tool":
+        return f"tool: {turn.text}"
+    text = struck(turn) if colored() else plain(turn)
+    marks = "" if turn.heard_ms is None or not turn.struck else f"  [{turn.heard_ms} of {turn.ms} ms heard]"
+    return (text or "(no transcript)") + marks + ("" if turn.final else "  [unfinished]")
+
+
+def struck(turn: Turn) -> str:
+    """For a terminal: what the caller never heard is struck through."""
+    if not turn.struck:
+        return turn.text
+    return f"{turn.heard} \x1b[9;2m{turn.struck}\x1b[0m".strip()
 
 
 def _ladder(report: Report) -> list[str]:

@@ -62,6 +62,14 @@ class StereoRecorder:
         """What has not been played by now never will be."""
         self._pending.append(("clear", b"", 0, now))
 
+    def pause(self, now: float, back_s: float = 0.0) -> None:
+        """From ``back_s`` before now on both sides are silence, until it is resumed."""
+        self._pending.append(("pause", b"", 0, now - back_s))
+
+    def resume(self, now: float) -> None:
+        """What is heard from now on is kept again."""
+        self._pending.append(("resume", b"", 0, now))
+
     def close(self, now: float) -> dict[str, Any]:
         """The call is over. What its record says of the recording."""
         self._pending.append(("clear", b"", 0, now))
@@ -88,8 +96,11 @@ class StereoRecorder:
                 self.dropped_frames += not mix.caller(payload, n_bytes, now)
             elif what == "agent":
                 mix.agent(payload, now)
-            else:
+            elif what == "clear":
                 mix.clear(now)
+            else:
+                mix.pause(now, on=what == "pause")
+        mix.hush()
         try:
             self._write(mix)
             self._tries, self.failed = 0, None
@@ -141,6 +152,7 @@ class _Mix:
         self._until = 0  # as far as time has gone
         self._caller_end = 0
         self._agent_end = 0
+        self._pauses: list[list[int | None]] = []  # begin, end (None: still on)
         self._holes: list[tuple[int, int]] = []  # of the caller's channel: where, how long; the latest last
 
     def caller(self, payload: bytes, n_bytes: int, now: float) -> bool:
@@ -178,6 +190,27 @@ class _Mix:
         at = self._sample(now)
         del self._agent[max(0, at - self._base) :]
         self._agent_end = min(self._agent_end, at)
+
+    def pause(self, now: float, *, on: bool) -> None:
+        at = self._sample(now)
+        if on and not (self._pauses and self._pauses[-1][1] is None):
+            self._pauses.append([at, None])
+        elif not on and self._pauses and self._pauses[-1][1] is None:
+            self._pauses[-1][1] = at
+
+    def hush(self) -> None:
+        """
+        Silence where it was paused. Done again as long as frames of that time may still come: what the network held
+        back is placed where it was spoken.
+        """
+        for begin, end in self._pauses:
+            first, last = max(begin or 0, self._base), self._until if end is None else end
+            for channel in (self._caller, self._agent):
+                until = min(last, self._base + len(channel))
+                if first < until:
+                    channel[first - self._base : until - self._base] = SILENCE * (until - first)
+                    self._dirty = min(self._dirty, first)
+        self._pauses = [pause for pause in self._pauses if pause[1] is None or pause[1] > self._base]
 
     def _sample(self, now: float) -> int:
         at = max(0, round((now - self._t0) * 8000))

@@ -6,6 +6,7 @@ Knows no wire and no setting.
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -36,7 +37,8 @@ class Sieve:
     The last line of defence: nothing should depend on it, and a test plants secrets to see that nothing does.
     """
 
-    def __init__(self, *secrets: str) -> None:
+    def __init__(self, *secrets: str, personal: Callable[[str], str] = lambda text: text) -> None:
+        self._personal = personal
         self._secrets: list[str] = []
         self._bytes: list[bytes] = []
         self.keep_out(*secrets)
@@ -62,9 +64,12 @@ class Sieve:
         return clean_text(text)
 
     def clean_data(self, node: Any) -> Any:
-        """The same for data, before it is made JSON; of what was said, numbers without a plus are masked too."""
+        """
+        The same for data, before it is made JSON, and without ``personal`` data; of what was said, numbers without a
+        plus are masked too.
+        """
         if isinstance(node, str):
-            return self.clean(node)
+            return self._personal(self.clean(node))
         cleaned = clean(node)
         if isinstance(cleaned, dict):
             return {name: self.clean_data(part) for name, part in cleaned.items()}

@@ -24,11 +24,10 @@ Who = Literal["caller", "agent", "tool", "act"]
 _LATE_MS = 5000.0
 _CALLER_SAID = re.compile(r"input_audio_transcription\.(?:completed|updated|failed)$")
 _AGENT_SAID = re.compile(r"^response\.(?:output_)?audio_transcript\.done$")
-# Notes that a reader of the conversation wants between the words, and the field that says most of each.
+# Notes that a reader wants between the words, and the field that says most of each.
 _ACTS: Mapping[str, str] = {
-    "barge-in": "", "key": "digit", "line": "name", "recording.paused": "why", "recording.resumed": "why",
-    "transfer": "to", "transfer.done": "how", "hand-over": "to", "hold": "on", "mute": "who", "dtmf.sent": "digits",
-    "injected": "text", "tool.filler": "name", "job": "state",
+    "barge-in": "", "key": "digit", "line": "name", "recording.paused": "why", "recording.resumed": "",
+    "control.asked": "what", "keys.gathered": "n", "keys.pressed": "n", "hold": "on", "mute": "who", "job": "state",
 }  # fmt: skip
 
 
@@ -227,6 +226,8 @@ def _tool(kind: str, detail: Mapping[str, Any]) -> str:
 
 
 def _act(kind: str, detail: Mapping[str, Any]) -> str:
+    if kind == "control.asked":
+        return f"asked from outside: {detail.get('what')}"
     if kind == "barge-in":
         return f"barge-in: {detail.get('heard_ms')} of {detail.get('sent_ms')} ms heard"
     said = detail.get(_ACTS[kind])

@@ -102,6 +102,7 @@ class Call:
             v.HangUp: self._hang_up,
             v.RunTool: self._run_tool,
             v.Transfer: self._transfer,
+            v.Record: self._record,
             v.Note: self._note,
             v.Done: self._done,
             v.EndCall: self._end,
@@ -415,6 +416,14 @@ class Call:
 
     def _done(self, command: v.Done, now: float) -> None:
         self._shell.done(self, command)
+
+    def _record(self, command: v.Record, now: float) -> None:
+        if self.recorder is None:
+            return
+        if command.on:
+            self.recorder.resume(now)
+        else:
+            self.recorder.pause(now, command.back_s)
 
     def _end(self, command: v.EndCall, now: float) -> None:
         if self.ended is not None:

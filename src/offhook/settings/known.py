@@ -178,6 +178,8 @@ SPECS: tuple[Spec, ...] = (
     Spec("store.numbers", bool, False, "keep phone numbers in full; else masked, and found by a keyed hash"),
     Spec("store.number_key", Secret, Secret(""), "the hash's key, the same for all servers of one store; empty: a file "
          "beside the records"),
+    Spec("redact.patterns", tuple, ("card", "email", "phone"),
+         "what logs and exports hide: these, or regular expressions; empty: nothing but secrets and phone numbers"),
     Spec("cost.carrier_usd_per_minute", float, 0.0, "what the carrier takes; 0: unknown", least=0),
     Spec("failure.policy", str, "say", "say: a spoken line, then the end; fall_through: the carrier's next verb",
          choices=("say", "fall_through")),

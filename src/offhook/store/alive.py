@@ -20,6 +20,7 @@ from typing import IO
 import msgspec
 
 from offhook.evidence.files import read
+from offhook.evidence.outbox import is_written
 from offhook.evidence.record import Recording, RecordingError
 
 __all__ = ["ServerLock", "close_dead", "host", "lives", "open_records"]
@@ -112,7 +113,8 @@ def close_dead(directory: Path, own: str) -> list[tuple[Path, str]]:
             if server not in alive and server:
                 alive[server] = lives(directory, server)
             quiet_s = time.time() - path.stat().st_mtime
-            if alive.get(server, False) or (not server and quiet_s < UNNAMED_QUIET_S):
+            unsure = not server and quiet_s < UNNAMED_QUIET_S
+            if alive.get(server, False) or unsure or is_written(path):
                 continue
             if why := _close(path, own):
                 closed.append((path, why))
@@ -133,7 +135,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def open_records(directory: Path) -> list[Path]:
-    """Records without an end."""
+    """Records without an end: of calls that run, and of calls whose process died."""
     found = []
     for path in sorted(directory.glob("*.jsonl")):
         try:

@@ -13,34 +13,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from msgspec import Struct
 from sqlalchemy.exc import SQLAlchemyError
 
 from offhook.store import schema
 from offhook.store.database import check, engine, reason, shown
-from offhook.store.state import StoreError
+from offhook.store.state import CallFilter, StoreError
 
-__all__ = ["CallFilter", "Reader"]
+__all__ = ["Reader"]
 
 Row = dict[str, Any]
-
-
-class CallFilter(Struct, frozen=True, kw_only=True):
-    """Which calls. What is empty does not narrow; times are milliseconds since 1970."""
-
-    number: str = ""  # of either side: in full, or its last digits
-    agent: str = ""
-    verdict: str = ""
-    finding: str = ""  # a rule, or the boundary it is of
-    state: str = ""
-    direction: str = ""
-    text: str = ""  # words that were said, all of them
-    since_at: int | None = None
-    until_at: int | None = None
-    min_usd: float | None = None
-    call: str = ""  # the beginning of its id
-    limit: int = 20
-    before: tuple[int, int] | None = None  # (began_at, n) of the last one of the page before
 
 
 class Reader:

@@ -86,9 +86,9 @@ class Rounds:
     def _open(self) -> sa.Engine:
         if self._engine is not None:
             return self._engine
-        make_room(self._url)
         made = engine(self._url, write=True)
         try:
+            make_room(self._url)
             done = migrate(made)
         except Exception:
             made.dispose()

@@ -1,4 +1,4 @@
-"""How a store is, and what can be wrong with it. Imports no database, so that asking costs nothing."""
+"""How a store is, what can be wrong with it, what it can be asked. Imports no database, so that this costs nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["State", "StoreBusy", "StoreError", "Word"]
+__all__ = ["CallFilter", "State", "StoreBusy", "StoreError", "Word"]
 
 Word = Literal["starting", "ok", "behind", "off"]
 
@@ -26,3 +26,21 @@ class State(Struct, frozen=True):
     waiting: int = 0  # calls that it has not got yet
     why: str = ""
     since_s: float = 0.0
+
+
+class CallFilter(Struct, frozen=True, kw_only=True):
+    """Which calls. What is empty does not narrow; times are milliseconds since 1970."""
+
+    number: str = ""  # of either side: in full, or its last digits
+    agent: str = ""
+    verdict: str = ""
+    finding: str = ""  # a rule, or the boundary it is of
+    state: str = ""
+    direction: str = ""
+    text: str = ""  # words that were said, all of them
+    since_at: int | None = None
+    until_at: int | None = None
+    min_usd: float | None = None
+    call: str = ""  # the beginning of its id
+    limit: int = 20
+    before: tuple[int, int] | None = None  # (began_at, n) of the last one of the page before

@@ -214,8 +214,9 @@ def near_miss(wanted: str, present: Iterable[str]) -> str | None:
 
 _KEY = re.compile(r"\b(?:sk|xai|ek)-[\w*-]{4,}|\bek_\w{4,}")
 _NUMBER = re.compile(r"(\+|%2[Bb])(\d)(\d{4,12})(\d{2})(?!\d)")  # E.164, as a carrier gives it, in URLs too
-# A number as somebody says it and a provider writes it down: seven digits or more, blanks and the like between them.
-_SAID_NUMBER = re.compile(r"(?<![\w.-])\(?\d(?:[\s().-]{0,2}\d){6,14}(?![\w])")
+# A number as somebody says it and a provider writes it down: seven digits or more, blanks and the like between them;
+# up to nineteen, as a card has.
+_SAID_NUMBER = re.compile(r"(?<![\w.-])\(?\d(?:[\s().-]{0,2}\d){6,18}(?![\w])")
 _SAID = frozenset(("transcript", "text", "heard_text", "delta", "message"))  # fields that hold what was said
 _KEY_TOLD = re.compile(r"(pressed (?:key|these keys:))(?: [0-9*#A-D])+")  # how the bridge tells the agent of a key
 

@@ -1,0 +1,232 @@
+"""A store that is locked, full, gone, stalled, or behind: named, survived, caught up. No call ever waits for it."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.store.kit import Postgres, caller, record, writer
+
+from offhook.evidence.record import Recording
+from offhook.store import writer as writer_module
+from offhook.store.alive import ServerLock, close_dead, lives
+from offhook.store.database import default_url
+from offhook.store.queries import Reader
+from offhook.store.state import CallFilter
+
+
+def names(url: str) -> dict[str, str]:
+    """The calls in a store, each with its state."""
+    reader = Reader(url)
+    try:
+        return {row["call"]: row["state"] for row in reader.calls(CallFilter(limit=1000))}
+    finally:
+        reader.close()
+
+
+@pytest.fixture
+def sqlite(calls):
+    """A store in SQLite that is open and works, and what it tells of stalls."""
+    stalls: list[tuple[float, str]] = []
+    made = writer(default_url(calls), calls, on_stall=lambda ms, error: stalls.append((ms, error)), retry_s=(0.05,))
+    made.round()
+    assert made.state.word == "ok"
+    made.stalls = stalls
+    yield made
+    made.stop()
+
+
+def test_a_locked_database_is_named_and_caught_up(sqlite, calls, monkeypatch, caplog):
+    monkeypatch.setattr("offhook.store.database.BUSY_MS", 50)
+    sqlite._rounds.close()  # connects anew, with the shorter patience
+    other = sqlite3.connect(calls / "offhook.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    sqlite.whole(record(calls, "CA1"))
+    began = time.monotonic()
+    sqlite.round()
+    assert time.monotonic() - began < 5
+    assert sqlite.state.word == "behind" and "locked" in sqlite.state.why and sqlite.state.waiting == 1
+    assert [error for _, error in sqlite.stalls] == ["OperationalError: database is locked"]
+    other.execute("ROLLBACK")
+    other.close()
+    sqlite.round()
+    assert sqlite.state.word == "ok" and sqlite.state.waiting == 0
+    assert names(sqlite.where) == {"CA1": "ended"}
+    assert "the store takes nothing; calls go on" in caplog.text and "takes calls again" in caplog.text
+
+
+def test_a_full_disk_is_named_and_caught_up(sqlite, calls):
+    with sqlite._rounds._engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 40")  # SQLite's own word for a disk that is full
+    sqlite.whole(record(calls, "CA1", *(caller("word " * 2000, f"c{n}", float(n)) for n in range(20))))
+    sqlite.round()
+    assert sqlite.state.word == "behind" and "full" in sqlite.state.why
+    sqlite.round()  # it connects anew, and has room again
+    assert sqlite.state.word == "ok" and names(sqlite.where) == {"CA1": "ended"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="a small disk can only be made by root")
+def test_a_small_disk_that_fills_is_named_and_caught_up(tmp_path, calls):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", disk], capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    store = writer(f"sqlite:///{disk}/offhook.db", calls, retry_s=(0.05,))
+    try:
+        store.round()
+        (disk / "other").write_bytes(b"x" * (512 * 1024 - sum(p.stat().st_size for p in disk.iterdir()) - 4096))
+        store.whole(record(calls, "CA1", *(caller("word " * 500, f"c{n}", float(n)) for n in range(20))))
+        store.round()
+        assert store.state.word == "behind" and "full" in store.state.why, store.state
+        (disk / "other").unlink()
+        store.round()
+        assert store.state.word == "ok" and names(store.where) == {"CA1": "ended"}
+    finally:
+        store.stop()
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgres, url, calls):
+    store = writer(url, calls, retry_s=(0.05,))
+    try:
+        store.whole(record(calls, "CA1"))
+        store.round()
+        postgres.stop()
+        store.whole(record(calls, "CA2"))
+        store.round()
+        assert store.state.word == "behind" and store.state.waiting == 1, store.state
+        postgres.start()
+        store.round()
+        assert store.state.word == "ok" and names(url) == {"CA1": "ended", "CA2": "ended"}
+    finally:
+        store.stop()
+
+
+def test_a_store_that_does_not_answer_is_behind_before_anything_fails(sqlite, calls, monkeypatch):
+    monkeypatch.setattr(writer_module, "STUCK_S", 0.05)
+    hang, hangs = threading.Event(), threading.Event()
+
+    def stuck(waiting) -> None:
+        hangs.set()
+        hang.wait(5)
+
+    monkeypatch.setattr(sqlite._rounds, "run", stuck)
+    thread = threading.Thread(target=sqlite.round)
+    thread.start()
+    assert hangs.wait(5)
+    began = time.monotonic()
+    sqlite.whole(record(calls, "CA1"))  # whoever tells of a call is not held up
+    assert time.monotonic() - began < 0.05
+    while sqlite.state.word == "ok":
+        time.sleep(0.01)
+    assert sqlite.state.word == "behind" and "has not answered" in sqlite.state.why
+    hang.set()
+    thread.join(5)
+
+
+def test_more_calls_than_are_remembered_are_found_on_the_disk(sqlite, calls, monkeypatch):
+    monkeypatch.setattr(writer_module, "MAX_WAITING", 3)
+    for n in range(10):
+        sqlite.whole(record(calls, f"CA{n}"))
+    assert sqlite.state.waiting == 3
+    sqlite.round()
+    assert set(names(sqlite.where)) == {f"CA{n}" for n in range(10)}
+
+
+def test_a_url_that_is_none_is_said_and_costs_nothing(calls):
+    for wrong, said in (("nonsense", "no database URL"), ("mysql://x/y", "wanted sqlite or postgresql")):
+        store = writer(wrong, calls)
+        store.round()
+        assert store.state.word == "off" and said in store.state.why
+        store.stop()
+
+
+def test_a_password_is_in_no_word_about_the_store(calls, caplog):
+    store = writer("postgresql://me:very-secret-word@127.0.0.1:1/none", calls)
+    store.round()
+    assert store.state.word == "behind"
+    assert "very-secret-word" not in caplog.text + store.state.why
+
+
+# ------------------------------------------------------------------------------------------- servers that died
+
+
+def server(lock: ServerLock) -> dict[str, object]:
+    return {"boot": {"server": lock.facts}}
+
+
+def test_a_dead_servers_call_is_closed_with_the_truth_and_a_living_ones_is_left_alone(sqlite, calls):
+    dead, alive = ServerLock(calls), ServerLock(calls)
+    for lock in (dead, alive):
+        lock.take()
+    cut = record(calls, "CA1", caller("hello", "c1", 2500.0), end=False, **server(dead))
+    with cut.open("ab") as file:
+        file.write(b'{"k":"note","t":2600.0,"no')  # where the process died
+    record(calls, "CA2", end=False, **server(alive))
+    dead._file.close()  # what the system does for a process that is killed
+    assert lives(calls, alive.id) and not lives(calls, "nobody")
+    (closed,) = close_dead(calls, "me")
+    assert closed[0] == cut and "last heard of at 2.5 s" in closed[1] and "last second may be missing" in closed[1]
+    assert close_dead(calls, "me") == []  # once
+    call = Recording.parse(cut.read_bytes().split(b"\n"))
+    assert call.damaged == 0 and call.closed is not None and call.closed.data["cut_bytes"] == 26
+    sqlite._rounds.search = True
+    sqlite.round()
+    assert names(sqlite.where) == {"CA1": "died"}
+    alive.release()
+
+
+def test_a_call_whose_server_died_before_its_first_line_does_not_run_for_ever(calls):
+    lock = ServerLock(calls)
+    lock.take()
+    first = writer(default_url(calls), calls, server=lock.id)
+    first.begun(calls / "20261125T120000Z-CA1.jsonl", {"call": "CA1"})
+    first.round()
+    first.stop()
+    later = writer(default_url(calls), calls, server="other")
+    later.round()
+    assert names(later.where) == {"CA1": "running"}  # its server lives
+    lock._file.close()
+    later._rounds.search = True
+    later.round()
+    assert names(later.where) == {"CA1": "died"}
+    later.stop()
+
+
+def test_another_recorders_open_record_is_closed_only_when_it_has_long_been_quiet(calls):
+    path = record(calls, "CA1", end=False, boot={})
+    assert close_dead(calls, "me") == []
+    os.utime(path, (time.time() - 3600, time.time() - 3600))
+    assert [closed for closed, _ in close_dead(calls, "me")] == [path]
+    assert time.time() - path.stat().st_mtime > 3000  # listed where it was
+
+
+def test_calls_older_than_is_kept_go_with_their_records(calls):
+    old, recording = record(calls, "CA1"), calls / "20261125T120000Z-CA1.wav"
+    recording.write_bytes(b"RIFF")
+    record(calls, "CA2", began=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    keeping = Path(calls / "20261125T120000Z-CA2.jsonl")
+    store = writer(default_url(calls), calls, keep_days=1)
+    os.utime(old, (0, 0))
+    began = time.gmtime(time.time() - 3 * 86400)
+    record(calls, "CA1", began=time.strftime("%Y-%m-%dT%H:%M:%SZ", began))
+    store.round()
+    assert names(store.where) == {"CA2": "ended"}
+    assert not old.exists() and not recording.exists() and keeping.exists()
+    store.stop()
+
+
+def test_the_tables_are_the_owners_alone_to_read(sqlite, calls):
+    sqlite.whole(record(calls, "CA1"))
+    sqlite.round()
+    assert {path.name: oct(path.stat().st_mode & 0o077) for path in calls.glob("offhook.db*")} == {
+        path.name: "0o0" for path in calls.glob("offhook.db*")
+    }
+    with sqlite._rounds._engine.connect() as connection:
+        assert connection.execute(sa.text("PRAGMA journal_mode")).scalar() == "wal"
