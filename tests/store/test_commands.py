@@ -11,6 +11,7 @@ import pytest
 from tests.store.kit import agent, caller, example, note, record, writer
 from typer.testing import CliRunner
 
+from offhook.agent.resume import CutOff, FileResumes
 from offhook.cli import app
 from offhook.evidence.numbers import NumberHash
 from offhook.store.database import default_url
@@ -106,11 +107,16 @@ def test_own_patterns_are_hidden_too(run, stored, monkeypatch):
 
 
 def test_erasing_lists_what_went_and_proves_it(run, stored):
+    resumes = FileResumes(stored / ".resumes")
+    for number in (NUMBER, "+14155550102"):
+        resumes.keep(number, CutOff("desk", 1.0, 9e9, (("caller", "my card is 4111"),)))
     code, out, _ = run("erase", "--caller", "+1 415 555 0101")
     assert code == 0
+    assert "resume   the end of a call that was cut off" in out
+    assert resumes.take(NUMBER, "desk") is None and resumes.take("+14155550102", "desk") is not None
     assert "call     CA1" in out and "rows     1 of calls" in out and "file     20261125T120000Z-CA1.jsonl" in out
     assert out.splitlines()[-1] == f"1 call(s) erased; {stored} has been searched, and nothing of it is left"
-    assert not any(b"4111" in path.read_bytes() for path in stored.iterdir())
+    assert not any(b"4111" in path.read_bytes() for path in stored.rglob("*") if path.is_file())
     assert "CA1" not in run("calls")[1]
     assert run("erase", "--call", "CA2", "--json")[0] == 0
     assert "wanted --caller NUMBER or --call ID" in run("erase")[2]

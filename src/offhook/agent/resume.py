@@ -92,6 +92,13 @@ class FileResumes:
             own.unlink(missing_ok=True)
         return call if call.agent == agent and self._now() <= call.until else None
 
+    def forget(self, number: str) -> bool:
+        """Remove what is kept for a number; whether there was anything."""
+        path = self._path(number)
+        was = path.exists()
+        path.unlink(missing_ok=True)
+        return was
+
     def _path(self, number: str) -> Path:
         name = hmac.digest(self._secret(), number.encode(), hashlib.sha256).hex()[:32]
         return self._directory / f"{name}.json"

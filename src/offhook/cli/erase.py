@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from offhook.cli.places import data_dir
+from offhook.agent.resume import FileResumes
+from offhook.cli.places import RESUMES, data_dir
 from offhook.cli.stored import OFF, number_hash, store_url
 from offhook.evidence.numbers import normal
 from offhook.settings import Settings
@@ -35,9 +36,11 @@ def run(settings: Settings, *, caller: str, call: str, as_json: bool) -> int:
     is_file = url.startswith("sqlite:///")
     there = url != OFF and not (is_file and not Path(url.removeprefix("sqlite:///")).exists())
     hashed = number_hash(settings, directory)(caller) if caller else ""
+    resumes = FileResumes(directory / RESUMES)
+    resumable = bool(caller) and resumes.forget(normal(caller))
     done = erase(url if there else None, directory, caller_id=hashed, call=call, number=normal(caller))
     if as_json:
-        sys.stdout.write(json.dumps(msgspec.to_builtins(done), indent=1) + "\n")
+        sys.stdout.write(json.dumps({**msgspec.to_builtins(done), "resume": resumable}, indent=1) + "\n")
         return 3 if done.left or done.running else 0
     for name in done.calls:
         sys.stdout.write(f"call     {name}\n")
@@ -45,6 +48,8 @@ def run(settings: Settings, *, caller: str, call: str, as_json: bool) -> int:
         sys.stdout.write(f"rows     {n} of {table}\n")
     for name in done.files:
         sys.stdout.write(f"file     {name}\n")
+    if resumable:
+        sys.stdout.write("resume   the end of a call that was cut off\n")
     for name in done.running:
         sys.stdout.write(f"running  {name}: erase it when the call is over\n")
     for name in done.left:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from offhook.settings import Settings
 
-__all__ = ["data_dir"]
+__all__ = ["RESUMES", "data_dir"]
+
+RESUMES = ".resumes"  # beside the records: ends of calls that were cut off
 
 
 def data_dir(settings: Settings) -> Path:

@@ -33,7 +33,7 @@ from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
 from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
-from offhook.cli.places import data_dir
+from offhook.cli.places import RESUMES, data_dir
 from offhook.cli.reload import Reload
 from offhook.cli.stored import StoreKeeper
 from offhook.cli.verdict import prepare
@@ -144,7 +144,7 @@ class Serving:
         settings = self.settings
         roster, problems = ready_agents(settings, self._declared, self._aside)
         assert not problems, "run() has said what is wrong"
-        resumes = FileResumes(data_dir(settings) / ".resumes")
+        resumes = FileResumes(data_dir(settings) / RESUMES)
         lines = self._lines(settings)
         return Switchboard(settings, roster, lines, aside=self._aside, resumes=resumes, bridge=self._bridge)
 

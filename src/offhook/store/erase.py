@@ -121,12 +121,11 @@ def _forget_pages(target: sa.Engine) -> None:
 
 
 def mentions(directory: Path, needles: Iterable[str]) -> list[str]:
-    """Files beside the records in which one of these still stands."""
+    """Files in the directory of records, and below it, in which one of these still stands."""
     wanted = [needle.encode() for needle in needles]
     longest = max((len(needle) for needle in wanted), default=0)
-    return sorted(
-        path.name for path in directory.iterdir() if wanted and path.is_file() and _has(path, wanted, longest)
-    )  # fmt: skip
+    files = [path for path in directory.rglob("*") if path.is_file()] if wanted else []
+    return sorted(str(path.relative_to(directory)) for path in files if _has(path, wanted, longest))
 
 
 def _has(path: Path, wanted: list[bytes], longest: int) -> bool:
