@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from offhook import ToolError, tool
+from offhook import CallContext, ToolError, tool
 from offhook.testing import Answer, VirtualCall, speech
 
 TOOL = "book_table"
@@ -179,6 +179,42 @@ def test_a_booking_that_is_claimed_and_was_made_is_no_claim():
         made.wait(4).say(1.0).wait(8).hang_up()
         assert not notes(made, "claim.unmet")
         made.assert_healthy()
+
+
+def test_a_tool_can_speak_through_the_agent_and_end_the_call():
+    heard = []
+
+    @tool(filler="")
+    async def announce(call: CallContext) -> None:
+        """Announce something."""
+        heard.append((await call.say("We close in ten minutes."), [turn.who for turn in call.transcript]))
+        await call.hang_up()
+
+    with call("xai", asks("announce", "{}"), tools=[announce]) as made:
+        made.wait(15)
+        assert made.over and heard == [("heard", ["agent", "caller"])]
+        made.assert_healthy()
+
+
+def test_a_result_that_comes_later_is_told_when_the_line_is_free():
+    from offhook.agent.tools.function import function_tool
+    from offhook.agent.tools.jobs import Jobs, in_background
+
+    async def research(topic: str) -> str:
+        """Research something."""
+        await asyncio.sleep(4)
+        return f"{topic}: three plumbers"
+
+    jobs = Jobs()
+    with call("openai", asks("research", '{"topic":"pipes"}'), Answer(audio=speech(6.0)),
+              tools=[in_background(function_tool(research), jobs)]) as made:  # fmt: skip
+        made.wait(2).say(1.0).wait(12).hang_up()  # the agent speaks when the result comes
+        assert '"job":"j1"' in outputs(made)[0]
+        texts = [m["item"]["content"][0]["text"] for m in made.told if m.get("item", {}).get("type") == "message"]
+        assert any("pipes: three plumbers" in text for text in texts)
+        assert [note.data["state"] for note in notes(made, "job")] == ["queued", "done"]
+        made.assert_no_violations()
+        made.assert_healthy()  # never response.create over an active response: the fake refuses that
 
 
 def test_nothing_is_changed_in_tests_unless_they_say_so(monkeypatch: pytest.MonkeyPatch):

@@ -18,6 +18,7 @@ COMMANDS = (
     (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("transcript",), ("erase",),
     ("trace",), ("fake",), ("dial",), ("tap",), ("replay",),
     ("check", "settings"), ("check", "provider"), ("agent", "list"), ("agent", "show"), ("service", "systemd"),
+    ("tools",), ("tools", "run"),
 )  # fmt: skip
 
 

@@ -70,12 +70,27 @@ def hold_music() -> bytes:
     return g711.encode(np.clip(samples + noise, -32768, 32767).astype(np.int16))
 
 
+def cue() -> bytes:
+    """Two soft notes, C5 and E5, quick in and slow out: a tool is at work."""
+
+    def note(hz: float, ms: int) -> np.ndarray:
+        t = np.arange(8 * ms)
+        envelope = np.minimum(1, np.minimum(t / 120, (8 * ms - t) / 720))
+        return 2600 * envelope * (np.sin(2 * np.pi * hz * t / 8000) + np.sin(4 * np.pi * hz * t / 8000) / 4)
+
+    samples = np.concatenate([note(523.25, 140), np.zeros(240), note(659.25, 200)])
+    return g711.encode(np.concatenate([samples, np.zeros(-len(samples) % 160)]).astype(np.int16))
+
+
 def main() -> None:
     wanted = sys.argv[1:]
+    if not wanted or "cue" in wanted:
+        (media_lines.FOLDER / "cue.ulaw").write_bytes(cue())
     if not wanted or "hold" in wanted:
         (media_lines.FOLDER / "hold.ulaw").write_bytes(hold_music())
     jobs = [(media_lines.FOLDER, name, text, "slt") for name, text in media_lines.TEXTS.items()]
     jobs += [(loopback_lines.FOLDER, name, text, "slt") for name, text in loopback_lines.AGENT.items()]
+    jobs += [(loopback_lines.FOLDER, name, text, "slt") for name, text in loopback_lines.NUMBERS.items()]
     jobs += [(loopback_lines.FOLDER, name, text, "rms") for name, text in loopback_lines.CALLER.items()]
     for seed, (folder, name, text, voice) in enumerate(jobs):
         if wanted and name not in wanted:

@@ -34,12 +34,23 @@ class Call:
         self.asked: list[v.Event] = []
         self.remarks: list[dict[str, Any]] = []
         self.call_id = call_id
+        self.takes = "told"
 
     def context(self) -> CallContext:
         said = [Turn("caller", "I need a plumber."), Turn("agent", "I will look.")]
-        made = CallContext(self.call_id, transcript=said, ask=self.asked.append)
+        made = CallContext(self.call_id, transcript=said, order=self._order)
         made.remark = lambda kind, data: self.remarks.append({"kind": kind, **data})
         return made
+
+    async def told(self) -> v.Event:
+        async with asyncio.timeout(10):
+            while not self.asked:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        return self.asked[0]
+
+    async def _order(self, event: v.Event) -> v.Done:
+        self.asked.append(event)
+        return v.Done("", "inject", self.takes)
 
     async def until(self, n: int) -> dict[str, Any]:
         async with asyncio.timeout(10):
@@ -117,7 +128,7 @@ def test_a_receipt_at_once_then_the_result_when_the_line_is_free():
         assert '"job":"j1"' in receipt and "is not done" in receipt
         done = await call.until(2)
         assert (done["state"], done["outcome"], done["result"]) == ("done", "ok", "")
-        told = call.asked[0]
+        told = await call.told()
         assert isinstance(told, v.InjectAsked) and told.respond
         assert "found: a plumber near the station" in told.text and "caller: I need a plumber." in told.text
 
@@ -133,7 +144,7 @@ def test_the_result_file_goes_before_standard_output_and_stderr_is_evidence_only
         await run(delegate(jobs, code), "x", call)
         done = await call.until(2)
         assert "hunter2" in done["detail"]
-        told = call.asked[0]
+        told = await call.told()
         assert isinstance(told, v.InjectAsked) and "the answer" in told.text
         assert "chatter" not in told.text and "hunter2" not in told.text
 
@@ -152,7 +163,7 @@ def test_a_program_that_fails_or_says_nothing_or_is_not_there_is_told_as_such():
             call = Call()
             await run(delegate(jobs, **given), "x", call)
             assert (await call.until(2))["outcome"] == outcome
-            told = call.asked[0]
+            told = await call.told()
             assert isinstance(told, v.InjectAsked) and "did not succeed" in told.text
 
     asyncio.run(body())
@@ -163,7 +174,7 @@ def test_a_task_is_an_argument_and_no_option_and_no_command():
         jobs, call = Jobs(), Call()
         await run(delegate(jobs, "import sys; print(sys.argv[1:])"), "--help; touch /tmp/x", call)
         await call.until(2)
-        told = call.asked[0]
+        told = await call.told()
         assert isinstance(told, v.InjectAsked) and "[' --help; touch /tmp/x']" in told.text
 
     asyncio.run(body())
@@ -215,6 +226,17 @@ def test_when_the_caller_has_left_the_result_is_kept_or_the_work_ended_as_declar
     asyncio.run(body())
 
 
+def test_a_result_that_the_call_does_not_take_any_more_is_kept():
+    async def body() -> None:
+        jobs, call = Jobs(), Call()
+        call.takes = "refused"
+        await run(delegate(jobs, "print('late')"), "x", call)
+        kept = await call.until(3)
+        assert (kept["state"], kept["result"]) == ("untold", "late")
+
+    asyncio.run(body())
+
+
 def test_the_server_leaves_no_program_behind():
     async def body() -> None:
         jobs, call = Jobs(), Call()
@@ -237,7 +259,7 @@ def test_any_tool_can_be_a_job():
         receipt = await Runner().run(in_background(function_tool(slow), jobs), '{"n":1}', call.context())
         assert "j1" in receipt.output
         assert (await call.until(2))["outcome"] == "ok"
-        told = call.asked[0]
+        told = await call.told()
         assert isinstance(told, v.InjectAsked) and "\n2\n" in told.text
 
     asyncio.run(body())

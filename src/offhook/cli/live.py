@@ -53,6 +53,10 @@ def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
             return "agent", {"text": text, "item": item}
         case v.KeyPressed(digit=digit):
             return "key", {"text": digit}
+        case v.Note(kind="tool.done", data=data):
+            return "tool done", {"text": f"{data['name']} {data['outcome']}, {data['ms']} ms"}
+        case v.Note(kind="claim.unmet", data=data):
+            return "not done", {"text": f"{data['claim']}: {data['words']}"}
         case v.ToolCalled(name=name):
             return "tool", {"text": name}
         case v.StreamStarted():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from offhook.cli.screen import colored, fitted
 from offhook.diagnosis.report import EXIT, Report, judge
@@ -61,12 +62,25 @@ def _head(call: Recording) -> list[str]:
     return [*head, f"from   provider chosen by {origin}"] if origin else head
 
 
+# What became of tools, in a few words.
+_TOOLS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "tool.done": lambda data: f"{data.get('name')} {data.get('outcome')} after {data.get('ms')} ms",
+    "tool.filler": lambda data: f"{data.get('what', '')} after {data.get('ms')} ms of {data.get('name', 'a tool')}",
+    "tool.joined": lambda data: f"{data.get('name')} was called again, and not run again",
+    "tool.late": lambda data: f"{data.get('name', '')} {data.get('outcome')}, when nobody waited any more",
+    "tool.blocks": lambda data: f"{data.get('name')} for {data.get('ms')} ms at {data.get('stack')}",
+    "claim.unmet": lambda data: f"{data.get('claim')} claimed, not done; {data.get('did') or 'noted'}",
+    "job": lambda data: " ".join(str(data[k]) for k in ("id", "name", "state", "outcome", "result") if data.get(k)),
+}
+
+
 def _conversation(call: Recording) -> list[str]:
     """Who said what, by the time of its audio; what the caller never heard is struck."""
     said = [(turn.at_ms, _head_of(turn), _words(turn)) for turn in transcript(call)]
     said += [
         (note.at_ms, "  reply: ", f"{note.data.get('ms')} ms from the end of speech") for note in call.notes("reply")
     ]
+    said += [(note.at_ms, f"  {kind}: ", tell(note.data)) for kind, tell in _TOOLS.items() for note in call.notes(kind)]
     return ["", *(fitted(f"{at / 1000:7.2f}s {head}", text) for at, head, text in sorted(said, key=lambda one: one[0]))]
 
 

@@ -162,7 +162,10 @@ class _Alone:
         self._say("tool", name=f"{tool.name}, {tool.kind}: {tool.source}")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[v.ToolFinished] = loop.create_future()
-        context = CallContext("by-hand", agent="none", ask=lambda event: box.post(self._asked, event))
+        context = CallContext(
+            "by-hand", agent="none", ask=lambda event: box.post(self._asked, event),
+            order=lambda event: box.wait(self._ordered(event)),
+        )  # fmt: skip
         began = time.monotonic()
         box.run(v.RunTool("by-hand", name, arguments), context, done.set_result, self._remark)
         finished = await done
@@ -175,6 +178,10 @@ class _Alone:
         if finished.outcome == "dry run":
             return 3
         return 0 if finished.outcome == "ok" and not self._failed else 1
+
+    async def _ordered(self, event: v.Event) -> v.Done:
+        self._asked(event)
+        return v.Done("", "", "told", "by hand")
 
     def _asked(self, event: v.Event) -> None:
         if isinstance(event, v.InjectAsked):

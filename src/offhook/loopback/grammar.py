@@ -30,6 +30,8 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
         "how much does a check up cost", "how much does it cost", "how much is a cleaning",
         "what are your prices", "what does a cleaning cost", "how much does a cleaning cost",
     ),
+    "time": ("what time is it [please]", "do you know what time it is", "what is the time"),
+    "try": ("try the tool [please]", "please use your tool"),
     "parking": ("is there parking", "where can i park", "do you have parking"),
     "hello": ("hello", "hi there", "good morning", "good afternoon", "good evening"),
     "thanks": ("thank you [very much]", "thanks [a lot]", "that is great thank you"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-__all__ = ["AGENT", "CALLER", "FOLDER", "audio"]
+__all__ = ["AGENT", "CALLER", "FOLDER", "NUMBERS", "audio"]
 
 FOLDER = Path(__file__).parent / "spoken"
 
@@ -26,6 +26,10 @@ AGENT: Mapping[str, str] = {
     "tuesday": "Tuesday at ten it is. We look forward to seeing you.",
     "thursday": "Thursday at three it is. We look forward to seeing you.",
     "price": "A check up costs forty dollars, and a cleaning costs sixty.",
+    "time": "I have no clock here. Give me a tool that has one.",
+    "try": "I have no tool that I could try.",
+    "done": "It is done.",
+    "did_not_work": "That did not work.",
     "parking": "There is free parking behind the building.",
     "hello": "Hello. What can I do for you?",
     "thanks": "You are very welcome. Is there anything else?",
@@ -39,6 +43,15 @@ AGENT: Mapping[str, str] = {
     "key_1": "You pressed one. For an appointment, just say so.",
     "key_2": "You pressed two. We are open from nine to five.",
 }
+
+# What it can say of a tool's result: its numbers, word by word.
+NUMBERS: Mapping[str, str] = {
+    **{f"number_{n}": word for n, word in enumerate((
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+    ))},
+    "number_30": "thirty", "number_40": "forty", "number_50": "fifty",
+}  # fmt: skip
 
 # The demo's caller.
 CALLER: Mapping[str, str] = {

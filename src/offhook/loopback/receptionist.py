@@ -3,24 +3,32 @@ What the receptionist answers: a fixed dialogue over intents. Pure; knows no aud
 """
 
 import re
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from offhook.loopback.grammar import intent_of
-from offhook.loopback.lines import AGENT
+from offhook.loopback.lines import AGENT, NUMBERS
 
-__all__ = ["Answer", "answer_key", "answer_say", "answer_speech", "greeting"]
+__all__ = ["Answer", "answer_key", "answer_result", "answer_say", "answer_speech", "greeting"]
+
+_NOT_TRIED = ("hang_up", "job_status", "job_cancel", "transfer_call", "press_keys", "collect_digits")
 
 
 class Answer(Struct, frozen=True):
     """One answer: the name of its line, its text, and whether the call shall end after it."""
 
-    line: str
+    line: str  # several with spaces between them
     hang_up: bool = False
+    tool: str = ""  # called instead, where the session has it
+
+    @property
+    def lines(self) -> list[str]:
+        return self.line.split()
 
     @property
     def text(self) -> str:
-        return AGENT[self.line]
+        return " ".join(AGENT.get(line) or NUMBERS[line] for line in self.lines)
 
 
 def greeting(text: str = "") -> Answer:
@@ -28,12 +36,29 @@ def greeting(text: str = "") -> Answer:
     return Answer(next((line for line, known in AGENT.items() if known == text), "greeting"))
 
 
-def answer_speech(words: str, sure: bool) -> Answer:
-    """The answer to what the ear made of an utterance."""
+def answer_speech(words: str, sure: bool, tools: Sequence[str] = ()) -> Answer:
+    """The answer to what the ear made of an utterance; two of them call a tool of the session, where it has one."""
     intent = intent_of(words) if sure else None
     if intent is None:
         return Answer("unknown")
-    return Answer(intent, hang_up=intent == "goodbye")
+    own = [name for name in tools if name not in _NOT_TRIED]
+    fits = [name for name in own if re.search("time|clock|hour", name)] if intent == "time" else own
+    return Answer(intent, hang_up=intent == "goodbye", tool=fits[0] if intent in ("time", "try") and fits else "")
+
+
+def answer_result(output: str) -> Answer:
+    """What it says of a tool's result: the numbers in it, for it knows no other words of others."""
+    if '"error"' in output:
+        return Answer("did_not_work")
+    found = [int(number) for number in re.findall(r"(?<!\d)\d{1,2}(?!\d)", output)][:4]
+    spoken = [line for number in found if number < 60 for line in _number(number)]
+    return Answer(" ".join(spoken) or "done")
+
+
+def _number(number: int) -> list[str]:
+    if number <= 20 or number % 10 == 0:
+        return [f"number_{number}"]
+    return [f"number_{number - number % 10}", f"number_{number % 10}"]
 
 
 def answer_say(text: str) -> Answer:

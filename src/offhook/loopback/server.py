@@ -24,7 +24,7 @@ from picows import (
 
 from offhook.loopback.ear import Ear, Heard, Started
 from offhook.loopback.lines import audio
-from offhook.loopback.receptionist import Answer, answer_key, answer_say, answer_speech, greeting
+from offhook.loopback.receptionist import Answer, answer_key, answer_result, answer_say, answer_speech, greeting
 from offhook.wires._wire import Out, PeerClose
 from offhook.wires.providers._loopback_peer import Peer
 from offhook.wires.providers.loopback import SAY
@@ -45,6 +45,7 @@ class _Session(WSListener):
         self._timer: asyncio.TimerHandle | None = None
         self._words = ""
         self._told = ""
+        self._results = 0  # of tools, that were spoken of
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
@@ -80,7 +81,7 @@ class _Session(WSListener):
             elif isinstance(found, Heard):
                 words = found.words if found.sure else "(not understood)"
                 self._send(self._peer.user_stopped(found.at_ms, words, now))
-                self._speak(answer_speech(found.words, found.sure))
+                self._speak(answer_speech(found.words, found.sure, self._peer.tools))
 
     def _answer_asked(self) -> None:
         if self._peer.told:
@@ -88,7 +89,10 @@ class _Session(WSListener):
             self._peer.told.clear()
         while self._peer.asked:
             asked = self._peer.asked.pop(0)
-            if asked.startswith("greet"):
+            if self._results < len(self._peer.tool_outputs) and not asked:
+                self._results = len(self._peer.tool_outputs)
+                self._speak(answer_result(self._peer.tool_outputs[-1][1]))
+            elif asked.startswith("greet"):
                 self._speak(greeting(asked.removeprefix("greet").strip()))
             elif asked.startswith(SAY):
                 self._speak(answer_say(asked.removeprefix(SAY)))
@@ -99,7 +103,11 @@ class _Session(WSListener):
 
     def _speak(self, answer: Answer) -> None:
         calls = [("hang_up", "{}")] if answer.hang_up and "hang_up" in self._peer.tools else []
-        self._send(self._peer.speak(audio(answer.line), answer.text, self._now(), calls))
+        if answer.tool:
+            self._send(self._peer.speak(b"", "", self._now(), [(answer.tool, "{}")]))
+            return
+        pcmu = b"".join(audio(line) for line in answer.lines)
+        self._send(self._peer.speak(pcmu, answer.text, self._now(), calls))
 
     def _arm(self) -> None:
         due = self._peer.deadline()

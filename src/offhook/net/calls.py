@@ -91,6 +91,8 @@ class Calls:
         self._number_id = number_id
         self._outcomes: dict[str, tuple[Outcome, float, str]] = {}
         self._asks = Asks()
+        if hands is not None:
+            hands.order = self._asks.ask
         self._idle = asyncio.Event()
         self._idle.set()
 

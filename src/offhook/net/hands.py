@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from offhook import vocab as v
@@ -38,6 +38,7 @@ class Box(Protocol):
         answer: Callable[[v.ToolFinished], None],
         remark: Callable[[str, Mapping[str, Any]], None],
     ) -> None: ...
+    def wait(self, work: Coroutine[Any, Any, v.Done]) -> Awaitable[v.Done]: ...
     def call_ended(self, call_id: str) -> None: ...
 
 
@@ -48,6 +49,7 @@ class Hands:
         self._box = box
         self._clock = clock
         self._journals = journals
+        self.order: Callable[[Call, v.Event], Coroutine[Any, Any, v.Done]] | None = None  # set by who has the calls
         self._turns: dict[str, deque[Turn]] = {}
         self._facts: dict[str, tuple[CallFacts, str]] = {}
 
@@ -80,12 +82,18 @@ class Hands:
         context = CallContext(
             call.name, agent=agent, caller=facts.caller_number, called=facts.called_number, direction=facts.direction,
             transcript=self._turns.get(call.name, ()), ask=lambda event: self._box.post(call.feed, event),
+            order=lambda event: self._ordered(call, event),
         )  # fmt: skip
         self._box.run(
             asked, context,
             lambda finished: self._finished(call, asked, finished),
             lambda kind, data: self._remark(call, kind, data),
         )  # fmt: skip
+
+    async def _ordered(self, call: Call, event: v.Event) -> v.Done:
+        """On the tool's loop: the order goes to this one, and its answer comes back."""
+        assert self.order is not None
+        return await self._box.wait(self.order(call, event))
 
     def _finished(self, call: Call, asked: v.RunTool, finished: v.ToolFinished) -> None:
         if call.ended is not None:

@@ -7,11 +7,14 @@ A minute takes a tenth of a second, the same test gives the same call, and nothi
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from offhook.agent.tools.declared import declared
 from offhook.agent.tools.function import function_tool, marked
+from offhook.agent.tools.jobs import Jobs
 from offhook.agent.tools.loop_box import LoopBox
 from offhook.agent.tools.spec import Tool
 from offhook.checks import settings as judge
@@ -67,6 +70,7 @@ class VirtualCall(HeardCall):
         session: dict[str, Any] = dict(server.pop("session", {}))
         if config is not None:
             provider, greeting, session = _configured(Path(config), session)
+            tools = [*tools, *_declared(Path(config))]
         elif instructions:
             session["instructions"] = instructions
         self.world = World(seed)
@@ -177,6 +181,14 @@ class VirtualCall(HeardCall):
             assert made, "the webhook was refused: there is no call to judge"
             self._made = made[0]
         return self._made
+
+
+def _declared(path: Path) -> list[Tool]:
+    """The tools of a settings file, but for those of MCP servers: none is started here."""
+    made = declared(load(file=path, environment=dict(os.environ)))
+    if made.problems:
+        raise made.problems[0]
+    return [*made.tools, *(tool for source in made.sources if isinstance(source, Jobs) for tool in source.tools)]
 
 
 def _tool(given: Callable[..., Any] | Tool) -> Tool:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -165,6 +165,11 @@ class ToolBox:
             self._media.call_soon_threadsafe(act, *args)
         except RuntimeError:
             log.warning("a tool ended after the server had stopped")
+
+    def wait(self, work: Coroutine[Any, Any, v.Done]) -> Awaitable[v.Done]:
+        """Let the media loop do something, and wait for it on a tool's loop."""
+        assert self._media is not None
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._media))
 
     # ------------------------------------------------------------------------------------------------ running
 

@@ -20,7 +20,7 @@ from offhook.agent.tools.context import CallContext
 from offhook.agent.tools.runner import Result, text_of
 from offhook.agent.tools.schema import Arguments
 from offhook.agent.tools.spec import Limits, Tool, ToolError
-from offhook.agent.tools.threads import in_thread
+from offhook.agent.tools.threads import INLINE, in_thread
 
 __all__ = ["Job", "Jobs", "Work", "in_background"]
 
@@ -123,9 +123,16 @@ class Jobs:
             text = f"[Result of {job.name}, {job.id}, for: {job.task[:200]}]\n{result.output[:TOLD_CHARS]}"
         else:
             text = f"[{job.name}, {job.id}, did not succeed: {result.outcome}] {result.output[:400]}"
-        job.call.ask(
-            v.InjectAsked(f"{text}\nTell the caller now, in your own words.", respond=True, id=f"job {job.id}")
-        )
+        telling = asyncio.ensure_future(self._told(job, f"{text}\nTell the caller now, in your own words.", result))
+        self._tasks.add(telling)
+        telling.add_done_callback(self._tasks.discard)
+
+    async def _told(self, job: Job, text: str, result: Result) -> None:
+        """What the call did not take is kept as if the caller had left."""
+        done = await job.call.order(v.InjectAsked(text, respond=True))
+        if done.outcome != "told":
+            kept = {"result": result.output[:TOLD_CHARS], "why": done.detail[:200]}
+            job.call.remark("job", {"id": job.id, "name": job.name, "state": "untold", **kept})
 
     # ------------------------------------------------------------------------------------ what the model asks
 
@@ -215,7 +222,7 @@ class _Background:
     async def _begun(self) -> Any:
         """The user's coroutine gets a thread with a loop of its own: this loop is everybody's."""
         work = self._tool.run(self._given, self._call)
-        if self._tool.own_code:
+        if self._tool.own_code and not INLINE.get():
             return await in_thread(f"job {self._tool.name}", lambda: asyncio.run(work))
         return await work
 

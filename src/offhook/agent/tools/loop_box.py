@@ -7,7 +7,7 @@ A sync function runs where it is called. Everything else is as in ``box.py``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from offhook import vocab as v
@@ -37,6 +37,9 @@ class LoopBox:
 
     def post(self, act: Callable[..., object], *args: Any) -> None:
         asyncio.get_running_loop().call_soon(act, *args)
+
+    def wait(self, work: Coroutine[Any, Any, v.Done]) -> Awaitable[v.Done]:
+        return work
 
     def run(self, asked: v.RunTool, call: CallContext, answer: Answer, remark: Remark) -> None:
         call.remark = remark
