@@ -148,3 +148,14 @@ def test_secrets_in_tables_are_known_to_the_sieve_and_shown_as_fingerprints(tmp_
     assert "abcdefghijkl" in settings.secrets() and "Bearer abcdefghijkl" in settings.secrets()
     shown: dict[str, Any] = {name: value for name, value, _ in settings.table()}
     assert "abcdefghijkl" not in shown["tools.x.headers"] and "B = open" in shown["tools.x.headers"]
+
+
+def test_a_function_may_say_itself_that_it_is_a_job(tmp_path: Path):
+    (tmp_path / "jobs.py").write_text(
+        "from offhook import tool\n@tool(background=True)\nasync def dig(n: int) -> int:\n    'Dig.'\n    return n\n"
+    )
+    (tmp_path / "offhook.toml").write_text("[tools.x]\npython = 'jobs.py'\n")
+    made = declared(load(cwd=tmp_path, environment={}))
+    assert made.tools[0].limits.deadline_s == 5.0, "its receipt is quick"
+    assert [tool.name for tool in made.sources[-1].tools] == ["job_status", "job_cancel"]
+    assert made.ready(made.tools[0]).name == "dig"

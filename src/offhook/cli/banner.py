@@ -6,6 +6,8 @@ from typing import Any
 
 from offhook import __version__
 from offhook.agent.profile import DEFAULT
+from offhook.agent.tools.box import ToolBox
+from offhook.agent.tools.declared import Declared
 from offhook.checks import settings as judge
 from offhook.checks.agents import Ready, Roster
 from offhook.cli.places import data_dir
@@ -38,6 +40,16 @@ def banner(settings: Settings, roster: Roster, sessions: dict[str, Any], public_
         _row("listening", f"{settings['server.host']}:{port}", settings.origin("server.port")),
     ]  # fmt: skip
     return lines
+
+
+def tool_rows(declared: Declared, box: ToolBox | None) -> list[str]:
+    """What agents can do, and the MCP servers that are not there."""
+    if box is None:
+        return []
+    names = list(box.tools)
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    rows = [_row("tools", shown or "none yet", "offhook tools lists them")]
+    return rows + [_row("", f"{s.name}: {s.state}"[:80], s.source) for s in declared.servers if not s.tools]
 
 
 def _call_end(settings: Settings, public_url: str) -> tuple[str, str]:

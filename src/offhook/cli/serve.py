@@ -28,7 +28,7 @@ from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
 from offhook.cli.agents import Switchboard, needs_loopback
-from offhook.cli.banner import banner, refusal
+from offhook.cli.banner import banner, refusal, tool_rows
 from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
 from offhook.cli.live import Live
@@ -118,7 +118,7 @@ class Serving:
         self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls)
         self.journals = self._make_journals()
         prepare()
-        own = [tool for agent in self._declared for tool in agent.own_tools()]
+        own = [self.tools.ready(tool) for agent in self._declared for tool in agent.own_tools()]
         self.box: ToolBox | None = None
         if self.tools or own:
             self.box = ToolBox([*self.tools.tools, *own], self.tools.sources, effects=side_effects_allowed())
@@ -126,6 +126,8 @@ class Serving:
         self.public_url = settings["server.public_url"].rstrip("/")
         self.host = self._make_host()
         self.reload = Reload(self.switchboard, self._declared, self._aside, self._settings_change, self._lines)
+        if self.box is not None:
+            await self.box.start()  # before anybody calls
         self.server = await self._listen()
         self._set_boot(settings)
         try:
@@ -136,8 +138,6 @@ class Serving:
         self.journals.start()
         self.host.start()
         self.reload.start()
-        if self.box is not None:
-            await self.box.start()
         default_tls()  # 21 ms once, at start and not in the first call
 
     def _make_switchboard(self) -> Switchboard:
@@ -335,7 +335,9 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
     else:
         board = serving.switchboard
         sessions = {name: board.session(ready) for name, ready in board.roster.ready.items()}
-        sys.stdout.write("\n".join(banner(settings, board.roster, sessions, serving.public_url, port)) + "\n")
+        rows = banner(settings, board.roster, sessions, serving.public_url, port)
+        rows += tool_rows(serving.tools, serving.box)
+        sys.stdout.write("\n".join(rows) + "\n")
         sys.stdout.flush()
     _settle_memory()
     _notify("READY=1")

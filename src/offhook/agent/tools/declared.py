@@ -50,6 +50,11 @@ class Declared(Struct, frozen=True):
     problems: tuple[DeclarationError, ...]
     lines: tuple[str, ...] = ()  # WAV files that fillers name
 
+    def ready(self, tool: Tool) -> Tool:
+        """A tool of another origin, as a job where it says so."""
+        jobs = next(source for source in self.sources if isinstance(source, Jobs))
+        return _as_job(tool, jobs)
+
     def __bool__(self) -> bool:
         return bool(self.tools or self.servers)
 
@@ -99,10 +104,16 @@ def _one(section: Section, settings: Settings, jobs: Jobs) -> tuple[list[Tool], 
     tools = {"python": _python, "url": _http, "command": _command, "gptme": _command}[kind](
         section, settings, limits, jobs
     )
-    if limits.background and kind not in ("command", "gptme"):
-        jobs.offer()
-        tools = [in_background(tool, jobs) for tool in tools]
+    if kind not in ("command", "gptme"):
+        tools = [_as_job(tool, jobs, limits.background) for tool in tools]
     return tools, None
+
+
+def _as_job(tool: Tool, jobs: Jobs, anyway: bool = False) -> Tool:
+    if not (tool.limits.background or anyway):
+        return tool
+    jobs.offer()
+    return in_background(tool, jobs)
 
 
 def _limits(section: Section, kind: str) -> Limits:

@@ -73,6 +73,10 @@ class McpServer:
 
     # --------------------------------------------------------------------------------------------- its life
 
+    @property
+    def source(self) -> str:
+        return self._server.source
+
     async def start(self) -> None:
         """Returns when its tools are known, or it is known that they are not."""
         self._keeper = asyncio.ensure_future(self._keep())
