@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from offhook.agent.aside import Aside
+from offhook.agent.lookup import Found, Lookup
 from offhook.agent.profile import Agent
+from offhook.agent.prompt import CallFacts
 from offhook.agent.resume import FileResumes
 from offhook.agent.tools.threads import INLINE
 from offhook.checks.agents import ready_agents
@@ -186,12 +189,15 @@ def test_an_allow_list_lets_in_whom_the_carrier_vouches_for_and_says_why_nobody_
     here.call("+15550000003", **VERIFIED)
     here.world.run(2.0)
     assert len(here.provider.sessions) == 1
-    for said in ({}, {"StirVerstat": "TN-Validation-Passed-B"}, {"StirVerstat": "TN-Validation-Failed-A"}):
+    for said in (
+        {},
+        *({"StirVerstat": f"TN-Validation-{how}"} for how in ("Passed-B", "Failed-A", "Passed-A-Diverted")),
+    ):
         here.call("+15550000003", **said)
         here.world.run(2.0)
     assert len(here.provider.sessions) == 1
     refused = [record for record in here.records() if record.begin["call"] == "refused"]
-    assert [notes(record, "webhook")[0]["why"] for record in refused] == ["caller-not-verified"] * 3
+    assert [notes(record, "webhook")[0]["why"] for record in refused] == ["caller-not-verified"] * 4
     assert "does not vouch for it: TN-Validation-Passed-B" in notes(refused[1], "webhook")[0]["detail"]
     found = report(refused[1])
     assert found.verdict == "healthy" and found.others[0].rule == "settings/call-declined"
@@ -288,6 +294,41 @@ def test_the_same_number_that_nobody_vouches_for_hears_nothing_of_that_call(town
     here.call("+15550000002", **VERIFIED)
     here.world.run(3.0)
     assert "The end of that call:" in here.session(2)["instructions"]  # and it was not spent on the stranger
+
+
+def waiting(here: Town, seconds: float) -> None:
+    """Make the night's lookup hang for so long."""
+
+    async def ask(facts: CallFacts) -> Found:
+        await asyncio.sleep(seconds)
+        return Found({"name": "Ada"})
+
+    ready = here.board.roster.ready["night"]
+    ready = structs.replace(ready, lookup=Lookup("slow", ask))
+    here.board.roster = structs.replace(here.board.roster, ready={**here.board.roster.ready, "night": ready})
+
+
+def test_a_lookup_that_hangs_does_not_cost_the_caller_the_call_that_was_cut_off(town):
+    here = town(RESUMING)
+    cut_off(here, **VERIFIED)
+    waiting(here, 60.0)
+    here.call("+15550000002", **VERIFIED)
+    here.world.run(5.0)
+    assert "The end of that call:" in here.session(1)["instructions"] and "We were cut off." in here.greeted(1)
+
+
+def test_a_call_that_was_cut_off_is_not_spent_on_one_that_ends_before_it_is_told(town):
+    here = town(RESUMING)
+    cut_off(here, **VERIFIED)
+    waiting(here, 60.0)
+    line = here.call("+15550000002", **VERIFIED)
+    here.world.run(0.2)
+    line.hang_up()
+    here.world.run(10.0)
+    waiting(here, 0.1)
+    here.call("+15550000002", **VERIFIED)
+    here.world.run(5.0)
+    assert "The end of that call:" in here.session(-1)["instructions"]
 
 
 def test_nothing_is_kept_of_an_unverified_call_or_without_the_setting(town):

@@ -19,8 +19,9 @@ ALLOWED: dict[str, set[str]] = {
     "claims": set(),
     "bridge": {"vocab", "media", "claims"},
     "settings": set(),
+    "outward": set(),
     "loopback": {"media", "wires/_wire", "wires/providers", "vocab"},
-    "agent": {"vocab", "settings"},
+    "agent": {"vocab", "settings", "outward"},
     "evidence": {"vocab", "media", "wires/_wire"},
     "store": {"evidence", "wires/_wire"},
     "diagnosis": {"claims", "evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
@@ -33,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
-        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence",
+        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence", "outward",
     },
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",

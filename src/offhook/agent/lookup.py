@@ -24,9 +24,9 @@ from msgspec import Struct
 
 from offhook.agent.aside import Aside
 from offhook.agent.numbers import normal
-from offhook.agent.outward import OutwardError, fetch, url_problem, warm
 from offhook.agent.profile import LookUp, Profile
 from offhook.agent.prompt import CallFacts
+from offhook.outward import OutwardError, ask, url_problem, warm
 
 __all__ = ["Ask", "Found", "Lookup", "LookupProblem", "lookup_of", "read_people"]
 
@@ -156,15 +156,18 @@ def _from_url(profile: Profile, aside: Aside) -> Lookup:
         raise LookupProblem("lookup_url", f"{url[:80]!r}: {why}", "an https:// address", fix)
     warm()
     token = profile["lookup_token"].reveal()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Accept": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     timeout_s = profile["lookup_s"]
 
     async def get(facts: CallFacts) -> Found:
         asked = url.replace("{number}", quote(facts.party_number, safe=""))
         try:
-            status, body = await fetch(asked, headers=headers, private=private, timeout_s=timeout_s)
+            answer = await ask("GET", asked, headers=headers, private=private, timeout_s=timeout_s)
         except OutwardError as error:
             return Found({}, error.why)
+        if not answer.whole:
+            return Found({}, f"answered with more than {len(answer.body)} bytes")
+        status, body = answer.status, answer.body
         if status in (204, 404):
             return Found({})
         if status != 200:

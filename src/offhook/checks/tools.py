@@ -70,8 +70,7 @@ def _program(trail: Trail, name: str, program: str) -> None:
 
 
 async def _endpoint(ask_: Ask, trail: Trail, section: Any) -> None:
-    from offhook.agent.tools.guard import pinned, split
-    from offhook.agent.tools.spec import ToolError
+    from offhook.outward import OutwardError, pinned, split
 
     if "url" not in section:
         return
@@ -80,7 +79,7 @@ async def _endpoint(ask_: Ask, trail: Trail, section: Any) -> None:
         address = await pinned(host, port, section["allow"] if "allow" in section else ())
     except ValueError:
         return  # told among the declarations
-    except ToolError as error:
+    except OutwardError as error:
         fix = f'if that is meant, write allow = ["{host}"]' if "may not be" in str(error) else "correct the address"
         trail.broken(section.name, str(error), fix=fix)
         return

@@ -38,6 +38,7 @@ log = logging.getLogger("offhook")
 # These end a call as the agent or a limit meant it. All others may be a line that broke: a caller who hangs up and one
 # whose battery is empty look the same from here.
 _MEANT = frozenset(("agent hung up", "time limit", "idle"))
+SPARE_S = 0.1  # before the bridge stops waiting for a briefing
 KEEP_S = 2.0  # at the end of the process: writing down the last calls that were cut off
 
 
@@ -140,8 +141,22 @@ class Switchboard:
         source = " and ".join(part for part in (lookup and lookup.source, may_resume and "resume") if part)
 
         async def brief() -> v.Briefed:
-            asked = lookup.ask(facts) if lookup is not None else _nobody()
-            found, cut_off = await asyncio.gather(asked, self._take(ready, facts) if may_resume else _nothing())
+            loop = asyncio.get_running_loop()
+            until = loop.time() + ready.profile["lookup_s"] - SPARE_S
+            asking = asyncio.ensure_future(lookup.ask(facts) if lookup is not None else _nobody())
+            cut_off = await self._take(ready, facts) if may_resume else None
+            if cut_off is None:
+                return self._briefed(ready, facts, source, await asking, None)
+            try:  # spent when it is told in time, else it waits for the next call
+                await asyncio.wait({asking}, timeout=max(0.0, until - loop.time()))
+            except asyncio.CancelledError:  # the caller has left
+                self._give_back(facts.party_number, cut_off)
+                raise
+            if loop.time() > until + SPARE_S / 2:
+                self._give_back(facts.party_number, cut_off)
+                cut_off = None
+            found = asking.result() if asking.done() else Found({}, "no answer in time")
+            asking.cancel()
             return self._briefed(ready, facts, source, found, cut_off)
 
         return brief
@@ -179,11 +194,25 @@ class Switchboard:
         def work() -> CutOff | None:
             return self._resumes.take(facts.party_number, ready.profile.name)
 
+        taking = self._aside.submit(lambda: self._aside.plain(work))
         try:
-            return await asyncio.wrap_future(self._aside.submit(lambda: self._aside.plain(work)))
+            return await asyncio.shield(asyncio.wrap_future(taking))
+        except asyncio.CancelledError:  # the caller has left, and what is being taken was told to nobody
+            taking.add_done_callback(lambda done: self._untaken(facts.party_number, done))
+            raise
         except Exception as error:  # a full or foreign disk: the call goes on as any other
             log.warning("a call that was cut off cannot be read", extra={"why": f"{type(error).__name__}: {error}"})
             return None
+
+    def _untaken(self, number: str, taking: Future[CutOff | None]) -> None:
+        if not taking.cancelled() and taking.exception() is None and (call := taking.result()) is not None:
+            self._give_back(number, call)
+
+    def _give_back(self, number: str, call: CutOff) -> None:
+        """Keep a call that was cut off; also one that was taken, and not gone on with."""
+        keeping = self._aside.submit(lambda: self._aside.plain(self._keep, number, call))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
 
     def _farewell(self, ready: Ready, facts: CallFacts) -> Callable[[Farewell], None] | None:
         if not self._resumable(ready, facts):
@@ -195,9 +224,7 @@ class Switchboard:
                 return
             now = time.time()
             call = CutOff(ready.profile.name, now, now + ready.profile["resume_s"], said)
-            keeping = self._aside.submit(lambda: self._aside.plain(self._keep, facts.party_number, call))
-            self._keeping.add(keeping)
-            keeping.add_done_callback(self._keeping.discard)
+            self._give_back(facts.party_number, call)
 
         return farewell
 
@@ -215,10 +242,6 @@ class Switchboard:
 
 async def _nobody() -> Found:
     return Found({})
-
-
-async def _nothing() -> None:
-    return None
 
 
 def _said_of(ready: Ready, why: str, facts: CallFacts, prompt: Prompt) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from msgspec import Struct
 from offhook.agent.tools.box import Source
 from offhook.agent.tools.delegate import Delegate, delegate_tool, gptme
 from offhook.agent.tools.function import function_tool, marked
-from offhook.agent.tools.guard import split
 from offhook.agent.tools.http import Endpoint, http_tool
 from offhook.agent.tools.jobs import Jobs, in_background
 from offhook.agent.tools.mcp import McpServer, Server
 from offhook.agent.tools.schema import Arguments
 from offhook.agent.tools.spec import NAME, DeclarationError, Limits, Tool
+from offhook.outward import split
 from offhook.settings import Secret, Section, Settings
 
 __all__ = ["Declared", "declared"]

@@ -8,18 +8,16 @@ only for what reads. Knows no settings file.
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
 from offhook.agent.tools.context import CallContext
-from offhook.agent.tools.guard import pinned, split
 from offhook.agent.tools.schema import Arguments
 from offhook.agent.tools.spec import Limits, Tool, ToolError
+from offhook.outward import Forbidden, OutwardError, ask, split
 
 __all__ = ["Endpoint", "http_tool"]
 
@@ -85,38 +83,17 @@ async def _send(
     endpoint: Endpoint, url: str, headers: Mapping[str, str], body: bytes | None
 ) -> tuple[int, str, str, bytes, bool]:
     """Status, content type, location, body, and whether that is all of it."""
-    import httpx2
-
-    scheme, host, port = split(url)
-    address = await pinned(host, port, endpoint.allow)
-    place = f"[{address}]" if ":" in address else address
-    parts = urlsplit(url)
-    target = f"{scheme}://{place}:{port}{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    shown = host if port == (443 if scheme == "https" else 80) else f"{host}:{port}"
-    options = {"sni_hostname": host}
-    async with httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False, timeout=None) as client:
-        request = client.build_request(
-            endpoint.method, target, headers={**headers, "Host": shown}, content=body, extensions=options
-        )
-        try:
-            response = await client.send(request, stream=True)
-            data = bytearray()
-            async for chunk in response.aiter_bytes():
-                data += chunk
-                if len(data) > endpoint.max_bytes:
-                    break
-            await response.aclose()
-        except httpx2.HTTPError as error:
-            raise ConnectionError(f"{host}: {type(error).__name__}: {str(error)[:200]}") from None
-    head = response.headers
-    whole = len(data) <= endpoint.max_bytes
-    return response.status_code, head.get("content-type", ""), head.get("location", ""), bytes(data), whole
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for the process: making it takes 20 ms."""
-    return ssl.create_default_context()
+    try:  # the deadline is the tool's
+        answer = await ask(
+            endpoint.method, url, headers=headers, body=body, allow=endpoint.allow, timeout_s=None,
+            most_bytes=endpoint.max_bytes,
+        )  # fmt: skip
+    except Forbidden as error:
+        raise ToolError(error.why) from None
+    except OutwardError as error:
+        raise ConnectionError(error.why) from None
+    head = answer.headers
+    return answer.status, head.get("content-type", ""), head.get("location", ""), answer.body, answer.whole
 
 
 def _answer(status: int, kind: str, data: bytes, whole: bool) -> Any:

@@ -19,8 +19,8 @@ from typing import Any
 from msgspec import Struct
 
 from offhook.agent.tools.context import CallContext
-from offhook.agent.tools.guard import forbidden, pinned, split
 from offhook.agent.tools.spec import BadArguments, Limits, Tool, ToolError, spell
+from offhook.outward import OutwardError, pinned, split
 
 __all__ = ["McpServer", "Server"]
 
@@ -166,9 +166,10 @@ class McpServer:
             async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
                 host = request.url.host
                 _, _, port = split(str(request.url))
-                address = await pinned(host, port, server.allow)
-                if forbidden(address, host, server.allow):
-                    raise ToolError(f"{host} may not be connected to")
+                try:
+                    address = await pinned(host, port, server.allow)
+                except OutwardError as error:
+                    raise ToolError(error.why) from None
                 request.extensions = {**request.extensions, "sni_hostname": host}
                 request.url = request.url.copy_with(host=address)  # the Host header stays as it was
                 response = await super().handle_async_request(request)

@@ -15,9 +15,11 @@ __all__ = ["VOUCHED", "own_parameters", "vouches"]
 
 # A: the caller's own carrier knows the customer and their right to the number. B and C say less, and "Passed-C" is
 # any gateway. Only calls that carry a signature have the parameter at all: today those of the United States.
+# Passthrough: the originating carrier's signature was checked, as without it. Diverted does not count: what was checked
+# there is the signature of whoever forwarded the call, which says nothing of the caller's right to the number.
 VOUCHED = Fact(
-    ("TN-Validation-Passed-A", "TN-Validation-Passed-A-Diverted", "TN-Validation-Passed-A-Passthrough"),
-    "twilio.com/docs/voice/trusted-calling-with-shakenstir, StirVerstat", "2026-11-22",
+    ("TN-Validation-Passed-A", "TN-Validation-Passed-A-Passthrough"),
+    "twilio.com/docs/voice/trusted-calling-with-shakenstir, table of StirVerstat (read in a public copy)", "2026-11-25",
 )  # fmt: skip
 # A client has shown an access token of this account to register under its name.
 _PROVEN_KINDS = ("client:",)

@@ -1,4 +1,4 @@
-"""Where tools may connect to: the addresses behind a name, judged one by one, and the one that was judged."""
+"""Where tools, lookups and hooks may connect to: each address behind a name is judged, and the judged one is used."""
 
 import asyncio
 import socket
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from offhook.agent.tools import ToolError
-from offhook.agent.tools.guard import Forbidden, forbidden, pinned, split
+from offhook.outward import Forbidden, OutwardError, forbidden, pinned, split
 
 
 @pytest.mark.parametrize(
@@ -56,11 +55,11 @@ def test_the_address_that_was_judged_is_the_one_to_connect_to(monkeypatch: Any):
 
 def test_a_name_without_an_address_is_said_in_words(monkeypatch: Any):
     resolves_to(monkeypatch)
-    with pytest.raises(ToolError, match=r"nowhere\.example has no address"):
+    with pytest.raises(OutwardError, match=r"nowhere\.example has no address"):
         asyncio.run(pinned("nowhere.example", 443))
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://x", "https://user:secret@host/", "https:///path"])
-def test_addresses_that_no_tool_may_have(url: str):
+def test_addresses_that_nobody_may_ask_for(url: str):
     with pytest.raises(ValueError):
         split(url)
