@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from offhook import vocab as v
 from offhook.diagnosis.report import report
 from offhook.evidence.record import Recording
 from offhook.loopback.lines import audio
@@ -144,3 +145,36 @@ def test_the_server_takes_no_call_that_it_has_no_room_for():
     placing = Placing(Person())
     assert placed(placing, run_s=1.0, limits={"max_calls": 0}) == []
     assert placing.placed is not None and placing.placed.status == "refused" and "max_calls" in placing.placed.detail
+
+
+def test_a_call_whose_end_the_carrier_does_not_tell_is_over_all_the_same():
+    """Its callbacks lead nowhere: what is known of it is its webhook and its stream."""
+    placing = Placing(Person(answers_s=4.0, does=says_hello), ring_s=20)
+    records = placed(placing, carrier={"call_path": "/nobody/serves/this"})
+    (call,) = (one for one in records if one.milestone("M6"))  # the other tells of callbacks that nobody served
+    one = placing.placed
+    assert one is not None and [status for _, status in one.history] == ["queued", "in-progress", "completed"]
+    assert one.detail == "the carrier did not tell its end"
+    assert call.end is not None and call.end["end"]["why"] == "caller hung up"
+
+
+def test_a_callee_may_be_given_away_too_and_its_end_is_told():
+    def play(line: Line) -> None:
+        says_hello(line)
+        line.then(40.0, line.hang_up)
+
+    class Giving(Placing):
+        def __call__(self, world: World, server: Any, lines: list[Line]) -> None:
+            super().__call__(world, server, lines)
+            server.people["+15550100088"] = Person(answers_s=2.0, talks_s=5.0)
+
+            async def give() -> None:
+                assert self.placed is not None
+                await server.host.calls.ask(self.placed.sid, v.TransferAsked("+15550100088"))
+
+            world.after(12.0, lambda: world.loop.create_task(give()))
+
+    placing = Giving(Person(answers_s=4.0, does=play))
+    (call,) = placed(placing)
+    assert placing.placed is not None and placing.placed.status == "completed"
+    assert call.end is not None and call.end["end"] == {"wanted": True, "why": "transferred"}

@@ -56,6 +56,8 @@ class Agent(Struct, frozen=True, kw_only=True):
     language: str | None = None
     languages: Sequence[str] | None = None
     hang_up: bool | None = None
+    transfer_to: Sequence[str] | None = None
+    keypad: bool | None = None
     tools: Sequence[Any] | None = None  # functions, marked with @tool or not, or names of [tools.NAME]
     allow: Sequence[str] | None = None
     deny: Sequence[str] | None = None
@@ -64,6 +66,9 @@ class Agent(Struct, frozen=True, kw_only=True):
     failure_policy: str | None = None
     max_call_s: float | None = None
     idle_s: float | None = None
+    idle_prompt_s: float | None = None
+    idle_prompts: int | None = None
+    warn_s: float | None = None
     resume_s: float | None = None
     lookup: LookUp | None = None
     lookup_file: str | Path | None = None

@@ -15,6 +15,8 @@ from typing import Any
 from offhook import vocab as v
 from offhook.bridge.control import ASKED, Control
 from offhook.bridge.ending import Ending
+from offhook.bridge.handles import Handles
+from offhook.bridge.patience import Patience
 from offhook.bridge.pickup import Pickup
 from offhook.bridge.session import Session
 from offhook.bridge.settings import BridgeSettings
@@ -46,8 +48,8 @@ class Bridge:
     """
 
     __slots__ = (
-        "_control", "_ending", "_on", "_pickup", "_responses", "_s", "_session", "_talk", "_tools", "_transfer",
-        "_uplink", "agent_audio", "deadlines", "uplink",
+        "_control", "_ending", "_on", "_patience", "_pickup", "_responses", "_s", "_session", "_talk", "_tools",
+        "_transfer", "_uplink", "agent_audio", "deadlines", "uplink",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,8 @@ class Bridge:
         self._transfer = Transfer(state, self._talk, self._ending, self._control)
         self._control.do[v.TransferAsked] = self._transfer.asked
         self._pickup = Pickup(state, self._talk, self._ending, self._control)
+        self._patience = Patience(state, self._talk, self._ending, self._control)
+        Handles(state, self._tools, self._control, self._responses)
         self._session = Session(state, self._ending, self._on_ready)
         self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
@@ -82,7 +86,7 @@ class Bridge:
             v.TransferFinished: self._transfer.finished,
             v.CallGone: self._transfer.gone,
             v.PartyDetected: self._pickup.detected,
-            v.KeyPressed: self._talk.key,
+            v.KeyPressed: self._on_key,
             v.ProviderOpened: self._session.opened,
             v.Briefed: self._session.briefed,
             v.DialFailed: self._session.dial_failed,
@@ -157,6 +161,7 @@ class Bridge:
         if self._s.record.began is None:
             self._s.record.began = now
             self._talk.watch.begin(now)
+            self._patience.begin(now)
             self._session.dial(now)
 
     def _on_offered(self, event: v.CallOffered, now: float) -> None:
@@ -197,6 +202,7 @@ class Bridge:
                 s.expect("first caller frame", s.settings.first_frame_s, now, lambda at: None)  # on record, no more
             self._on_ready(now)
             self._transfer.returned(now)
+            self._patience.begin(now)
 
     def _on_stopped(self, event: v.StreamStopped, now: float) -> None:
         if not self._transfer.stopped(now):
@@ -234,12 +240,17 @@ class Bridge:
 
     # ------------------------------------------------------------------- events that concern several parts
 
+    def _on_key(self, event: v.KeyPressed, now: float) -> None:
+        self._patience.caller_did_something()
+        self._talk.key(event, now)
+
     def _on_ready(self, now: float) -> None:
         self._talk.maybe_ready(now)
         self._pickup.ready(now)
         self._control.pump(now)
 
     def _on_speech_started(self, event: v.SpeechStarted, now: float) -> None:
+        self._patience.caller_did_something()
         if self._talk.speech_started(event, now):
             self._transfer.caller_spoke()
             self._control.sayings.caller_spoke(now)

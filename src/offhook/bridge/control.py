@@ -105,6 +105,11 @@ class Control:
             return False
         return True
 
+    def tell(self, text: str, now: float) -> None:
+        """Let the agent know something, and say it when the line is free."""
+        self._injected.append(v.InjectAsked(text, respond=True))
+        self.pump(now)
+
     def _mute(self, event: v.MuteAsked, now: float) -> None:
         self.hold.mute(event.who, event.on, now)
         self.done(event.id, "mute", "done", f"{event.who} {'on' if event.on else 'off'}")

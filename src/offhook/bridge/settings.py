@@ -83,11 +83,16 @@ class BridgeSettings(Struct, frozen=True):
     # Call control.
     ring_s: float = 30.0  # to whom a caller is given; the carrier's own default
     talk_s: float = 4 * 3600.0  # the longest call that the carrier allows; then it tells us nothing any more
+    transfer_to: Mapping[str, str] = {}  # whom the model may give the caller to, by name
+    keypad: bool = False  # the model may press keys and gather them
     hold_s: float = 900.0  # a caller that nobody takes back for so long is given to the agent again
 
     # Limits.
     max_call_s: float = 3600.0
     idle_s: float = 300.0  # neither side said a word
+    idle_prompt_s: float = 0.0  # the caller said nothing for so long: they are asked whether they are there; 0: never
+    idle_prompts: int = 2  # then it ends
+    warn_s: float = 0.0  # the caller is told so long before max_call_s; 0: not
     session_margin_s: float = 60.0  # the spoken ending comes so long before the provider's cut
     # Seconds since 1970 when the call's clock was 0; None: a moment that the provider names says nothing.
     unix_s: float | None = None

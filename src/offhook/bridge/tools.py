@@ -55,7 +55,7 @@ class Tools:
     """One call's tools."""
 
     __slots__ = (
-        "_batches", "_by_id", "_filler", "_own", "_responses", "_runs", "_s", "_seen", "goodbye", "promises",
+        "_batches", "_by_id", "_filler", "_responses", "_runs", "_s", "_seen", "goodbye", "own", "promises",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending, responses: Responses) -> None:
@@ -68,7 +68,7 @@ class Tools:
         self._seen: deque[str] = deque(maxlen=_KEPT)
         self._batches: dict[str, _Batch] = {}
         self._filler = Filler(state, responses, self._open)
-        self._own: dict[str, Callable[[v.ToolCalled, float], None]] = {HANG_UP: self._hang_up}
+        self.own: dict[str, Callable[[v.ToolCalled, float], None]] = {HANG_UP: self._hang_up}
         state.when_ending.append(self._call_ends)
 
     def _open(self) -> list[Run]:
@@ -84,7 +84,7 @@ class Tools:
             return
         self._seen.append(event.tool_call_id)
         response = event.response_id or self._responses.running or ""
-        own, policy = self._own.get(event.name), s.settings.tools.get(event.name)
+        own, policy = self.own.get(event.name), s.settings.tools.get(event.name)
         self._responses.tool_called(event.response_id)
         self.promises.acted(event.name, policy.does if policy is not None else (), now)
         self._batches.setdefault(response, _Batch()).waiting.add(event.tool_call_id)
@@ -96,7 +96,7 @@ class Tools:
         if own is not None:
             own(event, now)
         elif policy is None:
-            self._refuse(event, "unknown", _unknown(event.name, [*self._own, *s.settings.tools]), now)
+            self._refuse(event, "unknown", _unknown(event.name, [*self.own, *s.settings.tools]), now)
         elif key is None:
             self._refuse(event, "args_parse", _unreadable(event.arguments), now)
         else:

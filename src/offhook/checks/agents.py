@@ -16,6 +16,7 @@ from msgspec import Struct
 from offhook.agent.agents import AgentProblem, Agents, gather
 from offhook.agent.aside import Aside
 from offhook.agent.assemble import BETWEEN
+from offhook.agent.handles import handle_specs, targets_of
 from offhook.agent.lookup import Lookup, LookupProblem, lookup_of
 from offhook.agent.persona import OWN, Persona, read_persona
 from offhook.agent.profile import DEFAULT, Agent, Profile
@@ -75,6 +76,11 @@ def _ready(settings: Settings, profile: Profile, aside: Aside) -> tuple[Ready | 
         lookup = lookup_of(profile, aside)
     except LookupProblem as error:
         problems.append(_problem(profile, error.field, error.got, error.wanted, error.fix))
+    try:
+        targets_of(profile["transfer_to"])
+    except ValueError as error:
+        problems.append(_problem(profile, "transfer_to", *_got_wanted(error), "correct the line"))
+        return None, problems
     wrong = _provider_problem(settings, profile)
     if wrong is not None:
         return None, [*problems, wrong]
@@ -82,6 +88,11 @@ def _ready(settings: Settings, profile: Profile, aside: Aside) -> tuple[Ready | 
     session = session_of(settings, profile)
     problems += [_with_origin(settings, profile, module, problem) for problem in module.check(session)]
     return Ready(profile, module, session, persona, lookup), problems
+
+
+def _got_wanted(error: ValueError) -> tuple[str, str]:
+    got, _, wanted = str(error).removeprefix("got ").partition(", wanted ")
+    return got, wanted
 
 
 def _problem(profile: Profile, field: str, got: str, wanted: str, fix: str) -> SettingProblem:
@@ -116,7 +127,10 @@ def session_of(settings: Settings, profile: Profile, instructions: str = "") -> 
     given: dict[str, Any] = {
         "api_key": key_of(settings, module),
         "instructions": instructions,
-        "tools": (HANG_UP,) if profile["hang_up"] else (),
+        "tools": (
+            *((HANG_UP,) if profile["hang_up"] else ()),
+            *handle_specs(targets_of(profile["transfer_to"]), profile["keypad"]),
+        ),
         # several languages are for the recogniser to tell apart: a hint would bend all of them to one
         "language": language or (languages[0] if len(languages) == 1 else None),
         "allow_unlisted": profile["allow_unlisted"],

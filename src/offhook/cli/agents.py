@@ -21,6 +21,7 @@ from offhook import vocab as v
 from offhook.agent.agents import refusal
 from offhook.agent.aside import Aside
 from offhook.agent.assemble import Prompt, assemble, caller_part, resume_part
+from offhook.agent.handles import targets_of
 from offhook.agent.lookup import Found
 from offhook.agent.prompt import CallFacts, render
 from offhook.agent.resume import CutOff, Resumes, tail
@@ -55,6 +56,11 @@ def bridge_settings(settings: Settings, ready: Ready) -> BridgeSettings:
         stream_s=settings["limits.stream_timeout_s"],
         open_s=settings["provider.dial_timeout_s"] + 2,
         ring_s=settings["outbound.ring_s"],
+        idle_prompt_s=profile["idle_prompt_s"],
+        idle_prompts=profile["idle_prompts"],
+        warn_s=profile["warn_s"],
+        transfer_to=targets_of(profile["transfer_to"]),
+        keypad=profile["keypad"],
     )
 
 

@@ -212,7 +212,9 @@ class Serving:
     async def _listen(self) -> Server:
         settings, carrier = self.settings, self.host.carrier.settings
         host_name, port = settings["server.host"], settings["server.port"]
-        paths = Paths(carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path)
+        paths = Paths(
+            carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path, carrier.call_path
+        )
         server = Server(
             make_app(self.host, paths, self._detail),
             self.host.streams.upgrade,

@@ -33,6 +33,10 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
     "time": ("what time is it [please]", "do you know what time it is", "what is the time"),
     "try": ("try the tool [please]", "please use your tool"),
     "parking": ("is there parking", "where can i park", "do you have parking"),
+    "transfer": (
+        "please put me through [to a person]", "put me through to a person", "transfer me [please]",
+        "can i speak to a person", "i want to speak to a person", "please connect me",
+    ),
     "hello": ("hello", "hi there", "good morning", "good afternoon", "good evening"),
     "thanks": ("thank you [very much]", "thanks [a lot]", "that is great thank you"),
     "goodbye": (

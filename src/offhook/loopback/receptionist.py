@@ -10,7 +10,7 @@ from msgspec import Struct
 from offhook.loopback.grammar import intent_of
 from offhook.loopback.lines import AGENT, NUMBERS
 
-__all__ = ["Answer", "answer_key", "answer_result", "answer_say", "answer_speech", "greeting"]
+__all__ = ["Answer", "answer_key", "answer_result", "answer_say", "answer_speech", "answer_told", "greeting"]
 
 _NOT_TRIED = ("hang_up", "job_status", "job_cancel", "transfer_call", "press_keys", "collect_digits")
 
@@ -21,6 +21,7 @@ class Answer(Struct, frozen=True):
     line: str  # several with spaces between them
     hang_up: bool = False
     tool: str = ""  # called instead, where the session has it
+    transfer: bool = False  # and the caller is given away, where the session can
 
     @property
     def lines(self) -> list[str]:
@@ -39,11 +40,12 @@ def greeting(text: str = "") -> Answer:
 def answer_speech(words: str, sure: bool, tools: Sequence[str] = ()) -> Answer:
     """The answer to what the ear made of an utterance; two of them call a tool of the session, where it has one."""
     intent = intent_of(words) if sure else None
-    if intent is None:
+    if intent is None or (intent == "transfer" and "transfer_call" not in tools):
         return Answer("unknown")
     own = [name for name in tools if name not in _NOT_TRIED]
     fits = [name for name in own if re.search("time|clock|hour", name)] if intent == "time" else own
-    return Answer(intent, hang_up=intent == "goodbye", tool=fits[0] if intent in ("time", "try") and fits else "")
+    tool = fits[0] if intent in ("time", "try") and fits else ""
+    return Answer(intent, hang_up=intent == "goodbye", tool=tool, transfer=intent == "transfer")
 
 
 def answer_result(output: str) -> Answer:
@@ -64,6 +66,13 @@ def _number(number: int) -> list[str]:
 def answer_say(text: str) -> Answer:
     """What it says when it is given a text: that text where it knows it, else that it cannot."""
     return Answer(next((line for line, known in AGENT.items() if known == text), "fixed"))
+
+
+def answer_told(told: str) -> Answer | None:
+    """The answer to something that the bridge tells of; None when it is nothing known."""
+    if "transfer failed" in told:
+        return Answer("back")
+    return answer_key(told)
 
 
 def answer_key(told: str) -> Answer | None:

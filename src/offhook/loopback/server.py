@@ -24,7 +24,14 @@ from picows import (
 
 from offhook.loopback.ear import Ear, Heard, Started
 from offhook.loopback.lines import audio
-from offhook.loopback.receptionist import Answer, answer_key, answer_result, answer_say, answer_speech, greeting
+from offhook.loopback.receptionist import (
+    Answer,
+    answer_result,
+    answer_say,
+    answer_speech,
+    answer_told,
+    greeting,
+)  # fmt: skip
 from offhook.wires._wire import Out, PeerClose
 from offhook.wires.providers._loopback_peer import Peer
 from offhook.wires.providers.loopback import SAY
@@ -89,6 +96,10 @@ class _Session(WSListener):
             self._peer.told.clear()
         while self._peer.asked:
             asked = self._peer.asked.pop(0)
+            if not asked and (known := answer_told(self._told)) is not None:
+                self._told, self._results = "", len(self._peer.tool_outputs)
+                self._speak(known)
+                continue
             if self._results < len(self._peer.tool_outputs) and not asked:
                 self._results = len(self._peer.tool_outputs)
                 self._speak(answer_result(self._peer.tool_outputs[-1][1]))
@@ -96,13 +107,17 @@ class _Session(WSListener):
                 self._speak(greeting(asked.removeprefix("greet").strip()))
             elif asked.startswith(SAY):
                 self._speak(answer_say(asked.removeprefix(SAY)))
+            elif "still there" in asked:
+                self._speak(Answer("there"))
             elif "goodbye" in asked:
                 self._speak(Answer("goodbye"))
             else:
-                self._speak(answer_key(self._told) or Answer("unknown"))
+                self._speak(answer_told(self._told) or Answer("unknown"))
 
     def _speak(self, answer: Answer) -> None:
         calls = [("hang_up", "{}")] if answer.hang_up and "hang_up" in self._peer.tools else []
+        if answer.transfer:
+            calls = [("transfer_call", "{}")]
         if answer.tool:
             self._send(self._peer.speak(b"", "", self._now(), [(answer.tool, "{}")]))
             return

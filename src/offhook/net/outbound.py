@@ -32,6 +32,7 @@ log = logging.getLogger("offhook")
 FINAL = ("completed", "busy", "no-answer", "failed", "canceled")
 KEPT = 500  # calls that are over, for whoever asks how they went
 SILENT_S = 30.0  # the carrier's last word about a call comes within seconds of the ring time's end
+LOOK_S = 10.0
 OWN = "placed"  # the name under which a webhook's address says which call of ours it is
 
 
@@ -88,6 +89,7 @@ class Outbound:
         self._journals = journals
         self._clock = clock
         self._over: dict[str, asyncio.Event] = {}
+        self._ids: dict[str, str] = {}  # by the carrier's id of the call
 
     # ------------------------------------------------------------------------------------------ asking
 
@@ -107,13 +109,15 @@ class Outbound:
         )  # fmt: skip
         result = await self._errands.rest("create", request)
         placed.ms = round((self._clock.now() - placed.asked_at) * 1000)
-        placed.http, placed.code, placed.detail = result.status, result.code, result.detail
+        placed.http, placed.code = result.status, result.code
+        placed.detail = "" if result.done else result.detail
         sid = result.data.get("sid")
         if not result.done or not isinstance(sid, str):
             self._change(placed, "refused")
             self._record(placed)
             return placed
         placed.sid = sid
+        self._ids[sid] = placed.id
         self._change(placed, "queued")
         self._clock.call_at(self._clock.now() + options.ring_s + SILENT_S, lambda: self._silent(placed))
         return placed
@@ -151,7 +155,8 @@ class Outbound:
 
     def of(self, asked: Any) -> Placed | None:
         """Whose webhook or callback it is: by what we wrote into its address, which is signed."""
-        return self.placed.get(asked.own.get(OWN, ""))
+        found = self.placed.get(asked.own.get(OWN, ""))
+        return found or self.placed.get(self._ids.get(asked.call_sid, ""))
 
     def dress(self, placed: Placed, who: Answerer) -> Answerer:
         """The agent as it meets somebody whom we called."""
@@ -167,6 +172,18 @@ class Outbound:
         self._notes(placed, lambda kind, **data: call.journal.note(kind, now, **data))
         if placed.status != "in-progress":  # its callback may have come first
             self._change(placed, "in-progress")
+        self._look_for_end(placed, call)
+
+    def _look_for_end(self, placed: Placed, call: Call) -> None:
+        """The carrier says when a call is over; where it does not, our own end of it counts after a while."""
+        if placed.over:
+            return
+        if call.ended is not None and placed.detail:
+            self._change(placed, "completed")
+            return
+        if call.ended is not None:
+            placed.detail = "the carrier did not tell its end"  # unless it does until the next look
+        self._clock.call_at(self._clock.now() + LOOK_S, lambda: self._look_for_end(placed, call))
 
     def status(self, placed: Placed, asked: Any, call: Call | None) -> None:
         """The carrier tells how the call goes; callbacks may come in any order."""
@@ -217,6 +234,7 @@ class Outbound:
     def _forget(self) -> None:
         over = [id_ for id_, placed in self.placed.items() if placed.over]
         for id_ in over[: max(0, len(over) - KEPT)]:
+            self._ids.pop(self.placed[id_].sid, None)
             del self.placed[id_], self._over[id_]
 
     # ------------------------------------------------------------------------------------------ record

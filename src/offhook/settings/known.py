@@ -24,6 +24,8 @@ _AGENT: tuple[Spec, ...] = (
     Spec("language", str, "", "the caller's language as ISO 639-1, to help recognition"),
     Spec("languages", tuple, (), "languages the agent speaks, the first unless the caller speaks another"),
     Spec("hang_up", bool, True, "the agent may end the call"),
+    Spec("transfer_to", tuple, (), 'whom the agent may give a caller to: "sales = +15550100077", or a sip: URI'),
+    Spec("keypad", bool, False, "the agent may press keys, and gather what the caller presses"),
     Spec("unmet", str, "nudge", "it says it did what no tool was called for: note it, nudge it, or act: hang up for it",
          choices=("note", "nudge", "act")),
     Spec("tools", tuple, ("*",), "of those in [tools]: by name, NAME_* for several, * for all, none for none"),
@@ -49,6 +51,9 @@ _OWN: tuple[Spec, ...] = (
     Spec("failure_policy", str, "say", "say, or fall_through", choices=("say", "fall_through")),
     Spec("max_call_s", float, 3600.0, "length of a call", least=1),
     Spec("idle_s", float, 300.0, "a call in which nobody says a word ends after", least=1),
+    Spec("idle_prompt_s", float, 60.0, "a caller who says nothing is asked whether they are there; 0: never", least=0),
+    Spec("idle_prompts", int, 2, "so often; then the call ends", least=0),
+    Spec("warn_s", float, 60.0, "the caller is told so long before max_call_s is over; 0: not", least=0),
 )
 FALLS_TO: Mapping[str, str] = {
     **{field.name: f"agent.{field.name}" for field in _AGENT},
@@ -58,6 +63,9 @@ FALLS_TO: Mapping[str, str] = {
     "failure_policy": "failure.policy",
     "max_call_s": "limits.max_call_s",
     "idle_s": "limits.idle_s",
+    "idle_prompt_s": "limits.idle_prompt_s",
+    "idle_prompts": "limits.idle_prompts",
+    "warn_s": "limits.warn_s",
 }
 AGENT = (*_OWN, *_AGENT)
 
@@ -163,6 +171,10 @@ SPECS: tuple[Spec, ...] = (
     Spec("limits.max_calls", int, 100, "calls at once", least=1),
     Spec("limits.max_call_s", float, 3600.0, "length of a call", least=1),
     Spec("limits.idle_s", float, 300.0, "a call in which nobody says a word ends after", least=1),
+    Spec("limits.idle_prompt_s", float, 60.0, "a caller who says nothing is asked whether they are there; 0: never",
+         least=0),
+    Spec("limits.idle_prompts", int, 2, "so often; then the call ends", least=0),
+    Spec("limits.warn_s", float, 60.0, "the caller is told so long before limits.max_call_s is over; 0: not", least=0),
     Spec("limits.dials_per_minute", int, 300, "provider sessions opened in a minute", least=1),
     Spec("limits.start_timeout_s", float, 5.0, "a stream without start is closed after", least=0.1),
     Spec("limits.stream_timeout_s", float, 20.0, "a webhook without stream is given up after", least=0.1),
