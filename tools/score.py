@@ -273,7 +273,8 @@ def page(results: list[Result], seconds: float, today: datetime.date) -> str:
         "",
         f"Faults from the dials of the fake providers (D) and the simulated carrier (L), one call each ({len(dials)}): "
         + ", ".join(f"{n} {kind}" for kind, n in dial_counts.most_common())
-        + ". A bridge may cope with a fault; blaming the other side is wrong.",
+        + ". A bridge may cope with a fault; blaming the other side is wrong. A fault without a row in the"
+        " catalogue is named by the rule that says it.",
         "",
         "## Rows that are not named",
         "",

@@ -126,6 +126,52 @@ def test_a_turn_without_an_end_is_named_and_one_that_the_hang_up_ends_is_not():
     assert long.rules() == ["provider-session/turn-never-ends"]
 
 
+def test_answers_that_the_provider_cuts_short_are_told_from_those_that_say_nothing():
+    def ended(reason: str, said: str) -> Tape:
+        tape = good().msg(2, 14000, type="response.created", response={"id": "x"})
+        tape.msg(2, 14400, type="response.output_audio_transcript.done", response_id="x", transcript=said)
+        details = {"type": "incomplete", "reason": reason}
+        response = {"id": "x", "status": "incomplete", "status_details": details}
+        return tape.msg(2, 14500, type="response.done", response=response)
+
+    assert ended("max_output_tokens", "We are open from").rules() == ["turns/cut-short"]
+    assert ended("max_output_tokens", "").rules() == []  # one that said nothing is no row of them
+    assert ended("turn_detected", "We are open from").rules() == []  # the caller cut it
+
+
+def test_audio_that_cannot_be_read_is_the_root_of_turns_that_say_nothing():
+    tape = good().without("response.output_audio.delta").frames(2, 0).frames(1, 0)
+    for n in range(6):
+        tape.violation("item_id", 300.0 + n, ch=2, wire="openai", message="response.output_audio.delta",
+                       got="Object missing required field `item_id`", wanted="the documented shape", by="peer",
+                       code=None)  # fmt: skip
+    found = tape.report().roots
+    assert [(one.rule, one.catalogue) for one in found] == [("provider-session/contract", "F-172")]
+    few = good().violation(
+        "item_id", 9000.0, ch=2, message="response.output_audio.delta", got="x", by="peer", code=None
+    )
+    assert few.report().verdict == "healthy"
+
+
+def test_a_response_that_fails_for_its_model_and_an_input_format_have_rows_of_their_own():
+    failed = {"status": "failed", "status_details": {"type": "failed", "error": {"code": "model_not_found"}}}
+    tape = good().msg(2, 14500, type="response.done", response={"id": "x", **failed})
+    assert tape.report().catalogue == ("F-092",)
+    differs = {"asked": "audio/pcmu", "got": "audio/pcm", "fatal": True}
+    inward = good().note("session.difference", 300.0, field="audio.input.format", **differs)
+    assert "F-126" in inward.report().catalogue
+    both = inward.note("session.difference", 300.0, field="audio.output.format", **differs)
+    assert "F-127" in both.report().catalogue and "F-126" not in both.report().catalogue
+
+
+def test_turn_detection_that_the_echo_puts_off_is_named_though_the_record_has_no_null():
+    tape = quiet(good()).without("input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped")
+    tape.note(
+        "session.difference", 300.0, field="turn_detection", asked='{"type":"server_vad"}', got="null", fatal=False
+    )
+    assert tape.rules() == ["provider-session/nobody-asks"]
+
+
 def test_turns_that_end_without_a_sound_are_named_a_single_one_or_a_barge_in_is_not():
     def ended(n: int, reason: str) -> Tape:
         tape = good()

@@ -38,14 +38,30 @@ def _wires() -> dict[str, str]:
 DIALLED = _wires()
 
 
+# Faults that the catalogue has no row for, by the rules that name them; that a provider hangs up on a call is named by
+# its code, a refused upgrade by its status and phase, a step that was never confirmed by its deadline.
+OUTSIDE_D: Mapping[str, tuple[str, ...]] = {
+    "beta-session": ("provider-session/format-not-applied",),
+    "incomplete-tokens": ("turns/cut-short",),
+    "incomplete-filter": ("turns/cut-short",),
+    "stops-reading": ("provider-session/stopped-reading",),
+    "half-dead": ("provider-session/stopped-reading",),
+    "stop-answering": ("turns/no-answer",),
+    **{f"refuse-{status}": ("provider-connect/failed",) for status in (400, 401, 404, 426, 500, 502, 503)},
+    **{f"redirect-{status}": ("provider-connect/failed",) for status in (301, 302, 307, 308)},
+    **{name: ("provider-session/never-ready",) for name in ("no-greeting", "no-session-updated", "silent")},
+    **{f"close-{code}": ("F-121",) for code in (1000, 1008, 1009, 1011, 4000)},
+}
+
+
 def is_healthy(name: str) -> bool:
     """Whether a fault hurts nobody."""
     return "HEALTHY" in FAULTS[name].text
 
 
 def may_be(name: str) -> tuple[str, ...]:
-    """The rows of the catalogue that a fault injects."""
-    return FAULTS[name].ids
+    """The rows of the catalogue, and the rules outside it, that name a fault of a provider."""
+    return (*FAULTS[name].ids, *OUTSIDE_D.get(name, ()))
 
 
 def dial(name: str) -> list[Recording]:

@@ -25,6 +25,7 @@ RULE = Rule(
         "provider-session/format-not-applied",
         "provider-session/caller-not-detected",
         "provider-session/turn-never-ends",
+        "provider-session/unexplained",
         "turns/*",
     ),
     lies="both updates were confirmed",

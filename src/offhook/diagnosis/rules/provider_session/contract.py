@@ -16,7 +16,8 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="provider-session/contract",
     title="A message breaks the provider's contract",
-    explains=("turns/no-answer",),
+    decides=("F-172",),
+    explains=("turns/no-answer", "provider-session/turns-without-audio"),
     lies="the session goes on; the provider's error names the field at best",
     source="the wires' conformance folders",
     since="2026-11-25",
@@ -25,11 +26,26 @@ RULE = Rule(
 )
 
 
+LOST = 5  # pieces of the agent's audio
+
+
 def find(view: Evidence) -> Iterator[Finding]:
     found = [violation for violation in view.violations if violation.leg == "provider"]
     # What is wrong with the session itself has closer rules, which see how the provider answered.
     sent = [v for v in found if v.outbound and v.code and not v.accepted and not v.message.startswith("session")]
     came = [v for v in found if not v.outbound]
+    lost = [v for v in came if not v.accepted and (v.message.endswith("audio.delta") or v.got == "a binary frame")]
+    if len(lost) >= LOST and not view.provider.audio.frames:
+        what = lost[0].field or "its frame"
+        yield RULE.finding(
+            lost[0],
+            f"The agent's audio could not be read: {lost[0].message} with {what} = {lost[0].got} ({len(lost)} kept).",
+            "look between here and the provider, and at its dated shape: `offhook check provider --live`",
+            observable=f"{lost[0].field or lost[0].message}: {lost[0].got}",
+            field=lost[0].field or "",
+            catalogue="F-172",
+        )
+        came = []
     for violations, who, severity, fix in (
         (sent, "The program sent", "fault", "send what is documented"),
         (came, "The provider sent", "note", "it was read as far as it could be; tell the provider, or look between"),
@@ -43,4 +59,5 @@ def find(view: Evidence) -> Iterator[Finding]:
                 observable=f"{first.field or first.message}: {first.got}",
                 severity="fault" if severity == "fault" else "note",
                 field=first.field or "",
+                catalogue="",
             )

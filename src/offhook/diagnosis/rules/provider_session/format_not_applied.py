@@ -17,7 +17,7 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="provider-session/format-not-applied",
     title="The audio format was not applied",
-    decides=("F-127",),
+    decides=("F-127", "F-126"),
     explains=(
         "media/uplink-format",
         "media/downlink-rate",
@@ -35,20 +35,23 @@ RULE = Rule(
 )
 
 
+ROWS = {"output": "F-127", "input": "F-126"}
 FIX = "the session's shape is another service's, or an endpoint in between rewrites it: check provider.url"
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    for difference in view.differences:
-        if difference.fatal:
-            yield RULE.finding(
-                difference,
-                f"{difference.field}: asked for {difference.asked}, got {difference.got}.",
-                FIX,
-                observable=f"session echo differs: {difference.field}",
-                field=difference.field,
-            )
-            return
+    fatal = sorted((d for d in view.differences if d.fatal), key=lambda d: "input" in d.field)
+    if fatal:
+        first = fatal[0]
+        yield RULE.finding(
+            first,
+            f"{first.field}: asked for {first.asked}, got {first.got}.",
+            FIX,
+            observable=f"session echo differs: {first.field}",
+            field=first.field,
+            catalogue=next((row for side, row in ROWS.items() if side in first.field), ""),
+        )
+        return
     asked = next((s for s in view.provider.sessions if s.kind == "update"), None)
     echo = next((s for s in view.provider.sessions if s.kind == "updated"), None)
     if asked is None or echo is None:
@@ -62,5 +65,6 @@ def find(view: Evidence) -> Iterator[Finding]:
                 FIX,
                 observable=f"session echo differs: audio.{side}.format",
                 field=f"session.audio.{side}.format",
+                catalogue=ROWS[side],
             )
             return

@@ -33,6 +33,9 @@ SPOKE_MS = 600  # as on the ladder
 def find(view: Evidence) -> Iterator[Finding]:
     asked = next((s for s in reversed(view.provider.sessions) if s.kind == "update"), None)
     told = session.told(view)
+    off = next((d for d in view.differences if d.field.endswith("turn_detection") and d.got == "null"), None)
+    if off is not None:  # the comparison of asked and echoed says it where the record of the echo does not
+        told = Session(line=off.line, at_ms=off.at_ms, kind="updated", data={"turn_detection": None})
     guilty = next((s for s in (asked, told) if s is not None and _off(session.turn_detection(s.data))), None)
     if guilty is None or view.provider.sent.get("input_audio_buffer.commit"):
         return

@@ -16,7 +16,7 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="provider-session/refused",
     title="The provider refused the session",
-    decides=("F-091", "F-092", "F-095", "F-105", "F-108", "F-005"),
+    decides=("F-091", "F-092", "F-095", "F-105", "F-108", "F-005", "F-168"),
     explains=("provider-session/never-ready", "provider-session/lost", "turns/no-answer", "turns/response-failed"),
     lies="the upgrade succeeded with 101",
     source="openai-python 3.54.0; api7/aisix#1061",
@@ -33,6 +33,7 @@ FIXES = {
 }
 CATALOGUE = {
     "invalid_api_key": "F-091",
+    "missing_model": "F-168",
     "invalid_model": "F-092",
     "model_not_found": "F-092",
     "beta_api_shape_disabled": "F-095",

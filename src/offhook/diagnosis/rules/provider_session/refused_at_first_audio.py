@@ -34,13 +34,16 @@ RULE = Rule(
     breaks="M10",
 )
 AT_ONCE = 25  # frames: half a second
+WITHIN_MS = 1000.0  # of the first append, where that is known
 
 
 def find(view: Evidence) -> Iterator[Finding]:
     wire, closed = view.provider, view.closed("provider")
-    if closed is None or closed.by != "them" or closed.code in (1000, None) or not wire.echo or wire.audio.frames:
+    if closed is None or closed.by != "them" or closed.code in (1000, None) or not wire.echo:
         return
-    if not 0 < wire.appended.frames <= AT_ONCE:
+    begun = view.marks.get("M10") if view.saw("bridge") else None
+    first = begun is not None and 0 <= closed.at_ms - begun.at_ms <= WITHIN_MS
+    if not first and (wire.audio.frames or not 0 < wire.appended.frames <= AT_ONCE):
         return
     error = next((e for e in wire.errors if e.at_ms >= wire.echo.at_ms), None)
     said = f"{error.code}: {error.message}" if error else f"close {closed.code} {closed.reason}"

@@ -38,8 +38,10 @@ def find(view: Evidence) -> Iterator[Finding]:
         and not view.tools
         and not any(view.provider.types.get(n) for n in TEXT)
     )
+    spoke = {said.response for said in view.talk.said if said.text}
     for response in view.provider.responses:
-        if response.status == "incomplete" and response.reason != "turn_detected" and not response.transcript:
+        silent = response.id not in spoke and not response.transcript
+        if response.status == "incomplete" and response.reason != "turn_detected" and silent:
             run.append(response)
         elif response.status == "completed" and mute:
             run.append(response)

@@ -16,7 +16,7 @@ from offhook.diagnosis.evidence import Evidence
 RULE = Rule(
     id="turns/response-failed",
     title="Responses fail",
-    decides=("F-107", "F-105"),
+    decides=("F-107", "F-105", "F-092"),
     explains=("turns/no-answer",),
     lies="the session lives",
     source="openai-python 3.54.0: response.done",
@@ -27,6 +27,12 @@ RULE = Rule(
 
 
 QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "rate_limit", "account_deactivated")
+MODEL = ("model_not_found", "invalid_model")
+FIXES = {
+    "F-105": "the account's quota or rate is used up: raise it",
+    "F-092": "name a model that this key may use",
+    "F-107": "the provider's own failure: ask again, and tell it",
+}
 
 
 def find(view: Evidence) -> Iterator[Finding]:
@@ -34,13 +40,12 @@ def find(view: Evidence) -> Iterator[Finding]:
     if not failed:
         return
     reason = failed[-1].reason or "no reason given"
-    quota = any(name in reason for name in QUOTA)
+    row = "F-105" if any(name in reason for name in QUOTA) else "F-107"
+    row = "F-092" if any(name in reason for name in MODEL) else row
     yield RULE.finding(
         failed[0],
         f"{len(failed)} of {len(view.provider.responses)} responses failed: {reason}.",
-        "the account's quota or rate is used up: raise it"
-        if quota
-        else "the provider's own failure: ask again, and tell it",
+        FIXES[row],
         observable=f"response.done failed, {reason}",
-        catalogue="F-105" if quota else "F-107",
+        catalogue=row,
     )
