@@ -18,7 +18,7 @@ MOST = 3600 * SLOTS_S  # of the first hour
 # callers who interrupt every 3 to 8 s with 0.4 to 4 s of speech, and with noises): echo 0.71 to 0.84 and more, callers
 # 0.50 and less. With four seconds before and one after the two come near each other, 0.49 and 0.33.
 BEFORE, AFTER = 15, 6
-CUTS = (3, 100)  # fewer prove nothing; more say the same
+CUTS = (3, 40)  # fewer prove nothing; more say the same
 LAGS = range(9)  # up to 800 ms: a mobile phone behind a jitter buffer
 ENOUGH = 4 * SLOTS_S
 BYTES_PER_S = 8000

@@ -167,8 +167,7 @@ class Journal:
     def close(self, now: float, summary: Mapping[str, Any]) -> None:
         """The call is over."""
         self._pending.append(("counters", now, self.counters()))
-        echo = self._echo.figures()
-        self._pending.append(("end", now, {**summary, **({"carrier_in": {"echo": echo}} if echo else {})}))
+        self._pending.append(("end", now, dict(summary)))
         self.ended_at = now
         self.closed = True
 
@@ -192,6 +191,9 @@ class Journal:
         """What has come since; the list is swapped, the loop goes on with a new one."""
         taken, self._pending = self._pending, []
         self._pending_bytes = 0
+        if taken and taken[-1][0] == "end" and (echo := self._echo.figures()) is not None:
+            kind, now, summary = taken[-1]
+            taken[-1] = (kind, now, {**summary, "carrier_in": {"echo": echo}})
         return taken
 
 
