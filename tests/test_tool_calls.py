@@ -173,6 +173,14 @@ def test_a_booking_that_is_claimed_and_not_made_is_told_to_the_model_which_makes
         made.assert_named("tools/claimed-not-done")
 
 
+def test_a_claim_that_it_has_no_tool_for_is_noted_and_the_agent_left_alone():
+    claim = Answer(audio=speech(1.5), transcript="I've sent you the papers.")  # by the office, after the call
+    with call("openai", claim, tools=[booking(does=["booked"])], bridge={"unmet": "nudge"}) as made:
+        made.wait(8).hang_up()
+        assert [note.data["did"] for note in notes(made, "claim.unmet")] == [""]
+        assert not [m for m in made.told if m.get("item", {}).get("type") == "message"]
+
+
 def test_a_booking_that_is_claimed_and_was_made_is_no_claim():
     claim = Answer(audio=speech(1.5), transcript="I've booked a table for you on Monday.")
     with call("openai", asks(), claim, bridge={"unmet": "nudge"}) as made:

@@ -7,6 +7,7 @@ somebody speaks. Knows the names of claims (``claims``), no tool.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
@@ -58,7 +59,7 @@ class Promises:
         self._s = state
         self._responses = responses
         self._leave = leave
-        self._acts: list[_Act] = []
+        self._acts: deque[_Act] = deque(maxlen=200)
         self._open: list[_Open] = []
         self._began = 0.0
         self._nudges = 0
@@ -135,7 +136,7 @@ class Promises:
         s, policy = self._s, self._s.settings.unmet
         acts = claim.kind == HANG_UP and s.settings.may_hang_up and (policy == "act" or self._farewells > 1)
         does_what = "hang up" if acts and policy != "note" else ""
-        if not does_what and policy != "note" and self._nudges < _NUDGES:
+        if not does_what and policy != "note" and self._nudges < _NUDGES and self._able(claim.kind):
             does_what = "nudge"
         s.note("claim.unmet", claim=claim.kind, words=claim.words, item=item, did=does_what)
         if does_what == "hang up":
@@ -147,6 +148,15 @@ class Promises:
             if claim.kind == HANG_UP and s.settings.may_hang_up:
                 self._told_to_leave = True
                 s.at("farewell", now + _FAREWELL_S, lambda at: self._still(response, at))
+
+    def _able(self, kind: str) -> bool:
+        """Whether it has a tool for it: what is done after the call, by others, may be claimed without one."""
+        tools = self._s.settings.tools
+        if kind == HANG_UP:
+            return self._s.settings.may_hang_up
+        return any(
+            does(kind, name, policy.does) for name, policy in tools.items() if name not in ("job_status", "job_cancel")
+        )
 
     def _still(self, response: str, now: float) -> None:
         """Nudged to hang up, and nothing came of it."""

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -29,6 +30,7 @@ log = logging.getLogger("offhook")
 CONNECT_S = 15.0
 PAUSES_S = (0.5, 1, 2, 5, 10, 30)
 ALIVE_S = 10.0  # a look whether the server still answers
+STEADY_S = 60.0  # it lived so long: the next pause is a short one again
 STDERR_CHARS = 4000
 
 
@@ -92,39 +94,36 @@ class McpServer:
         """Connected, or waiting to try again, until it is stopped."""
         failed = 0
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 async with self._connected() as client:
                     await self._fetch(client)
-                    self._client, failed = client, 0
+                    self._client = client
                     self.state = "connected"
                     self._known.set()
                     await self._watched(client)
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:  # anything of the SDK's: groups of exceptions among them
+            except (Exception, BaseExceptionGroup) as error:  # the SDK's tasks fail in groups
                 self.state = f"{self.refused or type(_first(error)).__name__}: {_first(error)}"[:200]
             self._client = None
             self._known.set()
             if self._stopping.is_set():
                 return
-            pause = PAUSES_S[min(failed, len(PAUSES_S) - 1)]
+            failed = 0 if time.monotonic() - began > STEADY_S else failed  # one that dies at once is no steady one
+            await self._pause(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
             failed += 1
-            self.restarts += 1
-            log.warning("an MCP server is gone; trying again", extra={
-                "tool": self.name, "server": self._server.source, "why": self.state, "in_s": pause,
-                "stderr": self._stderr.text[-300:],
-            })  # fmt: skip
-            await asyncio.wait({asyncio.ensure_future(self._stopping.wait())}, timeout=pause)
+
+    async def _pause(self, seconds: float) -> None:
+        self.restarts += 1
+        log.warning("an MCP server is gone; trying again", extra={
+            "tool": self.name, "server": self._server.source, "why": self.state, "in_s": seconds,
+            "stderr": self._stderr.text[-300:],
+        })  # fmt: skip
+        await _within(seconds, self._stopping)
 
     async def _watched(self, client: Any) -> None:
         """Until it is gone: a call that failed says so, or a look every few seconds."""
         self._gone.clear()
-        while not self._gone.is_set():
-            waiting = asyncio.ensure_future(self._gone.wait())
-            done, _ = await asyncio.wait({waiting}, timeout=ALIVE_S)
-            waiting.cancel()
-            if done:
-                break
+        while not self._stopping.is_set() and not await _within(ALIVE_S, self._gone):
             async with asyncio.timeout(CONNECT_S):
                 await self._fetch(client)  # also what was added or taken away meanwhile
         if not self._stopping.is_set():
@@ -308,6 +307,16 @@ def _with(limits: Limits, **changed: Any) -> Limits:
     from msgspec import structs
 
     return structs.replace(limits, **changed)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether ``event`` comes in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def _first(error: BaseException) -> BaseException:
