@@ -76,6 +76,7 @@ def test_which_tool_makes_a_claim_true():
     assert does("hang_up", "end_call") and not does("hang_up", "book_table")
     assert does("transfer", "transfer_call") and not does("transfer", "lookup")
     assert does("booked", "create_event"), "what was not declared is judged kindly"
+    assert not does("look_up", "collect_digits") and not does("booked", "transfer_call")
     assert not does("booked", "hang_up") and not does("booked", "weather", ["sent"]) and does("booked", "x", ["booked"])
     assert does("look_up", "weather", ["booked"])
 

@@ -8,7 +8,7 @@ somebody speaks. Knows the names of claims (``claims``), no tool.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from msgspec import Struct
 
@@ -49,16 +49,23 @@ class _Open(Struct):
 
 
 class Promises:
-    """One call's claims and acts; ``leave(response, now)`` ends the call politely."""
+    """One call's claims and acts; ``leave(response, now)`` ends the call politely, ``own`` are the bridge's tools."""
 
     __slots__ = (
-        "_acts", "_began", "_farewells", "_leave", "_nudges", "_open", "_responses", "_s", "_told_to_leave",
+        "_acts", "_began", "_farewells", "_leave", "_nudges", "_open", "_own", "_responses", "_s", "_told_to_leave",
     )  # fmt: skip
 
-    def __init__(self, state: State, responses: Responses, leave: Callable[[str | None, float], None]) -> None:
+    def __init__(
+        self,
+        state: State,
+        responses: Responses,
+        leave: Callable[[str | None, float], None],
+        own: Collection[str],
+    ) -> None:
         self._s = state
         self._responses = responses
         self._leave = leave
+        self._own = own
         self._acts: deque[_Act] = deque(maxlen=200)
         self._open: list[_Open] = []
         self._began = 0.0
@@ -151,12 +158,10 @@ class Promises:
 
     def _able(self, kind: str) -> bool:
         """Whether it has a tool for it: what is done after the call, by others, may be claimed without one."""
-        tools = self._s.settings.tools
         if kind == HANG_UP:
             return self._s.settings.may_hang_up
-        return any(
-            does(kind, name, policy.does) for name, policy in tools.items() if name not in ("job_status", "job_cancel")
-        )
+        given = {name: policy.does for name, policy in self._s.settings.tools.items()}
+        return any(does(kind, name, given.get(name, ())) for name in (*given, *self._own))
 
     def _still(self, response: str, now: float) -> None:
         """Nudged to hang up, and nothing came of it."""

@@ -62,13 +62,13 @@ class Tools:
         self._s = state
         self._responses = responses
         self.goodbye = Goodbye(state, ending, responses)
-        self.promises = Promises(state, responses, self.goodbye.take)
+        self.own: dict[str, Callable[[v.ToolCalled, float], None]] = {HANG_UP: self._hang_up}
+        self.promises = Promises(state, responses, self.goodbye.take, self.own)
         self._runs: deque[Run] = deque(maxlen=_KEPT)
         self._by_id: dict[str, Run] = {}  # runs that are not over
         self._seen: deque[str] = deque(maxlen=_KEPT)
         self._batches: dict[str, _Batch] = {}
         self._filler = Filler(state, responses, self._open)
-        self.own: dict[str, Callable[[v.ToolCalled, float], None]] = {HANG_UP: self._hang_up}
         state.when_ending.append(self._call_ends)
 
     def _open(self) -> list[Run]:

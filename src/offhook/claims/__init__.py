@@ -29,6 +29,8 @@ _NAMES: Mapping[str, str] = {
     TRANSFER: r"transfer|forward|connect|put_?through|hand_?over|handoff|escalat|dial",
 }
 
+_OF_THE_CALL = rf"{_NAMES[HANG_UP]}|^(?:transfer_call|press_keys|collect_digits|job_status|job_cancel)$"
+
 
 class Claim(Struct, frozen=True):
     """One claim: its kind, the words, and whether they were the last ones of what was said."""
@@ -90,4 +92,4 @@ def does(kind: str, name: str, declared: Iterable[str] = ()) -> bool:
     own = _NAMES.get(kind)
     if own is not None:
         return bool(re.search(own, name, re.IGNORECASE)) or kind in given
-    return not re.search(_NAMES[HANG_UP], name, re.IGNORECASE)
+    return not re.search(_OF_THE_CALL, name, re.IGNORECASE)

@@ -36,7 +36,7 @@ TYPES: Mapping[str, Any] = {
     "string": str, "str": str, "text": str, "integer": int, "int": int, "number": float, "float": float,
     "boolean": bool, "bool": bool,
 }  # fmt: skip
-OWN = ("hang_up", "job_status", "job_cancel")
+OWN = ("hang_up", "transfer_call", "press_keys", "collect_digits", "job_status", "job_cancel")
 DELEGATE_S = 300.0
 SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "fish")
 _LIMITS = tuple(name for name in Limits.__struct_fields__ if name not in ("dry_run", "deadline_s"))
