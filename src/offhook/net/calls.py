@@ -29,6 +29,7 @@ from offhook.net.handover import Next
 from offhook.net.hands import Hands
 from offhook.net.metrics import Metrics
 from offhook.net.parties import Carrier, Recorder
+from offhook.net.spending import Spending
 from offhook.net.tail import Tail
 
 __all__ = ["Calls", "Limits", "Observer"]
@@ -74,8 +75,10 @@ class Calls:
         hands: Hands | None = None,
         number_id: Callable[[str], str] = lambda number: "",
         unix: Callable[[], float] = time.time,
+        spending: Spending | None = None,
     ) -> None:
         self._unix = unix
+        self._spending = spending
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
         self._tails: dict[str, Tail] = {}
@@ -109,6 +112,8 @@ class Calls:
         """Why no further call is taken now, or None."""
         if self.draining:
             return "draining"
+        if self._spending is not None and self._spending.full:
+            return "spend_day"
         if len(self.running) >= self._limits.max_calls:
             return "max_calls"
         if self._errands.dials_of_last_minute() >= self._limits.dials_per_minute:
@@ -172,6 +177,8 @@ class Calls:
         self.running[asked.call_sid] = call
         self.answerers[asked.call_sid] = who
         self._facts[asked.call_sid] = facts
+        if self._spending is not None:
+            self._spending.begin(call, who)
         self._tails[asked.call_sid] = Tail()
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
@@ -203,6 +210,8 @@ class Calls:
     def handed_over(self, call: Call, next_: Next) -> None:
         """Another agent speaks in a call from here on."""
         who = self.answerers[call.name] = next_.who
+        if self._spending is not None:
+            self._spending.begin(call, who)
         if self._hands is not None:
             self._hands.begin(call.name, self._facts[call.name], who.agent)
         log.info("handed over", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
@@ -219,6 +228,8 @@ class Calls:
     def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None:
         if self._hands is not None:
             self._hands.heard(call.name, happened)
+        if self._spending is not None:
+            self._spending.heard(call, happened)
         if call.name in self._tails:
             self._tails[call.name].hear(happened)
         if self._observer is not None:
@@ -243,6 +254,8 @@ class Calls:
         self._errands.stop_briefing(call)
         tail = self._tails.pop(call.name, None)
         self._facts.pop(call.name, None)
+        if self._spending is not None:
+            self._spending.ended(call)
         if who.farewell is not None and tail is not None:
             cut = {item["item"]: item["heard_text"] for item in call.bridge.summary()["items"]}
             who.farewell(Farewell(end, tail.said(cut)))
