@@ -18,30 +18,25 @@ from msgspec import Struct, structs
 
 from offhook import vocab as v
 from offhook.agent.prompt import CallFacts
-from offhook.bridge import Bridge, BridgeSettings
+from offhook.bridge import Bridge
 from offhook.evidence.journal import JournalDir
-from offhook.net.answerer import Answerer, AnswerFor, Declined, Farewell
+from offhook.net.answerer import Answerer, AnswerFor, Farewell
 from offhook.net.asks import Asks
 from offhook.net.call import Call
 from offhook.net.clock import Clock
 from offhook.net.errands import Errands
-from offhook.net.handover import Next
 from offhook.net.hands import Hands
 from offhook.net.metrics import Metrics
 from offhook.net.parties import Carrier, Recorder
-from offhook.net.spending import Spending
 from offhook.net.tail import Tail
 
-__all__ = ["Calls", "Limits", "Observer"]
+__all__ = ["BEGUN", "OVER", "Calls", "Limits", "Observer"]
 
 log = logging.getLogger("offhook")
 
 Observer = Callable[[str, v.Event | v.Note, float], None]
 Outcome = Literal["wanted", "broken"]
-
-TAKE_OVER = "You take over this call from another agent, who has been heard by the caller. What was said last:\n"
-TAIL_TURNS = 12
-MOST_CHARS = 60_000  # of instructions with what was said; providers take more
+BEGUN, OVER = "call.begun", "call.over"  # notes for the observer alone: a call is there, and is gone
 
 # The carrier asks for the next document within this time after a stream; then nobody will ask again.
 OUTCOME_TTL_S = 120.0
@@ -75,18 +70,15 @@ class Calls:
         hands: Hands | None = None,
         number_id: Callable[[str], str] = lambda number: "",
         unix: Callable[[], float] = time.time,
-        spending: Spending | None = None,
     ) -> None:
         self._unix = unix
-        self._spending = spending
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
-        self._tails: dict[str, Tail] = {}
-        self._facts: dict[str, CallFacts] = {}
+        self._tails: dict[str, Tail] = {}  # of those whose answerer wants to know
         self.draining = False
         errands.options_of = lambda call: self.answerers[call.name].dial_options
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up
-        self.transfer, self.stop_redialling = errands.transfer, errands.stop_redialling
+        self.transfer = errands.transfer
         self._carrier = carrier
         self.answer_for = answer_for  # replaced when the agents change; running calls keep theirs
         self._errands = errands
@@ -112,13 +104,14 @@ class Calls:
         """Why no further call is taken now, or None."""
         if self.draining:
             return "draining"
-        if self._spending is not None and self._spending.full:
-            return "spend_day"
         if len(self.running) >= self._limits.max_calls:
             return "max_calls"
         if self._errands.dials_of_last_minute() >= self._limits.dials_per_minute:
             return "dials_per_minute"
         return None
+
+    def dials_of_last_minute(self) -> int:
+        return self._errands.dials_of_last_minute()
 
     def facts(self, asked: Any) -> CallFacts:
         """What a webhook tells of its call."""
@@ -136,12 +129,16 @@ class Calls:
 
     def make(self, asked: Any, who: Answerer) -> Call:
         """The call that a webhook offers, with its record open; nothing has been done about it yet."""
-        session, settings = self._equipped(who)
-        facts = self.facts(asked)
+        session = who.session
+        settings = who.bridge
         if self._hands is not None:
-            self._hands.begin(asked.call_sid, facts, who.agent)
+            session = structs.replace(session, tools=(*session.tools, *self._hands.specs(who.tools)))
+            settings = structs.replace(settings, tools=self._hands.policies(who.tools))
+            self._hands.begin(asked.call_sid, self.facts(asked), who.agent)
         leg = who.provider.Leg(session)
         now = self._clock.now()
+        may_hang_up = any(tool.name == "hang_up" for tool in session.tools)
+        settings = structs.replace(settings, unix_s=self._unix() - now, may_hang_up=may_hang_up)
         carrier = self._carrier
         journal = self._journals.open(
             asked.call_sid,
@@ -176,45 +173,24 @@ class Calls:
             journal.note(kind, now, **data)
         self.running[asked.call_sid] = call
         self.answerers[asked.call_sid] = who
-        self._facts[asked.call_sid] = facts
-        if self._spending is not None:
-            self._spending.begin(call, who)
-        self._tails[asked.call_sid] = Tail()
+        if who.farewell is not None:
+            self._tails[asked.call_sid] = Tail()
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
         log.info("call started", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
+        self._tell_begin(call, asked, who, session)
         return call
 
-    def _equipped(self, who: Answerer) -> tuple[Any, BridgeSettings]:
-        """An answerer's session and manners with the tools that it has now."""
-        session, settings = who.session, who.bridge
-        if self._hands is not None:
-            session = structs.replace(session, tools=(*session.tools, *self._hands.specs(who.tools)))
-            settings = structs.replace(settings, tools=self._hands.policies(who.tools))
-        may_hang_up = any(tool.name == "hang_up" for tool in session.tools)
-        return session, structs.replace(settings, unix_s=self._unix() - self._clock.now(), may_hang_up=may_hang_up)
-
-    def redial(self, call: Call, agent: str) -> None:
-        """Another agent is to take over a call: its session is opened, and knows the last of what was said."""
-        who = self.answer_for(structs.replace(self._facts[call.name], agent=agent))
-        if isinstance(who, Declined):
-            call.feed(v.NextFailed(who.detail or who.why))
-            return
-        session, settings = self._equipped(who)
-        talk = "\n".join(f"{name}: {text}" for name, text in self._tails[call.name].said()[-TAIL_TURNS:])
-        session = structs.replace(session, instructions=f"{session.instructions}\n\n{TAKE_OVER}{talk}"[:MOST_CHARS])
-        call.next = Next(call, who, who.provider.Leg(session), who.provider.connect_request(session))
-        call.feed(v.NextDialled(who.agent, who.provider.traits(session), settings))
-        self._errands.dial_next(call, call.next)
-
-    def handed_over(self, call: Call, next_: Next) -> None:
-        """Another agent speaks in a call from here on."""
-        who = self.answerers[call.name] = next_.who
-        if self._spending is not None:
-            self._spending.begin(call, who)
-        if self._hands is not None:
-            self._hands.begin(call.name, self._facts[call.name], who.agent)
-        log.info("handed over", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
+    def _tell_begin(self, call: Call, asked: Any, who: Answerer, session: Any) -> None:
+        if self._observer is not None:
+            mask = self._carrier.wire.mask_number
+            told = {
+                "record": call.journal.path.stem, "agent": who.agent, "why": who.why, "direction": asked.direction,
+                "caller": mask(asked.from_), "called": mask(asked.to), "carrier": self._carrier.wire.NAME,
+                "provider": who.provider.LABEL, "wire": who.provider.NAME, "model": session.model,
+                "voice": session.voice,
+            }  # fmt: skip
+            self._observer(call.name, v.Note(BEGUN, told), 0.0)
 
     def brief(self, call: Call, who: Answerer) -> None:
         """Find out about the caller, if that is asked for; the provider is being dialled meanwhile."""
@@ -228,8 +204,6 @@ class Calls:
     def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None:
         if self._hands is not None:
             self._hands.heard(call.name, happened)
-        if self._spending is not None:
-            self._spending.heard(call, happened)
         if call.name in self._tails:
             self._tails[call.name].hear(happened)
         if self._observer is not None:
@@ -253,9 +227,6 @@ class Calls:
         who = self.answerers.pop(call.name)
         self._errands.stop_briefing(call)
         tail = self._tails.pop(call.name, None)
-        self._facts.pop(call.name, None)
-        if self._spending is not None:
-            self._spending.ended(call)
         if who.farewell is not None and tail is not None:
             cut = {item["item"]: item["heard_text"] for item in call.bridge.summary()["items"]}
             who.farewell(Farewell(end, tail.said(cut)))
@@ -265,6 +236,8 @@ class Calls:
         self._remember(call.name, "wanted" if end.wanted or call.bridge.caller_told else "broken", now, who)
         self._metrics.calls_active.set(len(self.running))
         self._metrics.call_ended(end.why, now - call.started_at)
+        if self._observer is not None:
+            self._observer(call.name, v.Note(OVER, {"why": end.why, "wanted": end.wanted}), now - call.started_at)
         log.info(
             "call ended",
             extra={"call": call.name, "seconds": round(now - call.started_at, 1), "end": end.why},
