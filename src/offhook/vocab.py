@@ -488,6 +488,26 @@ class ToolFinished(Event, frozen=True):
     detail: str = ""  # for the record: what the model need not know
 
 
+class NextDialled(Event, frozen=True):
+    """Another agent's session is being opened beside the one that runs."""
+
+    agent: str
+    traits: ProviderTraits
+    settings: Any  # the bridge's, as they are for this agent
+
+
+class NextFailed(Event, frozen=True):
+    """Another agent's session did not come about, or is gone again."""
+
+    why: str
+
+
+class FromNext(Event, frozen=True):
+    """Something that the session of the next agent says before it takes over."""
+
+    event: Event
+
+
 # ------------------------------------------------------------------------- commands: to the carrier leg
 
 
@@ -597,6 +617,26 @@ class HangUp(Command, frozen=True):
     """End the phone call by REST; HangUpFinished follows."""
 
     why: str
+
+
+class Redial(Command, frozen=True):
+    """Open the session of another agent beside the one that runs; NextDialled or NextFailed follows."""
+
+    agent: str
+
+
+class ToNext(Command, frozen=True):
+    """Something for the session of the next agent, before it takes over."""
+
+    command: Command
+
+
+class SwapProvider(Command, frozen=True):
+    """The next agent's session takes the place of the one that runs, which is closed."""
+
+
+class DropNext(Command, frozen=True):
+    """Close the session of the next agent: it does not take over."""
 
 
 class Transfer(Command, frozen=True):

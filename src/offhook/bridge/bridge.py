@@ -16,6 +16,7 @@ from offhook import vocab as v
 from offhook.bridge.control import ASKED, Control
 from offhook.bridge.ending import Ending
 from offhook.bridge.handles import Handles
+from offhook.bridge.handover import HandOver
 from offhook.bridge.patience import Patience
 from offhook.bridge.pickup import Pickup
 from offhook.bridge.session import Session
@@ -48,8 +49,8 @@ class Bridge:
     """
 
     __slots__ = (
-        "_control", "_ending", "_on", "_patience", "_pickup", "_responses", "_s", "_session", "_talk", "_tools",
-        "_transfer", "_uplink", "agent_audio", "deadlines", "uplink",
+        "_control", "_ending", "_handles", "_handover", "_on", "_patience", "_pickup", "_responses", "_s", "_session",
+        "_talk", "_tools", "_transfer", "_uplink", "agent_audio", "deadlines", "uplink",
     )  # fmt: skip
 
     def __init__(
@@ -67,12 +68,15 @@ class Bridge:
         self._responses = self._talk.responses
         self._tools = Tools(state, self._ending, self._responses)
         self._control = Control(state, self._talk)
+        self._session = Session(state, self._ending, self._on_ready)
         self._transfer = Transfer(state, self._talk, self._ending, self._control)
         self._control.do[v.TransferAsked] = self._transfer.asked
         self._pickup = Pickup(state, self._talk, self._ending, self._control)
         self._patience = Patience(state, self._talk, self._ending, self._control)
-        Handles(state, self._tools, self._control, self._responses)
-        self._session = Session(state, self._ending, self._on_ready)
+        self._handles = Handles(state, self._tools, self._control, self._responses)
+        self._handover = HandOver(state, self._responses, self._session, self._control, self._renew)
+        self._control.do[v.HandOverAsked] = self._handover.asked
+        self._talk.first_audio = self._handover.first_audio
         self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
             v.CallerAudio: self._on_held_audio,
@@ -86,6 +90,9 @@ class Bridge:
             v.TransferFinished: self._transfer.finished,
             v.CallGone: self._transfer.gone,
             v.PartyDetected: self._pickup.detected,
+            v.NextDialled: self._handover.dialled,
+            v.NextFailed: self._handover.failed,
+            v.FromNext: self._handover.heard,
             v.KeyPressed: self._on_key,
             v.ProviderOpened: self._session.opened,
             v.Briefed: self._session.briefed,
@@ -239,6 +246,11 @@ class Bridge:
             self._ending.marks_are_back(now)
 
     # ------------------------------------------------------------------- events that concern several parts
+
+    def _renew(self, now: float) -> None:
+        """Another agent's session has taken the place of the one that was."""
+        self._tools.renew(now)
+        self._handles.renew()
 
     def _on_key(self, event: v.KeyPressed, now: float) -> None:
         self._patience.caller_did_something()

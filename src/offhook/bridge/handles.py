@@ -32,11 +32,18 @@ class Handles:
         self._tools = tools
         self._control = control
         self._responses = responses
-        if state.settings.transfer_to:
-            tools.own["transfer_call"] = self._transfer
-        if state.settings.keypad:
-            tools.own["press_keys"] = self._press
-            tools.own["collect_digits"] = self._collect
+        self.renew()
+
+    def renew(self) -> None:
+        """What the agent that speaks now may do."""
+        settings, own = self._s.settings, self._tools.own
+        for name in ("transfer_call", "press_keys", "collect_digits"):
+            own.pop(name, None)
+        if settings.transfer_to:
+            own["transfer_call"] = self._transfer
+        if settings.keypad:
+            own["press_keys"] = self._press
+            own["collect_digits"] = self._collect
 
     def _transfer(self, event: v.ToolCalled, now: float) -> None:
         targets = self._s.settings.transfer_to

@@ -160,6 +160,14 @@ class Responses:
     def tool_called(self, response_id: str | None) -> None:
         self._with_tool = response_id or self.running
 
+    def renew(self) -> None:
+        """Another session answers from here on: nothing of the old one is waited for."""
+        if self.running is not None:
+            self._cancelled.add(self.running)
+        self.running, self.asked, self._ask_next, self._stale = None, False, [], False
+        self.caller_speaking = False
+        self._s.deadlines.met("answer", "response end", "speech heard", "speech end")
+
     def was_cancelled(self, response_id: str) -> bool:
         return response_id in self._cancelled
 

@@ -98,6 +98,13 @@ class Session:
         if believed and (known is None or due < known):
             s.at("session limit", due, self._time_up)
 
+    def renew(self, now: float) -> None:
+        """Another provider's session has taken the place of the one that was."""
+        limit = self._s.provider.session_limit_s
+        self._s.deadlines.met("session limit")
+        if limit is not None:
+            self._s.at("session limit", now + max(0.0, limit - self._s.settings.session_margin_s), self._time_up)
+
     # ---------------------------------------------------------------------------------------- configuring
 
     def briefed(self, event: v.Briefed, now: float) -> None:

@@ -83,6 +83,7 @@ class BridgeSettings(Struct, frozen=True):
     # Call control.
     ring_s: float = 30.0  # to whom a caller is given; the carrier's own default
     talk_s: float = 4 * 3600.0  # the longest call that the carrier allows; then it tells us nothing any more
+    handover_s: float = 12.0  # dial, first message and settings of another agent's session
     transfer_to: Mapping[str, str] = {}  # whom the model may give the caller to, by name
     keypad: bool = False  # the model may press keys and gather them
     hold_s: float = 900.0  # a caller that nobody takes back for so long is given to the agent again

@@ -28,7 +28,7 @@ class Talk:
 
     __slots__ = (
         "_ending", "_greeting", "_greeting_played_at", "_greeting_response", "_keys", "_s", "_speech_at",
-        "_spoken_at", "_stopped_at", "gather", "responses", "waits_for_hello", "watch",
+        "_spoken_at", "_stopped_at", "first_audio", "gather", "responses", "waits_for_hello", "watch",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending) -> None:
@@ -43,6 +43,7 @@ class Talk:
         self._spoken_at = 0.0  # when it was spoken
         self._stopped_at: float | None = None  # the end of the caller's last words, until they are answered
         self._keys: list[str] = []  # pressed before anybody could be told
+        self.first_audio: Callable[[float], None] = lambda now: None  # of a response; for who waits for the next agent
         self.waits_for_hello = False  # of whoever we called: see ``pickup``
         self.gather: Callable[[str, float], bool] = lambda digit, now: False  # takes a key that is being collected
 
@@ -94,6 +95,7 @@ class Talk:
 
     def _first_audio(self, event: v.AgentAudio, now: float) -> None:
         s = self._s
+        self.first_audio(now)
         if self._greeting == "asked" and self._greeting_played_at is None:
             self._greeting_played_at = now
         if self._stopped_at is not None:

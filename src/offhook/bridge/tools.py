@@ -186,11 +186,16 @@ class Tools:
                 if go_on and not self._responses.leaving:
                     self._responses.go_on(now)
 
-    def _call_ends(self, now: float) -> None:
+    def renew(self, now: float) -> None:
+        """Another agent goes on: what the old one asked for is nobody's any more, though it may still end."""
+        self._call_ends(now, "handed over")
+        self._batches.clear()
+
+    def _call_ends(self, now: float, outcome: str = "call ended") -> None:
         """Nobody waits any more; what still runs may end, and changes nothing here."""
         for run in self._open():
             run.ended = now
-            self._s.note("tool.done", id=run.ids[0], name=run.name, outcome="call ended",
+            self._s.note("tool.done", id=run.ids[0], name=run.name, outcome=outcome,
                          ms=round((now - run.began) * 1000), out_bytes=0, filler=run.filler)  # fmt: skip
         self._by_id.clear()
 

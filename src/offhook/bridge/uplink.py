@@ -39,7 +39,7 @@ class Uplink:
     """The caller's audio of one call. ``open`` means: frames go straight through."""
 
     __slots__ = (
-        "_anchors", "_closed", "_held", "_held_bytes", "_held_since", "_keep_bytes", "_loud_since",
+        "_anchors", "_base", "_closed", "_held", "_held_bytes", "_held_since", "_keep_bytes", "_loud_since",
         "appended_bytes", "dropped_bytes", "early_bytes", "early_dropped_bytes", "frames", "muted", "muted_bytes",
         "open", "paused", "released_at",
     )  # fmt: skip
@@ -52,6 +52,7 @@ class Uplink:
         self._closed = False
         self.frames = 0
         self.appended_bytes = 0
+        self._base = 0  # of them, when the provider that hears now began to
         self.early_bytes = 0
         self.early_dropped_bytes = 0
         self.dropped_bytes = 0
@@ -146,6 +147,14 @@ class Uplink:
             self._anchors.append((self.appended_bytes, now))
         self._look()
 
+    def renew(self, now: float) -> None:
+        """Another provider hears from here on: its clock of audio begins at nothing."""
+        self._base = self.appended_bytes
+        self._anchors = [(self._base, now)]
+        self._loud_since = None
+        self.paused = False
+        self._look()
+
     def close(self) -> None:
         self.open = False
         self._closed = True
@@ -162,7 +171,7 @@ class Uplink:
         if at_ms is None:
             fresh = self.released_at is not None and now - self.released_at < 1.0
             return self._loud_since if fresh and self._loud_since is not None else now
-        position = at_ms * BYTES_PER_S // 1000
+        position = self._base + at_ms * BYTES_PER_S // 1000
         for start, spoken in reversed(self._anchors):
             if position >= start:
                 return min(now, spoken + (position - start) / BYTES_PER_S)

@@ -37,7 +37,7 @@ from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
 from offhook.cli.places import RESUMES, data_dir
 from offhook.cli.reload import Reload
-from offhook.cli.stored import StoreKeeper
+from offhook.cli.stored import StoreKeeper, price_of
 from offhook.cli.verdict import prepare
 from offhook.diagnosis.report import Report
 from offhook.evidence.journal import JournalDir
@@ -55,6 +55,7 @@ from offhook.net.metrics import Metrics
 from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits as SocketLimits
 from offhook.net.sockets import Listener
+from offhook.net.spending import Caps, Spending
 from offhook.settings import Settings
 from offhook.testing.effects import side_effects_allowed
 from offhook.wires._wire import Refusal
@@ -216,7 +217,20 @@ class Serving:
             oracle=oracle,
             number_id=self.store.number_id,
             tools=self.box,
+            spending=self._spending(),
         )
+
+    def _spending(self) -> Spending | None:
+        """The caps on what calls cost, if there are any."""
+        settings = self.settings
+        caps = Caps(
+            settings["limits.spend_call_usd"],
+            settings["limits.spend_day_usd"],
+            settings["cost.carrier_usd_per_minute"] or None,
+        )
+        if not caps.any:
+            return None
+        return Spending(caps, lambda who: price_of(who.provider.NAME, who.session.model), self._clock)
 
     async def _listen(self) -> Server:
         settings, carrier = self.settings, self.host.carrier.settings

@@ -19,6 +19,7 @@ from offhook.bridge import Bridge
 from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
 from offhook.net.clock import Clock, Handle
+from offhook.net.handover import Left, Next
 from offhook.net.parties import CarrierLeg, CarrierListener, ProviderListener, Recorder, Shell
 from offhook.net.sockets import Socket
 from offhook.net.straight import Straight
@@ -46,7 +47,7 @@ class Call:
         "_agent_audio", "_armed_for", "_carrier_leg", "_carrier_socket", "_deadlines", "_do",
         "_goes_straight", "_now", "_provider_leg", "_provider_socket", "_shell", "_straight", "_timer", "_timer_at",
         "_uplink", "arriving", "bridge", "clock", "connect_request", "ended", "feeding", "journal", "later", "listener",
-        "name", "provider", "recorder", "started_at", "stream_id",
+        "name", "next", "provider", "recorder", "started_at", "stream_id",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class Call:
         self.started_at = clock.now()
         self.ended: v.EndCall | None = None
         self.stream_id: str | None = None
+        self.next: Next | None = None  # the session of an agent that is to take over
         self.offered = False  # its webhook has been answered
         self._up_at: dict[v.Leg, float] = {}
         self.provider = ProviderListener(self)
@@ -102,6 +104,10 @@ class Call:
             v.HangUp: self._hang_up,
             v.RunTool: self._run_tool,
             v.Transfer: self._transfer,
+            v.Redial: self._redial,
+            v.ToNext: self._to_next,
+            v.SwapProvider: self._swap,
+            v.DropNext: self._drop_next,
             v.Record: self._record,
             v.Note: self._note,
             v.Done: self._done,
@@ -410,6 +416,38 @@ class Call:
     def _transfer(self, command: v.Transfer, now: float) -> None:
         self._shell.transfer(self, command)
 
+    # --------------------------------------------------------------------------------------- hand-over
+
+    def _redial(self, command: v.Redial, now: float) -> None:
+        self._shell.redial(self, command.agent)
+
+    def _to_next(self, command: v.ToNext, now: float) -> None:
+        if self.next is not None:
+            self.next.send(command.command, now)
+
+    def _swap(self, command: v.SwapProvider, now: float) -> None:
+        """The next session takes the place of the one that runs; frames go to it from here on."""
+        next_, self.next = self.next, None
+        assert next_ is not None and next_.socket is not None
+        old = self._provider_socket
+        if old is not None:
+            old.hand_to(Left())
+            self.journal.note("provider.replaced", now, age_s=round(now - self._up_at[v.Leg.PROVIDER], 2))
+            old.close(1000, "")
+        self.provider = ProviderListener(self)
+        self._provider_socket, self._provider_leg = next_.socket, next_.leg
+        next_.socket.hand_to(self.provider)
+        self.journal.redactors[v.Leg.PROVIDER] = next_.leg.redact
+        self._up_at[v.Leg.PROVIDER] = now
+        self._lay()
+        self._shell.handed_over(self, next_)
+
+    def _drop_next(self, command: v.DropNext, now: float) -> None:
+        next_, self.next = self.next, None
+        self._shell.stop_redialling(self)
+        if next_ is not None:
+            next_.drop()
+
     def _note(self, command: v.Note, now: float) -> None:
         self.journal.note(command.kind, now, **command.data)
         self._shell.observe(self, command, now)
@@ -435,6 +473,8 @@ class Call:
             self._timer.cancel()
             self._timer = None
         self._shell.stop_dialling(self)
+        if self.next is not None:
+            self._drop_next(v.DropNext(), now)
         for socket in (self._carrier_socket, self._provider_socket):
             if socket is not None:  # it did not confirm its end in time
                 socket.close(1000, "")

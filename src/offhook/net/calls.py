@@ -18,16 +18,18 @@ from msgspec import Struct, structs
 
 from offhook import vocab as v
 from offhook.agent.prompt import CallFacts
-from offhook.bridge import Bridge
+from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import JournalDir
-from offhook.net.answerer import Answerer, AnswerFor, Farewell
+from offhook.net.answerer import Answerer, AnswerFor, Declined, Farewell
 from offhook.net.asks import Asks
 from offhook.net.call import Call
 from offhook.net.clock import Clock
 from offhook.net.errands import Errands
+from offhook.net.handover import Next
 from offhook.net.hands import Hands
 from offhook.net.metrics import Metrics
 from offhook.net.parties import Carrier, Recorder
+from offhook.net.spending import Spending
 from offhook.net.tail import Tail
 
 __all__ = ["BEGUN", "OVER", "Calls", "Limits", "Observer"]
@@ -37,6 +39,10 @@ log = logging.getLogger("offhook")
 Observer = Callable[[str, v.Event | v.Note, float], None]
 Outcome = Literal["wanted", "broken"]
 BEGUN, OVER = "call.begun", "call.over"  # notes for the observer alone: a call is there, and is gone
+
+TAKE_OVER = "You take over this call from another agent, who has been heard by the caller. What was said last:\n"
+TAIL_TURNS = 12
+MOST_CHARS = 60_000  # of instructions with what was said; providers take more
 
 # The carrier asks for the next document within this time after a stream; then nobody will ask again.
 OUTCOME_TTL_S = 120.0
@@ -70,15 +76,18 @@ class Calls:
         hands: Hands | None = None,
         number_id: Callable[[str], str] = lambda number: "",
         unix: Callable[[], float] = time.time,
+        spending: Spending | None = None,
     ) -> None:
         self._unix = unix
+        self._spending = spending
         self.running: dict[str, Call] = {}
         self.answerers: dict[str, Answerer] = {}  # of the running calls
-        self._tails: dict[str, Tail] = {}  # of those whose answerer wants to know
+        self._tails: dict[str, Tail] = {}
+        self._facts: dict[str, CallFacts] = {}
         self.draining = False
         errands.options_of = lambda call: self.answerers[call.name].dial_options
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up
-        self.transfer = errands.transfer
+        self.transfer, self.stop_redialling = errands.transfer, errands.stop_redialling
         self._carrier = carrier
         self.answer_for = answer_for  # replaced when the agents change; running calls keep theirs
         self._errands = errands
@@ -104,6 +113,8 @@ class Calls:
         """Why no further call is taken now, or None."""
         if self.draining:
             return "draining"
+        if self._spending is not None and self._spending.full:
+            return "spend_day"
         if len(self.running) >= self._limits.max_calls:
             return "max_calls"
         if self._errands.dials_of_last_minute() >= self._limits.dials_per_minute:
@@ -129,16 +140,12 @@ class Calls:
 
     def make(self, asked: Any, who: Answerer) -> Call:
         """The call that a webhook offers, with its record open; nothing has been done about it yet."""
-        session = who.session
-        settings = who.bridge
+        session, settings = self._equipped(who)
+        facts = self.facts(asked)
         if self._hands is not None:
-            session = structs.replace(session, tools=(*session.tools, *self._hands.specs(who.tools)))
-            settings = structs.replace(settings, tools=self._hands.policies(who.tools))
-            self._hands.begin(asked.call_sid, self.facts(asked), who.agent)
+            self._hands.begin(asked.call_sid, facts, who.agent)
         leg = who.provider.Leg(session)
         now = self._clock.now()
-        may_hang_up = any(tool.name == "hang_up" for tool in session.tools)
-        settings = structs.replace(settings, unix_s=self._unix() - now, may_hang_up=may_hang_up)
         carrier = self._carrier
         journal = self._journals.open(
             asked.call_sid,
@@ -173,13 +180,46 @@ class Calls:
             journal.note(kind, now, **data)
         self.running[asked.call_sid] = call
         self.answerers[asked.call_sid] = who
-        if who.farewell is not None:
-            self._tails[asked.call_sid] = Tail()
+        self._facts[asked.call_sid] = facts
+        if self._spending is not None:
+            self._spending.begin(call, who)
+        self._tails[asked.call_sid] = Tail()
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
         log.info("call started", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
         self._tell_begin(call, asked, who, session)
         return call
+
+    def _equipped(self, who: Answerer) -> tuple[Any, BridgeSettings]:
+        """An answerer's session and manners with the tools that it has now."""
+        session, settings = who.session, who.bridge
+        if self._hands is not None:
+            session = structs.replace(session, tools=(*session.tools, *self._hands.specs(who.tools)))
+            settings = structs.replace(settings, tools=self._hands.policies(who.tools))
+        may_hang_up = any(tool.name == "hang_up" for tool in session.tools)
+        return session, structs.replace(settings, unix_s=self._unix() - self._clock.now(), may_hang_up=may_hang_up)
+
+    def redial(self, call: Call, agent: str) -> None:
+        """Another agent is to take over a call: its session is opened, and knows the last of what was said."""
+        who = self.answer_for(structs.replace(self._facts[call.name], agent=agent))
+        if isinstance(who, Declined):
+            call.feed(v.NextFailed(who.detail or who.why))
+            return
+        session, settings = self._equipped(who)
+        talk = "\n".join(f"{name}: {text}" for name, text in self._tails[call.name].said()[-TAIL_TURNS:])
+        session = structs.replace(session, instructions=f"{session.instructions}\n\n{TAKE_OVER}{talk}"[:MOST_CHARS])
+        call.next = Next(call, who, who.provider.Leg(session), who.provider.connect_request(session))
+        call.feed(v.NextDialled(who.agent, who.provider.traits(session), settings))
+        self._errands.dial_next(call, call.next)
+
+    def handed_over(self, call: Call, next_: Next) -> None:
+        """Another agent speaks in a call from here on."""
+        who = self.answerers[call.name] = next_.who
+        if self._spending is not None:
+            self._spending.begin(call, who)
+        if self._hands is not None:
+            self._hands.begin(call.name, self._facts[call.name], who.agent)
+        log.info("handed over", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
 
     def _tell_begin(self, call: Call, asked: Any, who: Answerer, session: Any) -> None:
         if self._observer is not None:
@@ -204,6 +244,8 @@ class Calls:
     def observe(self, call: Call, happened: v.Event | v.Note, now: float) -> None:
         if self._hands is not None:
             self._hands.heard(call.name, happened)
+        if self._spending is not None:
+            self._spending.heard(call, happened)
         if call.name in self._tails:
             self._tails[call.name].hear(happened)
         if self._observer is not None:
@@ -227,6 +269,9 @@ class Calls:
         who = self.answerers.pop(call.name)
         self._errands.stop_briefing(call)
         tail = self._tails.pop(call.name, None)
+        self._facts.pop(call.name, None)
+        if self._spending is not None:
+            self._spending.ended(call)
         if who.farewell is not None and tail is not None:
             cut = {item["item"]: item["heard_text"] for item in call.bridge.summary()["items"]}
             who.farewell(Farewell(end, tail.said(cut)))

@@ -19,6 +19,7 @@ from offhook import vocab as v
 from offhook.net import client, rest
 from offhook.net.call import Call
 from offhook.net.clock import Clock
+from offhook.net.handover import Next
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
 from offhook.net.parties import Carrier
@@ -53,6 +54,7 @@ class Errands:
         self._send_rest = send_rest
         self._rest_proxy = rest_proxy
         self._dials: dict[str, asyncio.Task[None]] = {}
+        self._next_dials: dict[str, asyncio.Task[None]] = {}
         self._briefings: dict[str, asyncio.Task[None]] = {}
         self._dial_times: deque[float] = deque()
         self._rests: set[asyncio.Task[None]] = set()
@@ -90,6 +92,27 @@ class Errands:
         except client.DialError as error:
             self._metrics.dial_failed(error.phase)
             call.feed(v.DialFailed(phase=error.phase, cause=str(error), status=error.status, retryable=error.retryable))
+
+    def dial_next(self, call: Call, next_: Next) -> None:
+        """Open the session of an agent that is to take over; it is told of on its own way."""
+        self._dial_times.append(self._clock.now())
+        task = asyncio.get_running_loop().create_task(self._dial_next(call, next_), name=f"dial next {call.name}")
+        self._next_dials[call.name] = task
+        task.add_done_callback(lambda done: self._next_dials.pop(call.name, None))
+
+    async def _dial_next(self, call: Call, next_: Next) -> None:
+        options = {**self._dial_options, **next_.who.dial_options}
+        try:
+            await self._dialler(next_.connect_request, next_, on_phase=lambda phase, ms: None, **options)
+        except client.DialError as error:
+            self._metrics.dial_failed(error.phase)
+            if call.next is next_:
+                call.feed(v.NextFailed(f"{error.phase}: {error}"))
+
+    def stop_redialling(self, call: Call) -> None:
+        task = self._next_dials.pop(call.name, None)
+        if task is not None:
+            task.cancel()
 
     def stop_dialling(self, call: Call) -> None:
         task = self._dials.pop(call.name, None)

@@ -26,6 +26,7 @@ from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
 from offhook.net.outbound import Outbound
 from offhook.net.parties import Carrier, Recorder
+from offhook.net.spending import Spending
 from offhook.net.streams import Streams
 from offhook.net.webhooks import Webhooks
 
@@ -64,6 +65,7 @@ class Host:
         oracle: Callable[..., Any] | None = None,
         tools: Box | None = None,
         number_id: Callable[[str], str] = lambda number: "",
+        spending: Spending | None = None,
         unix: Callable[[], float] = time.time,
     ) -> None:
         self.metrics = metrics
@@ -79,7 +81,7 @@ class Host:
             self.carrier, answer_for, self._errands,
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
             hands=Hands(tools, clock, journals) if tools is not None else None,
-            number_id=number_id,
+            number_id=number_id, spending=spending,
             unix=unix,
         )  # fmt: skip
         self.gate = Gate(self.carrier, notes, metrics, oracle)

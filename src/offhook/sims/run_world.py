@@ -25,6 +25,7 @@ from offhook.net.host import Host
 from offhook.net.metrics import Metrics
 from offhook.net.rest import RestResult
 from offhook.net.server import UpgradeRequest
+from offhook.net.spending import Caps, Spending
 from offhook.sims.boot import boot_facts
 from offhook.sims.rest import Account, CallRow, NumberRow
 from offhook.sims.twiml import Complaint, Verb
@@ -88,6 +89,7 @@ class OurServer:
         proxy: str | None = None,
         answer_for: AnswerFor | None = None,
         tools: Any = None,  # a box of agent/tools
+        caps: Caps | None = None,
     ) -> None:
         self.world = world
         self.process = Process(world)
@@ -130,9 +132,16 @@ class OurServer:
             send_rest=self._send_rest,
             unix=lambda: UNIX_S + world.now(),
             tools=tools,
+            spending=self._spending(caps, world) if caps else None,
         )
         paths = Paths(settings.webhook_path, settings.media_path, settings.status_path, settings.after_path)
         self._app: Any = make_app(self.host, paths)
+
+    def _spending(self, caps: Caps, world: World) -> Spending:
+        def prices_of(who: Answerer) -> Any:
+            return who.provider.price_list(who.session.model)
+
+        return Spending(caps, prices_of, self.process, unix=lambda: UNIX_S + world.now())
 
     # ------------------------------------------------------------------------- what the carrier asks for
 
