@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "agent": {"vocab", "settings", "outward"},
     "evidence": {"vocab", "media", "wires/_wire"},
     "store": {"evidence", "wires/_wire"},
+    "after": {"agent", "evidence", "outward", "settings", "store"},
     "diagnosis": {"claims", "evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
     "sims": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence",
@@ -34,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
-        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence", "outward",
+        "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence", "outward", "after",
     },
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
@@ -43,9 +44,6 @@ ALLOWED: dict[str, set[str]] = {
     "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge", "tap", "dial", "net"},
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",
-    },
-    "api": {
-        "vocab", "evidence", "diagnosis", "store", "settings", "checks", "net", "wires/_wire",
     },
     "net": {
         "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",

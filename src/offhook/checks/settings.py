@@ -53,7 +53,7 @@ def problems(settings: Settings, declared: Sequence[Agent] = ()) -> list[Setting
 
 def beside_agents(settings: Settings) -> list[SettingProblem]:
     """What cannot work of the settings that are no agent's."""
-    own = (_tools, public_url_problems, _carrier, _lines, _records, _patterns)
+    own = (_tools, public_url_problems, _carrier, _lines, _records, _patterns, _after)
     return [problem for judge in own for problem in judge(settings)]
 
 
@@ -99,6 +99,17 @@ def _tools(settings: Settings) -> list[SettingProblem]:
         SettingProblem(f"tools.{error.tool}", f"{error.got} ({error.where})", error.wanted, error.fix, source="")
         for error in declared(settings).problems
     ]
+
+
+def _after(settings: Settings) -> list[SettingProblem]:
+    """Hooks, the summary and the bucket."""
+    named = ("summary.url", "summary.command", "record.s3")
+    if not settings.sections("hooks") and not any(settings[name] for name in named):
+        return []
+    from offhook.after.plan import planned
+
+    found = planned(settings, settings.base)[1]
+    return [SettingProblem(problem.setting, problem.got, problem.wanted, problem.fix, source="") for problem in found]
 
 
 def public_url_problems(settings: Settings) -> list[SettingProblem]:

@@ -15,7 +15,6 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
-from offhook.cli.programs import add as add_programs
 from offhook.cli.telephone import add as add_telephone
 
 __all__ = ["app", "main"]
@@ -34,6 +33,10 @@ tools_app = typer.Typer(
     help="What agents can do: listed, or one of them tried alone.", invoke_without_command=True, rich_markup_mode=None
 )
 app.add_typer(tools_app, name="tools")
+hooks_app = typer.Typer(
+    help="What happens after calls: what waits, what was given up.", invoke_without_command=True, rich_markup_mode=None
+)
+app.add_typer(hooks_app, name="hooks")
 agent_app = typer.Typer(help="Who answers, and what an agent is told.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(agent_app, name="agent")
 
@@ -215,6 +218,30 @@ def transcript(
     settings = _settings(config)
     patterns = Patterns(settings["redact.patterns"])
     raise typer.Exit(transcript_of(call, data_dir(settings), "srt" if srt else "json" if json else "text", patterns))
+
+
+@hooks_app.callback(epilog="Examples: offhook hooks   |   offhook hooks --all   |   offhook hooks retry all")
+def hooks(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="What was done too.")] = False,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """What happens after calls, what of it waits, and what was given up; exit code 1 where something was."""
+    if context.invoked_subcommand is None:
+        from offhook.cli.hooks import listing
+
+        raise typer.Exit(listing(_settings(config), everything=everything, as_json=json))
+
+
+@hooks_app.command("retry", epilog="Examples: offhook hooks retry 17   |   offhook hooks retry crm")
+def hooks_retry(
+    which: Annotated[str, typer.Argument(help="A number of the list, a hook's name, or all.")], config: Config = None
+) -> None:
+    """Try again what was given up; a command that may have run is started once more."""
+    from offhook.cli.hooks import retry
+
+    raise typer.Exit(retry(_settings(config), which))
 
 
 @app.command(epilog="Examples: offhook erase --caller +14155550100   |   offhook erase --call CA0123...")
@@ -436,7 +463,6 @@ def check(
         float | None, typer.Option(metavar="SECONDS", min=5, help="Again and again; tells what changed.")
     ] = None,
     json: Json = False,
-    lines: Annotated[bool, typer.Option("--lines", help="For programs: each step as a line of JSON, at once.")] = False,
 ) -> None:
     """Prove each boundary in isolation. 0 proven, 1 broken, 3 not proven."""
     from offhook.cli.check import run
@@ -444,11 +470,8 @@ def check(
 
     settings = _settings(config, provider__name=provider)
     raise typer.Exit(
-        run(
-            settings, boundaries or [], data_dir(settings), live=live, full=full, as_json=json, as_lines=lines,
-            watch_s=watch,
-        )
-    )  # fmt: skip
+        run(settings, boundaries or [], data_dir(settings), live=live, full=full, as_json=json, watch_s=watch)
+    )
 
 
 App = Annotated[Path | None, typer.Option("--app", help="A Python file with Agent(...) in it.")]
@@ -527,7 +550,6 @@ def tools_run(
 
 
 add_telephone(app, _settings)
-add_programs(app, _settings)
 
 
 def main() -> None:

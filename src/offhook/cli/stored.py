@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from offhook.cli.after import AfterCalls, asked_for
 from offhook.cli.verdict import verdict
 from offhook.evidence.numbers import NumberHash
 from offhook.settings import Settings
@@ -93,26 +94,21 @@ class StoreKeeper:
     """
     What a server tells of its calls, and how its store is; may be used whether or not there is a store.
 
-    ``on_stall(ms, error)`` is called on the store's thread, ``on_judged(report)`` on the journal's.
+    ``on_stall(ms, error)`` is called on the store's thread.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        directory: Path,
-        metrics: Metrics,
-        on_stall: Callable[[float, str], None],
-        on_judged: Callable[[Report], None] = lambda report: None,
+        self, settings: Settings, directory: Path, metrics: Metrics, on_stall: Callable[[float, str], None]
     ) -> None:
         self._settings = settings
         self._directory = directory
         self._metrics = metrics
         self._on_stall = on_stall
-        self._on_judged = on_judged
         self._lock = ServerLock(directory)
         self._writer: Writer | None = None
         self._numbers: NumberHash | None = None
         self._keeps_numbers = settings["store.numbers"]
+        self._after: AfterCalls | None = None
 
     @property
     def server(self) -> Mapping[str, Any]:
@@ -129,16 +125,23 @@ class StoreKeeper:
         url = store_url(self._settings, self._directory)
         if url == OFF:
             return
+        if asked_for(self._settings):
+            self._after = AfterCalls(
+                self._settings, self._directory, url, str(self._lock.facts["id"]), self._metrics.hook_tried
+            )
         self._writer = Writer(
             url,
             self._directory,
             projection(self._settings),
             server=str(self._lock.facts["id"]),
             keep_days=self._settings["record.keep_days"],
+            on_stored=self._after.stored if self._after is not None else None,
             on_stall=self._stalled,
         )
         self._metrics.watch_store(self._waiting)
         self._writer.start()
+        if self._after is not None:
+            self._after.start()
 
     def number_id(self, number: str) -> str:
         return self._numbers(number) if self._numbers is not None else ""
@@ -155,8 +158,6 @@ class StoreKeeper:
         """A call's record is whole: judge it, and store both."""
         reports: list[Report | None] = []
         line = verdict(path, reports.append)
-        if reports and reports[0] is not None:
-            self._on_judged(reports[0])
         if self._writer is not None:
             found = reports[0] if reports else None
             self._writer.whole(path, judged(found) if found is not None else Judged(because="a long record"))
@@ -169,6 +170,10 @@ class StoreKeeper:
         state = self._writer.state
         return {"state": state.word, "waiting": state.waiting, **({"why": state.why} if state.why else {})}
 
+    def after(self) -> Mapping[str, Any] | None:
+        """What is done after calls, for /readyz; None where nothing is asked for."""
+        return self._after.state() if self._after is not None else None
+
     def _waiting(self) -> int:
         return self._writer.state.waiting if self._writer is not None else 0
 
@@ -179,4 +184,6 @@ class StoreKeeper:
     def stop(self) -> None:
         if self._writer is not None:
             self._writer.stop()
+        if self._after is not None:
+            self._after.stop()
         self._lock.release()

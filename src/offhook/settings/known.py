@@ -107,6 +107,29 @@ _TOOL: tuple[Spec, ...] = (
     Spec("dry_run", str, "", "what is answered in tests, where nothing may be changed"),
 )  # fmt: skip
 
+# What [hooks.NAME] may say; what kind of hook it is stands in one of the first three.
+_HOOK: tuple[Spec, ...] = (
+    Spec("url", str, "", "a webhook: the call is sent there by POST, signed"),
+    Spec("command", list, (), "a program: the call is on its standard input and in the file OFFHOOK_PAYLOAD"),
+    Spec("gptme_server", str, "", "a gptme server, to whose conversation with the caller the transcript is added"),
+    Spec("events", tuple, ("call.ended", "call.died"),
+         "call.ended, call.died with its server, call.broken (by the verdict)"),
+    Spec("agents", tuple, (), "only calls of these agents"),
+    Spec("secret", Secret, Secret(""), "signs a webhook, as env:NAME; of a gptme server its bearer token"),
+    Spec("headers", dict, {}, "sent with every request; {env:NAME} stands for a secret"),
+    Spec("allow", tuple, (), "private hosts, addresses or networks that url may lie in"),
+    Spec("numbers", bool, False, "phone numbers in full (with store.numbers); else masked"),
+    Spec("redact", bool, True, "take out of what was said what redact.patterns finds"),
+    Spec("delay_s", float, 0.0, "how long after the call", least=0),
+    Spec("deadline_s", float, 0.0, "of one try; 0: 20, of a command 300", least=0),
+    Spec("retries", int, -1, "of what failed; -1: 8 over ten hours, of a command none", least=-1, most=50),
+    Spec("idempotent", bool, False, "a command whose end nobody saw (the server died) may be started again"),
+    Spec("env", dict, {}, "more variables of a command; {env:NAME} stands for a secret"),
+    Spec("cwd", str, "", "where a command runs; relative to offhook.toml"),
+    Spec("gptme", bool, False, "the command gets its call as gptme-voice archived it, and that one's variables"),
+    Spec("archive_dir", str, "", "where those archives go; empty: gptme-archive beside the records"),
+)  # fmt: skip
+
 _ROUTE: tuple[Spec, ...] = (
     Spec("agent", str, "", "the agent that answers"),
     Spec("number", str, "*", "our number that is called (outbound: that calls); * at the end stands for the rest"),
@@ -130,6 +153,7 @@ class Table:
 TABLES: tuple[Table, ...] = (
     Table("agents", True, AGENT, "an agent; what it does not say it has from [agent] and the other sections"),
     Table("tools", True, _TOOL, "something that agents can do"),
+    Table("hooks", True, _HOOK, "something that happens after a call (docs/hooks.md)"),
     Table("route", False, _ROUTE, "who answers; the first that fits. Where none fits the agent of [agent] answers"),
 )
 
@@ -155,6 +179,8 @@ SPECS: tuple[Spec, ...] = (
     Spec("carrier.rest_url", str, "", "Twilio's REST interface elsewhere: another region's, or a stand-in on loopback"),
     Spec("carrier.shared_key_id", str, "", "id of a shared key for SHA-256 signatures"),
     Spec("carrier.shared_key", Secret, Secret(""), "its secret"),
+    Spec("carrier.paths", str, "offhook", "where the carrier finds us: /twilio/voice, or /incoming and /twilio as "
+         "gptme-voice has it", choices=("offhook", "gptme-voice")),
     Spec("carrier.fallback_say", str, "", "what the carrier says when the agent cannot be reached"),
     Spec("outbound.from", str, "", "the number that calls show, one of the account's; empty: its only one"),
     Spec("outbound.ring_s", int, 30, "how long it rings; also where a caller is transferred to", least=5, most=600),
@@ -188,6 +214,13 @@ SPECS: tuple[Spec, ...] = (
     Spec("record.digits", bool, False, "keep the digits of keys that callers press; else a key is only counted"),
     Spec("record.max_mb", int, 512, "size of the records; the oldest go first", least=1),
     Spec("record.keep_days", float, 0.0, "calls, records and recordings that are older go; 0: by size only", least=0),
+    Spec("record.s3", str, "", "s3://BUCKET/PREFIX: recordings go there after the call"),
+    Spec("record.s3_endpoint", str, "", "of an S3-compatible store; empty: AWS"),
+    Spec("record.s3_region", str, "", "empty: us-east-1"),
+    Spec("record.s3_key_id", str, "", "access key", env="AWS_ACCESS_KEY_ID"),
+    Spec("record.s3_secret", Secret, Secret(""), "its secret", env="AWS_SECRET_ACCESS_KEY"),
+    Spec("record.s3_token", Secret, Secret(""), "of temporary credentials", env="AWS_SESSION_TOKEN"),
+    Spec("record.s3_keep_local", bool, True, "false: off this disk once size and tag there are proven"),
     Spec("record.lines_dir", str, "", "WAV files that replace the spoken lines, by name"),
     Spec("store.url", Secret, Secret(""),
          "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; empty: a file beside the records; off: none"),
@@ -196,10 +229,15 @@ SPECS: tuple[Spec, ...] = (
          "beside the records"),
     Spec("redact.patterns", tuple, ("card", "email", "phone"),
          "what logs and exports hide: these, or regular expressions; empty: nothing but secrets and phone numbers"),
-    Spec("api.enabled", bool, True, "the interface for programs and for the console, under /api"),
-    Spec("api.open", str, "", "loopback: programs of this machine need no token; empty: everybody does",
-         choices=("", "loopback")),
-    Spec("api.hosts", tuple, (), "further names under which /api may be asked, beside loopback and the public one"),
+    Spec("summary.url", str, "", "who summarizes calls: the base of an OpenAI-compatible interface, as https://host/v1"),
+    Spec("summary.model", str, "", "its model"),
+    Spec("summary.key", Secret, Secret(""), "its key"),
+    Spec("summary.command", list, (), "instead: a program that reads what was said and writes the summary"),
+    Spec("summary.prompt", str, "", "what the model is told; empty: five sentences in the caller's language"),
+    Spec("summary.allow", tuple, (), "private hosts, addresses or networks that summary.url may lie in"),
+    Spec("summary.deadline_s", float, 60.0, "of one try", least=1),
+    Spec("summary.retries", int, 3, "of what failed", least=0, most=50),
+    Spec("summary.max_chars", int, 4000, "a longer summary is cut", least=100),
     Spec("cost.carrier_usd_per_minute", float, 0.0, "what the carrier takes; 0: unknown", least=0),
     Spec("failure.policy", str, "say", "say: a spoken line, then the end; fall_through: the carrier's next verb",
          choices=("say", "fall_through")),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 __all__ = [
-    "HEAD", "calls", "findings", "latencies", "metadata", "outbox", "tokens", "tool_runs", "turns", "usage",
+    "HEAD", "calls", "findings", "latencies", "metadata", "outbox", "tool_runs", "turns", "usage",
 ]  # fmt: skip
 
 HEAD = "0002"  # the newest migration; a test holds it to what is in migrations/
@@ -47,6 +47,8 @@ calls = sa.Table(
     sa.Column("cost_unknown", sa.Text, nullable=False, default=""),  # what is not, by name
     sa.Column("recording", sa.Text, nullable=False, default=""),
     sa.Column("stored_at", sa.BigInteger, nullable=False),
+    sa.Column("summary", sa.Text),  # by a model, after the call
+    sa.Column("summary_why", sa.Text, nullable=False, default=""),  # why there is none
 )  # fmt: skip
 
 
@@ -125,22 +127,12 @@ outbox = sa.Table(
     sa.Column("hook", sa.Text, nullable=False),
     sa.Column("key", sa.Text, nullable=False, unique=True),  # the receiver's proof that it is the same one again
     sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False, default="queued", index=True),  # queued, done, given up
+    sa.Column("state", sa.Text, nullable=False, default="queued", index=True),  # offhook/after/queue.py
     sa.Column("tries", sa.Integer, nullable=False, default=0),
     sa.Column("due_at", sa.BigInteger, nullable=False),
     sa.Column("queued_at", sa.BigInteger, nullable=False),
     sa.Column("done_at", sa.BigInteger),
     sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("owner", sa.Text, nullable=False, default=""),  # the server that is at work on it
     sa.UniqueConstraint("record", "hook"),
-)  # fmt: skip
-
-tokens = sa.Table(
-    "tokens", metadata,
-    sa.Column("id", sa.Text, primary_key=True),  # the first part of what was shown once
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("hash", sa.Text, nullable=False),  # of the second part, which has 256 random bits: SHA-256 is enough
-    sa.Column("scopes", sa.Text, nullable=False),  # with spaces between
-    sa.Column("made_at", sa.BigInteger, nullable=False),
-    sa.Column("until_at", sa.BigInteger),
-    sa.Column("revoked_at", sa.BigInteger),
 )  # fmt: skip
