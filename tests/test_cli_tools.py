@@ -60,6 +60,20 @@ def test_the_list_says_what_each_is_made_of_where_it_stands_and_who_has_it():
     assert [tool["name"] for tool in data["tools"]] == ["hours", "crm", "research", "job_status", "job_cancel"]
 
 
+def test_the_calls_own_tools_are_listed_with_the_setting_that_gives_them(folder: Path):
+    with (folder / "offhook.toml").open("a") as file:
+        file.write('transfer_to = ["sales = +15550100077"]\nhang_up = false\n[agents.day]\ntools = []\n')
+    text = offhook("tools")[1]
+    assert "hang_up  the call's own" in text and "day: agents.day.hang_up = true (default)" in text
+    assert (
+        "night: agents.night.transfer_to names sales (offhook.toml:" in text and "night: agents.night.hang" not in text
+    )
+    assert "no agent has it: agent.keypad gives it" in text and "+15550100077" not in text
+    own = {tool["name"]: tool["agents"] for tool in json.loads(offhook("tools", "--json")[1])["own"]}
+    assert list(own) == ["hang_up", "transfer_call", "press_keys", "collect_digits"]
+    assert list(own["hang_up"]) == ["day"] and list(own["transfer_call"]) == ["night"] and not own["press_keys"]
+
+
 def test_one_is_tried_alone_and_its_exit_code_says_how_it_went():
     code, text = offhook("tools", "run", "hours", '{"day": "Mon"}')
     assert code == 0 and '{"Mon":"9-17"}' in text and "outcome   ok" in text

@@ -1,5 +1,6 @@
 """A small MCP server, by the official SDK: ``mcp_server.py`` over stdio, ``mcp_server.py PORT`` over HTTP."""
 
+import asyncio
 import os
 import sys
 
@@ -21,6 +22,18 @@ def book(day: str) -> str:
     if day == "Sun":
         raise ValueError("closed on Sundays")
     return f"booked {day}"
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+async def research(topic: str, seconds: float) -> str:
+    """Find something out that takes its time."""
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        sys.stderr.write(f"gave up {topic}\n")
+        sys.stderr.flush()
+        raise
+    return f"found {topic}"
 
 
 @server.tool(name="desk/die.now")

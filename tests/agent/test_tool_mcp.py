@@ -48,7 +48,9 @@ async def connected(server: McpServer) -> None:
 async def used(server: McpServer) -> None:
     """What both transports must do."""
     found = tools(server)
-    assert set(found) == {"free_times", "book", "desk_die_now"}, "a name that no provider takes is spelt another way"
+    assert set(found) == {"free_times", "book", "research", "desk_die_now"}, (
+        "a name that no provider takes is spelt another way"
+    )
     assert found["free_times"].limits.changes is False and found["book"].limits.changes is True
     assert found["free_times"].parameters["properties"]["day"]["type"] == "string"
     times = await run(server, "free_times", '{"day":"Mon","people":1}')

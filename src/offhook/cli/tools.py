@@ -14,6 +14,7 @@ from offhook.agent.tools.box import ToolBox, chosen
 from offhook.agent.tools.context import CallContext
 from offhook.agent.tools.declared import Declared, declared
 from offhook.agent.tools.spec import Tool
+from offhook.cli.own_tools import own_lines, own_tools
 from offhook.evidence.redact import Sieve
 from offhook.settings import Settings
 
@@ -31,6 +32,10 @@ def listing(settings: Settings, *, as_json: bool = False) -> int:
     if as_json:
         data = {
             "tools": [_data(tool, agents, tools) for tool in tools.values()],
+            "own": [
+                {"name": own.spec.name, "description": own.spec.description, "setting": own.setting, "agents": own.why}
+                for own in own_tools(settings)
+            ],
             "servers": [{"name": server.name, "state": server.state} for server in made.servers],
             "problems": [str(problem) for problem in made.problems],
         }
@@ -40,7 +45,8 @@ def listing(settings: Settings, *, as_json: bool = False) -> int:
         lines += [f"{server.name}: {server.state}" for server in made.servers if not server.tools]
         lines += [f"cannot be: {problem}" for problem in made.problems]
         hint = "no tools are declared: write [tools.NAME] into offhook.toml (docs/tools.md), and try them with this"
-        sys.stdout.write(sieve.clean("\n".join(lines or [hint])) + "\n")
+        own = [line for tool in own_tools(settings) for line in own_lines(tool)]
+        sys.stdout.write(sieve.clean("\n".join([*(lines or [hint]), *own])) + "\n")
     broken = made.problems or any(not server.tools for server in made.servers)
     return 2 if made.problems else 1 if broken else 0
 

@@ -93,7 +93,7 @@ _TOOL: tuple[Spec, ...] = (
     Spec("model", str, "", "of gptme"),
     Spec("after_call", str, "keep", "a delegate when the caller hangs up: keep its result, or cancel it",
          choices=("keep", "cancel")),
-    Spec("deadline_s", float, 0.0, "then the model is answered without it; 0: 20, of a delegate 300", least=0),
+    Spec("deadline_s", float, 0.0, "then the model is answered without it; 0: 20, of a delegate or a job 300", least=0),
     Spec("filler", str, "cue", "what a waiting caller hears: cue, a WAV of record.lines_dir, say:TEXT, or nothing"),
     Spec("filler_ms", int, 1500, "after so much silence", least=0),
     Spec("changes", bool, True, "false: it only reads, and may be retried, repeated and run in tests"),

@@ -70,6 +70,8 @@ def declared(settings: Settings) -> Declared:
     problems: list[DeclarationError] = []
     jobs = Jobs()
     for section in settings.sections("tools"):
+        if "background" in section and section["background"]:
+            jobs.offer()  # also where its tools come later, from a server
         try:
             made, server = _one(section, settings, jobs)
             tools += made
@@ -100,7 +102,8 @@ def _one(section: Section, settings: Settings, jobs: Jobs) -> tuple[list[Tool], 
         raise DeclarationError(section.name, "this name", wanted, "rename it", section.where)
     limits = _limits(section, kind)
     if kind == "mcp":
-        return [], McpServer(section.name, _server(section, settings), limits, section.where)
+        server = _server(section, settings)
+        return [], McpServer(section.name, server, limits, section.where, lambda tool: _as_job(tool, jobs))
     tools = {"python": _python, "url": _http, "command": _command, "gptme": _command}[kind](
         section, settings, limits, jobs
     )
@@ -120,6 +123,8 @@ def _limits(section: Section, kind: str) -> Limits:
     given: dict[str, Any] = {name: section[name] for name in _LIMITS if name in section}
     if "deadline_s" in section and section["deadline_s"] and kind not in ("command", "gptme"):
         given["deadline_s"] = section["deadline_s"]
+    elif given.get("background") and kind in ("url", "mcp"):
+        given["deadline_s"] = DELEGATE_S
     if section.values.get("dry_run") is not None and section["dry_run"]:
         given["dry_run"] = section["dry_run"]
     if given.get("retries") and given.get("changes", True) and not given.get("idempotent"):

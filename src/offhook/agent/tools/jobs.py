@@ -231,6 +231,8 @@ class _Background:
             return "it had not begun"
         self._doing.cancel()
         await asyncio.wait({self._doing}, timeout=5)
+        if self._tool.kind in ("http", "mcp"):
+            return "the request was ended; whether the service goes on with it cannot be seen from here"
         if self._tool.in_thread or self._tool.own_code or not self._doing.done():
             return "its result is not waited for; whether it goes on cannot be seen"
         return "it has stopped"

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -57,8 +57,17 @@ class Server(Struct, frozen=True, kw_only=True):
 class McpServer:
     """One server, and the tools that it has now."""
 
-    def __init__(self, name: str, server: Server, limits: Limits, where: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        server: Server,
+        limits: Limits,
+        where: str = "",
+        ready: Callable[[Tool], Tool] = lambda tool: tool,
+    ) -> None:
+        """``ready`` makes of a tool what is offered: itself, or a job."""
         self.name = name
+        self._ready = ready
         self.tools: Sequence[Tool] = ()
         self.state = "not started"  # in words, for people: why it is not there
         self._server = server
@@ -216,11 +225,11 @@ class McpServer:
             return await self._call(given.name, arguments)
 
         schema = dict(given.input_schema)
-        return Tool(
+        return self._ready(Tool(
             name=spell(given.name), description=(given.description or given.title or given.name)[:1000],
             parameters=schema, read=_checked(schema), run=run, kind="mcp",
             source=f"{self.name}: {self._server.source}", where=self._where, limits=limits,
-        )  # fmt: skip
+        ))  # fmt: skip
 
     async def _call(self, name: str, arguments: Mapping[str, Any]) -> Any:
         client = self._client
