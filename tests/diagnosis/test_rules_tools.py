@@ -200,6 +200,12 @@ def test_a_job_that_a_restart_loses_and_one_that_is_done_twice():
     assert jobs("queued", "done", "done").rules() == ["records/job-lost"]
     assert jobs("queued", "done").rules() == []
     assert jobs("queued", "start", "done").rules() == []
+    (lost,) = jobs("queued", "lost").report().roots
+    assert (lost.rule, lost.catalogue) == (
+        "records/job-lost",
+        "F-156",
+    ) and "not done when the server died" in lost.sentence
+    assert jobs("queued", "done", "lost").rules() == []
 
 
 # ----------------------------------------------------------------------------------------- said and done

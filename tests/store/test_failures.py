@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.store.kit import Postgres, caller, record, writer
+from tests.store.kit import Postgres, caller, note, record, writer
 
+from offhook.cli.show import render
+from offhook.diagnosis.report import judge
+from offhook.evidence.files import read
 from offhook.evidence.record import Recording
 from offhook.store import writer as writer_module
 from offhook.store.alive import ServerLock, close_dead, lives
@@ -180,6 +183,34 @@ def test_a_dead_servers_call_is_closed_with_the_truth_and_a_living_ones_is_left_
     sqlite.round()
     assert names(sqlite.where) == {"CA1": "died"}
     alive.release()
+
+
+def test_a_delegate_that_dies_with_its_server_is_lost_in_the_record_and_the_store(sqlite, calls):
+    dead = ServerLock(calls)
+    dead.take()
+    states = (("j1", "plumber", "queued"), ("j2", "roofer", "queued"), ("j2", "roofer", "done"))
+    jobs = [note("job", 2000.0, id=id_, name=name, state=state) for id_, name, state in states]
+    cut = record(calls, "CA1", *jobs, end=False, **server(dead))
+    whole = record(calls, "CA2", *jobs, **server(dead))  # its caller had left, and the work went on
+    with whole.open("ab") as file:
+        file.write(b'{"k":"verdict","t":9000.0,"verdict":"healthy","because":"","findings":[]}\n')
+    record(calls, "CA3", *jobs, boot={})  # of nobody who is known to have died
+    sqlite._rounds.search = True
+    sqlite.round()
+    assert names(sqlite.where) == {"CA2": "ended", "CA3": "ended"}
+    dead._file.close()
+    for _ in range(2):  # once, however often it is looked for
+        sqlite._rounds.search = True
+        sqlite.round()
+    for path in (cut, whole):
+        said = [(line.text("id"), line.text("state")) for line in read(path).notes("job")]
+        assert said == [("j1", "queued"), ("j2", "queued"), ("j2", "done"), ("j1", "lost")]
+        shown = render(judge(path))
+        assert "plumber lost lost with the server" in shown and "records/job-lost" in shown
+    assert names(sqlite.where) == {"CA1": "died", "CA2": "ended", "CA3": "ended"}
+    with sqlite3.connect(calls / "offhook.db") as database:
+        acts = database.execute("SELECT text FROM turns WHERE kind = 'job' AND text LIKE '%lost%'").fetchall()
+    assert len(acts) == 2
 
 
 def test_a_call_whose_server_died_before_its_first_line_does_not_run_for_ever(calls):

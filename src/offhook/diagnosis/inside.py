@@ -30,9 +30,10 @@ class Stall(f.Fact, frozen=True, kw_only=True):
 
 
 class Job(f.Fact, frozen=True, kw_only=True):
-    """Work after the call: "queued", "done"."""
+    """Work beside or after the call: "queued", "done", "lost" with its server."""
 
     id: str = ""
+    name: str = ""
     state: str = ""
 
 

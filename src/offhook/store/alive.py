@@ -22,8 +22,9 @@ import msgspec
 from offhook.evidence.files import read
 from offhook.evidence.outbox import is_written
 from offhook.evidence.record import Recording, RecordingError
+from offhook.store.lost_jobs import lost_jobs, tell_of_lost
 
-__all__ = ["ServerLock", "close_dead", "host", "lives", "open_records"]
+__all__ = ["ServerLock", "close_dead", "host", "lives", "open_records", "tell_lost_jobs"]
 
 MAY_MISS_MS = 1000  # the journal writes every half second; what a call said since is lost with its process
 # A record that names no server is of an older version or of another recorder: open as long as it grows.
@@ -88,10 +89,16 @@ def _lock(file: IO[bytes]) -> None:
 def lives(directory: Path, server: str) -> bool:
     """Whether the process that made this id still runs."""
     path = _lock_path(directory, server)
+    if _is_held(path):
+        return True
+    path.unlink(missing_ok=True)  # nobody's any more
+    return False
+
+
+def _is_held(path: Path) -> bool:
     try:
         with path.open("rb+") as file:
             _lock(file)
-            path.unlink(missing_ok=True)  # nobody's any more
     except FileNotFoundError:
         return False
     except OSError:
@@ -119,6 +126,37 @@ def close_dead(directory: Path, own: str) -> list[tuple[Path, str]]:
             if why := _close(path, own):
                 closed.append((path, why))
     return closed
+
+
+def tell_lost_jobs(directory: Path) -> list[Path]:
+    """
+    Say in whole records which jobs died with their server; to be called before anything asks whether that one lives.
+
+    A server's lock file is left behind only when it died, so that only its own calls are looked at.
+    """
+    with _alone(directory):
+        return _tell_lost_jobs(directory)
+
+
+def _tell_lost_jobs(directory: Path) -> list[Path]:
+    dead: dict[str, float] = {}
+    for lock in directory.glob(".server-*.lock"):
+        try:
+            facts, began = msgspec.json.decode(lock.read_bytes()), lock.stat().st_mtime
+        except (OSError, msgspec.DecodeError):
+            continue  # gone meanwhile, or one that has just begun
+        server = str(facts.get("id") or "") if isinstance(facts, dict) else ""
+        if server and not _is_held(lock):
+            dead[server] = began
+    if not dead:
+        return []
+    since = min(dead.values()) - 1.0
+    told = tell_of_lost(
+        path for path in sorted(directory.glob("*.jsonl")) if path.stat().st_mtime >= since and _server_of(path) in dead
+    )
+    for server in dead:
+        _lock_path(directory, server).unlink(missing_ok=True)  # only now: what fails is tried again
+    return told
 
 
 @contextlib.contextmanager
@@ -183,6 +221,6 @@ def _close(path: Path, own: str) -> str:
     with path.open("rb+") as file:
         file.truncate(len(cut) + 1)
         file.seek(0, os.SEEK_END)
-        file.write(_encode(line) + b"\n")
+        file.write(b"".join(_encode(each) + b"\n" for each in (*lost_jobs(call), line)))
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # it is as old as the call, for whoever lists by time
     return why

@@ -95,10 +95,10 @@ class Projection:
 
 
 def _told(call: Recording) -> Judged | None:
-    """The verdict that was written when the record was whole; None where none was."""
+    """The verdict that was written when the record was whole; None where none was, or more is known now."""
     line = next((line for line in reversed(call.lines) if line.kind == "verdict"), None)
-    if line is None:
-        return None
+    if line is None or any(job.number > line.number for job in call.notes("job") if job.text("state") == "lost"):
+        return None  # what came later is to be judged too
     rules = line.data.get("findings")
     found = [str(rule) for rule in rules] if isinstance(rules, list) else []
     rows = tuple({**_FINDING, "rule": rule, "boundary": rule.partition("/")[0]} for rule in found)

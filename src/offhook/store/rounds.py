@@ -159,9 +159,10 @@ class Rounds:
         """Records on the disk that the store has not got: of this server's past, and of servers that died."""
         self.search = False
         try:
+            told = alive.tell_lost_jobs(self._directory)
             for path, why in alive.close_dead(self._directory, self._server):
                 log.warning("a call was cut off", extra={"record": path.name, "why": why})
-            missing = catchup.missing(target, self._directory)
+            missing = list(dict.fromkeys([*told, *catchup.missing(target, self._directory)]))
             for at in range(0, len(missing), BATCH):
                 if self._stopping():
                     self.search = True
