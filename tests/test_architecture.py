@@ -45,6 +45,9 @@ ALLOWED: dict[str, set[str]] = {
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",
     },
+    "api": {
+        "vocab", "evidence", "diagnosis", "store", "settings", "checks", "net", "wires/_wire",
+    },
     "net": {
         "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",
         "agent", "evidence",

@@ -1,11 +1,12 @@
 """
-Write the generated pages: docs/settings.md, docs/cli.md and docs/faults. A test fails when they are stale.
+Write the generated pages: docs/settings.md, docs/cli.md, docs/openapi.json, docs/faults. A test fails when stale.
 
     python tools/docs.py
 """
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,11 @@ DOCS = Path(__file__).parent.parent / "docs"
 COMMANDS = (
     (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("transcript",), ("erase",),
     ("trace",), ("fake",), ("dial",), ("tap",), ("replay",),
-    ("check", "settings"), ("check", "provider"), ("agent", "list"), ("agent", "show"),
-    ("hooks",), ("hooks", "retry"), ("service", "systemd"),
-    ("tools",), ("tools", "run"),
+    ("check", "settings"), ("check", "provider"), ("agent", "list"), ("agent", "show"), ("service", "systemd"),
+    ("hooks",), ("hooks", "retry"),
+    ("tools",), ("tools", "run"), ("token", "create"), ("token", "list"), ("token", "revoke"), ("ctl", "calls"),
+    ("ctl", "watch"), ("ctl", "hangup"), ("ctl", "say"), ("ctl", "tell"), ("ctl", "transfer"), ("ctl", "hold"),
+    ("ctl", "press"),
 )  # fmt: skip
 
 
@@ -70,7 +73,15 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page, "faults/README.md": index}
+def openapi_page() -> str:
+    """The API's schema."""
+    from offhook import __version__
+    from offhook.api.app import schema
+
+    return json.dumps(schema(__version__), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+PAGES = {"settings.md": settings_page, "cli.md": cli_page, "openapi.json": openapi_page, "faults/README.md": index}
 PAGES |= {f"faults/{page_name(module.RULE)}": partial(page, module) for module in rule_modules()}
 
 

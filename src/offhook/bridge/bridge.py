@@ -357,6 +357,10 @@ class Bridge:
         """Whether the call is in other hands: it has no stream, and that is no end."""
         return self._transfer.away
 
+    def agent_plays(self, now: float) -> bool:
+        """Whether the caller hears the agent, by the playback clock."""
+        return self._s.playback.unplayed_ms(now) > 0
+
     @property
     def after_transfer(self) -> Next:
         """What becomes of a caller whose transfer is over."""

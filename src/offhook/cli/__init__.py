@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from offhook import __version__
+from offhook.cli.programs import add as add_programs
 from offhook.cli.telephone import add as add_telephone
 
 __all__ = ["app", "main"]
@@ -463,6 +464,7 @@ def check(
         float | None, typer.Option(metavar="SECONDS", min=5, help="Again and again; tells what changed.")
     ] = None,
     json: Json = False,
+    lines: Annotated[bool, typer.Option("--lines", help="For programs: each step as a line of JSON, at once.")] = False,
 ) -> None:
     """Prove each boundary in isolation. 0 proven, 1 broken, 3 not proven."""
     from offhook.cli.check import run
@@ -470,8 +472,11 @@ def check(
 
     settings = _settings(config, provider__name=provider)
     raise typer.Exit(
-        run(settings, boundaries or [], data_dir(settings), live=live, full=full, as_json=json, watch_s=watch)
-    )
+        run(
+            settings, boundaries or [], data_dir(settings), live=live, full=full, as_json=json, as_lines=lines,
+            watch_s=watch,
+        )
+    )  # fmt: skip
 
 
 App = Annotated[Path | None, typer.Option("--app", help="A Python file with Agent(...) in it.")]
@@ -550,6 +555,7 @@ def tools_run(
 
 
 add_telephone(app, _settings)
+add_programs(app, _settings)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from offhook.checks.agents import Ready, Roster, ready_agents
 from offhook.settings import Settings, shown
 from offhook.wires._wire import SettingProblem, clean_text
 
-__all__ = ["AgentError", "Asked", "listing", "show"]
+__all__ = ["AgentError", "Asked", "described", "listing", "overview", "show"]
 
 EXAMPLE_CALLER, EXAMPLE_OWN = "+15550100001", "+15550100002"
 _TELLING = ("instructions", "instructions_file", "files", "workspace")  # shown as parts, not as values
@@ -71,13 +71,7 @@ def listing(settings: Settings, declared: Sequence[Agent] = (), *, as_json: bool
     roster, problems = ready_agents(settings, declared)
     agents = roster.agents
     if as_json:
-        data = {
-            "agents": [_brief(name, roster) for name in agents.profiles],
-            "routes": [{"number": r.text, "agent": r.agent, "where": r.where} for r in agents.routes],
-            "else": agents.default,
-            "problems": [_problem(problem) for problem in problems],
-        }
-        sys.stdout.write(json.dumps(data, indent=1) + "\n")
+        sys.stdout.write(json.dumps(overview(settings, declared), indent=1) + "\n")
         return 2 if problems else 0
     rows = [_brief(name, roster) for name in agents.profiles]
     for row in rows:
@@ -138,6 +132,28 @@ def show(
         sys.stdout.write("\n".join(_lines(roster, ready, asked, prompt)) + "\n")
         _tell(problems)
     return 2 if problems else 0
+
+
+def described(settings: Settings, name: str, asked: Asked, declared: Sequence[Agent] = ()) -> dict[str, Any]:
+    """One agent in one call as data. Raises AgentError where there is none that could answer."""
+    roster, problems = ready_agents(settings, declared)
+    if name not in roster.ready:
+        there = ", ".join(roster.ready) or "none"
+        raise AgentError(f"there is no agent {name[:60]!r} that can answer; there are: {there}")
+    ready = roster.ready[name]
+    return _data(roster, ready, asked, _prompt(ready, asked), problems)
+
+
+def overview(settings: Settings, declared: Sequence[Agent] = ()) -> dict[str, Any]:
+    """Every agent and route as data, and what is wrong with them."""
+    roster, problems = ready_agents(settings, declared)
+    agents = roster.agents
+    return {
+        "agents": [_brief(name, roster) for name in agents.profiles],
+        "routes": [{"number": r.text, "agent": r.agent, "where": r.where} for r in agents.routes],
+        "else": agents.default,
+        "problems": [_problem(problem) for problem in problems],
+    }
 
 
 def _prompt(ready: Ready, asked: Asked) -> Prompt:

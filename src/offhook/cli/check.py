@@ -9,6 +9,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from msgspec import to_builtins
 
 from offhook.checks._check import Ask, Check, Outcome, Step
 from offhook.checks.registry import NAMES, checks, run_all
@@ -29,6 +32,7 @@ def run(
     live: bool = False,
     full: bool = False,
     as_json: bool = False,
+    as_lines: bool = False,
     watch_s: float | None = None,
 ) -> int:
     """Run the checks of these names, all where none is given. 0 proven, 1 broken, 2 usage, 3 not proven."""
@@ -37,7 +41,7 @@ def run(
         sys.stderr.write(f"offhook: there is no check {strange[0]!r}; there are: {', '.join(NAMES)}\n")
         return 2
     chosen = checks(list(dict.fromkeys(names)) or NAMES)
-    screen = _Screen(as_json)
+    screen = _Lines() if as_lines else _Screen(as_json)
     if live:
         for check in chosen:
             cost = check.costs(settings)
@@ -106,6 +110,25 @@ class _Screen:
             sys.stdout.write(json.dumps({"at": at, "check": check, "before": before, "now": now}) + "\n")
         else:
             sys.stdout.write(f"{at}  {check}: was {before}\n{'':22}now {now}\n")
+        sys.stdout.flush()
+
+
+class _Lines(_Screen):
+    """What programs see that want each step when it is made: a JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+    def step(self, check: str, step: Step) -> None:
+        self._line("step", {"check": check, **to_builtins(step)})
+
+    def outcome(self, outcome: Outcome) -> None:
+        self._line("outcome", outcome.as_data())
+
+    def report(self, outcomes: list[Outcome]) -> None: ...
+
+    def _line(self, kind: str, data: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps({"kind": kind, **data}) + "\n")
         sys.stdout.flush()
 
 

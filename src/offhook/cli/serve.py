@@ -19,6 +19,7 @@ from typing import Any
 
 from msgspec import structs
 
+from offhook import vocab as v
 from offhook.agent.aside import Aside
 from offhook.agent.profile import Agent
 from offhook.agent.resume import FileResumes
@@ -28,6 +29,7 @@ from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
 from offhook.cli.agents import Switchboard, needs_loopback
+from offhook.cli.api import Api
 from offhook.cli.banner import banner, refusal, tool_rows
 from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
@@ -37,23 +39,26 @@ from offhook.cli.places import RESUMES, data_dir
 from offhook.cli.reload import Reload
 from offhook.cli.stored import StoreKeeper, price_of
 from offhook.cli.verdict import prepare
+from offhook.diagnosis.report import Report
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.patterns import Patterns
 from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
-from offhook.net.app import Paths, make_app
-from offhook.net.calls import Limits
+from offhook.net.app import Paths, make_app, with_api
+from offhook.net.calls import Limits, Observer
 from offhook.net.client import choose_proxy, default_tls
 from offhook.net.clock import LoopClock
 from offhook.net.host import Host
 from offhook.net.metrics import Metrics
-from offhook.net.server import Server
+from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits as SocketLimits
+from offhook.net.sockets import Listener
 from offhook.net.spending import Caps, Spending
 from offhook.settings import Settings
 from offhook.testing.effects import side_effects_allowed
+from offhook.wires._wire import Refusal
 from offhook.wires.carriers import twilio
 from offhook.wires.carriers._twilio_oracle import oracle
 
@@ -90,6 +95,7 @@ class Serving:
         *,
         declared: Sequence[Agent] = (),
         live: str = "",
+        api: bool = False,
         clock_rate: float = 1.0,
         bridge: Callable[[BridgeSettings], BridgeSettings] = lambda given: given,
         dial_options: Mapping[str, Any] | None = None,
@@ -104,29 +110,30 @@ class Serving:
         self._carrier = carrier
         self._child: Receptionist | None = None
         self._aside = Aside()
-        self._declared = tuple(declared)
+        self.declared = tuple(declared)
+        self.api = Api(self) if api else None
 
     async def start(self) -> None:
         """Bring everything up; the server answers when this returns."""
         settings = self.settings
         log_to_stderr(self.sieve)
-        self._loop = asyncio.get_running_loop()
-        self._clock = LoopClock(self._loop, self._rate)
+        self.loop = asyncio.get_running_loop()
+        self._clock = LoopClock(self.loop, self._rate)
         self.tools = declared_tools(settings)
         self.switchboard = self._make_switchboard()
         await self._settle_loopback(self.switchboard.roster)
         self.metrics = Metrics()
-        self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls)
+        self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls, self._judged)
         self.journals = self._make_journals()
         prepare()
-        own = [self.tools.ready(tool) for agent in self._declared for tool in agent.own_tools()]
+        own = [self.tools.ready(tool) for agent in self.declared for tool in agent.own_tools()]
         self.box: ToolBox | None = None
         if self.tools or own:
             self.box = ToolBox([*self.tools.tools, *own], self.tools.sources, effects=side_effects_allowed())
         self.server: Server | None = None
         self.public_url = settings["server.public_url"].rstrip("/")
         self.host = self._make_host()
-        self.reload = Reload(self.switchboard, self._declared, self._aside, self._settings_change, self._lines)
+        self.reload = Reload(self.switchboard, self.declared, self._aside, self._settings_change, self._lines)
         if self.box is not None:
             await self.box.start()  # before anybody calls
         self.server = await self._listen()
@@ -139,11 +146,13 @@ class Serving:
         self.journals.start()
         self.host.start()
         self.reload.start()
+        if self.api is not None:
+            self.api.start()
         default_tls()  # 21 ms once, at start and not in the first call
 
     def _make_switchboard(self) -> Switchboard:
         settings = self.settings
-        roster, problems = ready_agents(settings, self._declared, self._aside)
+        roster, problems = ready_agents(settings, self.declared, self._aside)
         assert not problems, "run() has said what is wrong"
         resumes = FileResumes(data_dir(settings) / RESUMES)
         lines = self._lines(settings)
@@ -182,7 +191,7 @@ class Serving:
             clean=self.sieve.clean_bytes,
             digits=settings["record.digits"],
             on_begin=self.store.begun,
-            on_whole=self.store.whole,
+            on_whole=self._whole,
         )
 
     def _make_host(self) -> Host:
@@ -202,7 +211,7 @@ class Serving:
             token_secret=self._token_secret(),
             metrics=self.metrics,
             dial_options={"timeout_s": settings["provider.dial_timeout_s"], **self._dial_options},
-            observer=self.live,
+            observer=self._observer(),
             rest_proxy=lambda url: choose_proxy(url, settings.environment),
             recorder=self._recorder if settings["record.audio"] else None,
             oracle=oracle,
@@ -229,9 +238,10 @@ class Serving:
         paths = Paths(
             carrier.webhook_path, carrier.media_path, carrier.status_path, carrier.after_path, carrier.call_path
         )
+        app: Any = make_app(self.host, paths, self.detail)
         server = Server(
-            make_app(self.host, paths, self._detail),
-            self.host.streams.upgrade,
+            with_api(app, self.api.application) if self.api is not None else app,
+            self._upgrade,
             host=host_name,
             port=port,
             max_sockets=settings["limits.max_calls"] + 256,
@@ -248,7 +258,35 @@ class Serving:
             self.host.carrier.settings = structs.replace(carrier, public_url=self.public_url)
         return server
 
-    def _detail(self) -> dict[str, Any]:
+    def _observer(self) -> Observer | None:
+        """Who hears what happens in calls."""
+        told = [one for one in (self.live, self.api.observe if self.api is not None else None) if one is not None]
+
+        def all_of_them(call: str, happened: v.Event | v.Note, at_s: float) -> None:
+            for one in told:
+                one(call, happened, at_s)
+
+        return told[0] if len(told) == 1 else all_of_them if told else None
+
+    def _upgrade(self, request: UpgradeRequest) -> Refusal | Listener:
+        """A WebSocket: a programs' under /api, else the carrier's."""
+        if self.api is not None and request.path.startswith("/api/"):
+            return self.api.upgrade(request)
+        return self.host.streams.upgrade(request)
+
+    def _judged(self, report: Report) -> None:
+        """A call's record is whole; on the writer's thread."""
+        begin = report.call.begin
+        rules = [finding.rule for finding in report.roots]
+        self.metrics.judged(str(begin.get("agent")), str(begin.get("direction")), report.verdict, rules)
+
+    def _whole(self, path: Path) -> Mapping[str, Any] | None:
+        line = self.store.whole(path)
+        if self.api is not None:
+            self.api.judged(path, line)
+        return line
+
+    def detail(self) -> dict[str, Any]:
         """What ``/readyz`` says besides."""
         after = self.store.after()
         return {
@@ -276,12 +314,14 @@ class Serving:
                 call.journal.note("store.stall", self._clock.now(), ms=round(ms), error=error[:200])
 
         with contextlib.suppress(RuntimeError):  # the loop is closed: there are no calls any more
-            self._loop.call_soon_threadsafe(note)
+            self.loop.call_soon_threadsafe(note)
 
     async def stop(self) -> None:
         """Drain, then close everything."""
         await self.reload.stop()
         await self.host.drain()
+        if self.api is not None:
+            await self.api.stop()
         if self.server is not None:
             await self.server.stop()
         if self._child is not None:
@@ -342,7 +382,7 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
     asked: deque[asyncio.Task[bool]] = deque(maxlen=8)  # a task that nobody holds may vanish
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
-    serving = Serving(settings, live=live, declared=declared)
+    serving = Serving(settings, live=live, declared=declared, api=settings["api.enabled"])
     await serving.start()
     assert serving.server is not None
     hang_up = getattr(signal, "SIGHUP", None)
@@ -359,8 +399,12 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
         rows += tool_rows(serving.tools, serving.box)
         sys.stdout.write("\n".join(rows) + "\n")
         sys.stdout.flush()
-    _settle_memory()
+    if serving.api is not None:
+        serving.api.say_where()
     _notify("READY=1")
+    if serving.api is not None:
+        await serving.api.made()
+    _settle_memory()
     async with pointed(settings, serving.public_url, number):
         await stop.wait()
         _notify("STOPPING=1")

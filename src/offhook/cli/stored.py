@@ -94,16 +94,22 @@ class StoreKeeper:
     """
     What a server tells of its calls, and how its store is; may be used whether or not there is a store.
 
-    ``on_stall(ms, error)`` is called on the store's thread.
+    ``on_stall(ms, error)`` is called on the store's thread, ``on_judged(report)`` on the journal's.
     """
 
     def __init__(
-        self, settings: Settings, directory: Path, metrics: Metrics, on_stall: Callable[[float, str], None]
+        self,
+        settings: Settings,
+        directory: Path,
+        metrics: Metrics,
+        on_stall: Callable[[float, str], None],
+        on_judged: Callable[[Report], None] = lambda report: None,
     ) -> None:
         self._settings = settings
         self._directory = directory
         self._metrics = metrics
         self._on_stall = on_stall
+        self._on_judged = on_judged
         self._lock = ServerLock(directory)
         self._writer: Writer | None = None
         self._numbers: NumberHash | None = None
@@ -158,6 +164,8 @@ class StoreKeeper:
         """A call's record is whole: judge it, and store both."""
         reports: list[Report | None] = []
         line = verdict(path, reports.append)
+        if reports and reports[0] is not None:
+            self._on_judged(reports[0])
         if self._writer is not None:
             found = reports[0] if reports else None
             self._writer.whole(path, judged(found) if found is not None else Judged(because="a long record"))

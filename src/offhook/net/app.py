@@ -6,7 +6,7 @@ redirects: a carrier that is redirected signs another address. Knows no wire.
 """
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from starlette.routing import Route
 from offhook.net.gate import Answer
 from offhook.net.host import Host
 
-__all__ = ["Paths", "make_app"]
+__all__ = ["Paths", "make_app", "with_api"]
 
+API = "/api"
 MAX_BODY_BYTES = 64 * 1024  # a webhook's form is about 1 kB; Twilio documents 64 kB for its own answers
 
 Handler = Callable[[str, str, Sequence[tuple[str, str]], bytes], Answer]
@@ -95,6 +96,19 @@ def make_app(host: Host, paths: Paths, detail: Callable[[], Mapping[str, Any]] =
     app.router.redirect_slashes = False
     app.add_exception_handler(404, missed)
     app.add_exception_handler(405, missed)
+    return app
+
+
+def with_api(core: Starlette, api: Callable[[], Awaitable[Any]]) -> Any:
+    """``core``, and what ``api`` gives for every path under /api: it may still be on its way when the port opens."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path == API or path.startswith(API + "/")):
+            await (await api())(scope, receive, send)
+        else:
+            await core(scope, receive, send)
+
     return app
 
 

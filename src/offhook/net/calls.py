@@ -32,12 +32,13 @@ from offhook.net.parties import Carrier, Recorder
 from offhook.net.spending import Spending
 from offhook.net.tail import Tail
 
-__all__ = ["Calls", "Limits", "Observer"]
+__all__ = ["BEGUN", "OVER", "Calls", "Limits", "Observer"]
 
 log = logging.getLogger("offhook")
 
 Observer = Callable[[str, v.Event | v.Note, float], None]
 Outcome = Literal["wanted", "broken"]
+BEGUN, OVER = "call.begun", "call.over"  # notes for the observer alone: a call is there, and is gone
 
 TAKE_OVER = "You take over this call from another agent, who has been heard by the caller. What was said last:\n"
 TAIL_TURNS = 12
@@ -120,6 +121,9 @@ class Calls:
             return "dials_per_minute"
         return None
 
+    def dials_of_last_minute(self) -> int:
+        return self._errands.dials_of_last_minute()
+
     def facts(self, asked: Any) -> CallFacts:
         """What a webhook tells of its call."""
         verified, said = self._carrier.wire.vouches(asked.parameters)
@@ -183,6 +187,7 @@ class Calls:
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
         log.info("call started", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
+        self._tell_begin(call, asked, who, session)
         return call
 
     def _equipped(self, who: Answerer) -> tuple[Any, BridgeSettings]:
@@ -215,6 +220,17 @@ class Calls:
         if self._hands is not None:
             self._hands.begin(call.name, self._facts[call.name], who.agent)
         log.info("handed over", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
+
+    def _tell_begin(self, call: Call, asked: Any, who: Answerer, session: Any) -> None:
+        if self._observer is not None:
+            mask = self._carrier.wire.mask_number
+            told = {
+                "record": call.journal.path.stem, "agent": who.agent, "why": who.why, "direction": asked.direction,
+                "caller": mask(asked.from_), "called": mask(asked.to), "carrier": self._carrier.wire.NAME,
+                "provider": who.provider.LABEL, "wire": who.provider.NAME, "model": session.model,
+                "voice": session.voice,
+            }  # fmt: skip
+            self._observer(call.name, v.Note(BEGUN, told), 0.0)
 
     def brief(self, call: Call, who: Answerer) -> None:
         """Find out about the caller, if that is asked for; the provider is being dialled meanwhile."""
@@ -265,6 +281,8 @@ class Calls:
         self._remember(call.name, "wanted" if end.wanted or call.bridge.caller_told else "broken", now, who)
         self._metrics.calls_active.set(len(self.running))
         self._metrics.call_ended(end.why, now - call.started_at)
+        if self._observer is not None:
+            self._observer(call.name, v.Note(OVER, {"why": end.why, "wanted": end.wanted}), now - call.started_at)
         log.info(
             "call ended",
             extra={"call": call.name, "seconds": round(now - call.started_at, 1), "end": end.why},

@@ -2,11 +2,16 @@
 The figures that ``/metrics`` shows, one registry a process. Knows no call and no wire.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = ["Metrics"]
+
+MAX_NAMES = 200  # of agents, tools or rules as labels
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 class Metrics:
@@ -52,6 +57,70 @@ class Metrics:
             "offhook_store_failures", "Rounds in which the store failed", registry=self.registry
         )
 
+        self._api = Counter(
+            "offhook_api_requests", "Requests of the API", ["method", "route", "status"], registry=self.registry
+        )
+        self._api_seconds = Histogram(
+            "offhook_api_seconds", "What the API took to answer, streams left out",
+            buckets=(0.005, 0.02, 0.1, 0.5, 2, 10), registry=self.registry,
+        )  # fmt: skip
+        self._calls = Counter(
+            "offhook_calls_judged", "Calls by agent, direction and verdict", ["agent", "direction", "verdict"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._findings = Counter("offhook_findings", "Findings in calls, by rule", ["rule"], registry=self.registry)
+        self._reply = Histogram(
+            "offhook_reply_seconds", "From the end of the caller's speech to the agent's answer", ["provider"],
+            buckets=(0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 5), registry=self.registry,
+        )  # fmt: skip
+        self._tools = Counter("offhook_tool_runs", "Tools that were run", ["tool", "outcome"], registry=self.registry)
+        self._watchers = Gauge("offhook_live_subscribers", "Who watches the live stream", registry=self.registry)
+        self._names: dict[str, set[str]] = {}
+
+    def _bounded(self, kind: str, name: str) -> str:
+        """A label's value; those beyond a bound share one, for a time series is kept for each."""
+        known = self._names.setdefault(kind, set())
+        if name not in known and len(known) >= MAX_NAMES:
+            return "others"
+        known.add(name)
+        return name
+
+    def api(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request of the API was answered; ``route`` with its parameters as names, or it has no end."""
+        self._api.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        if not route.endswith("/live"):
+            self._api_seconds.observe(seconds)
+
+    def judged(self, agent: str, direction: str, verdict: str, rules: Sequence[str]) -> None:
+        """A call's record is whole, and this is what became of it. May be called from the writer's thread."""
+        self._calls.labels(self._bounded("agent", agent), direction, verdict).inc()
+        for rule in rules:
+            self._findings.labels(self._bounded("rule", rule)).inc()
+
+    def replied(self, provider: str, ms: float) -> None:
+        self._reply.labels(provider).observe(ms / 1000)
+
+    def tool_done(self, tool: str, outcome: str) -> None:
+        kind = outcome.partition(" ")[0][:20] or "unknown"  # "raised TYPE": the type is in the record
+        self._tools.labels(self._bounded("tool", tool[:60]), kind).inc()
+
+    def watch_subscribers(self, count: Callable[[], int]) -> None:
+        self._watchers.set_function(count)
+
+    def load(self) -> dict[str, float | None]:
+        """How busy the process is: processor seconds so far, resident bytes where the system tells, loop stalls."""
+        return {
+            "cpu_seconds": round(time.process_time(), 2),
+            "resident_bytes": _resident(),
+            "loop_stalls": self._total(self.loop_lag, "_count"),
+            "loop_stalled_s": self._total(self.loop_lag, "_sum"),
+        }
+
+    @staticmethod
+    def _total(histogram: Histogram, suffix: str) -> float | None:
+        samples = [sample for metric in histogram.collect() for sample in metric.samples]
+        return next((sample.value for sample in samples if sample.name.endswith(suffix)), None)
+
     def hook_tried(self, hook: str, outcome: str) -> None:
         """Something was done after a call, or not."""
         self._hooks.labels(hook=hook, outcome=outcome).inc()
@@ -80,3 +149,14 @@ class Metrics:
     def text(self) -> bytes:
         """The exposition format that Prometheus reads."""
         return generate_latest(self.registry)
+
+
+def _resident() -> float | None:
+    """Bytes in memory; None where /proc does not tell."""
+    try:
+        fields = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return None
+    import resource
+
+    return float(int(fields[1]) * resource.getpagesize())

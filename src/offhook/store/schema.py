@@ -12,10 +12,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 __all__ = [
-    "HEAD", "calls", "findings", "latencies", "metadata", "outbox", "tool_runs", "turns", "usage",
+    "HEAD", "calls", "findings", "latencies", "metadata", "outbox", "tokens", "tool_runs", "turns", "usage",
 ]  # fmt: skip
 
-HEAD = "0002"  # the newest migration; a test holds it to what is in migrations/
+HEAD = "0003"  # the newest migration; a test holds it to what is in migrations/
 
 metadata = sa.MetaData()
 
@@ -135,4 +135,15 @@ outbox = sa.Table(
     sa.Column("error", sa.Text, nullable=False, default=""),
     sa.Column("owner", sa.Text, nullable=False, default=""),  # the server that is at work on it
     sa.UniqueConstraint("record", "hook"),
+)  # fmt: skip
+
+tokens = sa.Table(
+    "tokens", metadata,
+    sa.Column("id", sa.Text, primary_key=True),  # the first part of what was shown once
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),  # of the second part, which has 256 random bits: SHA-256 is enough
+    sa.Column("scopes", sa.Text, nullable=False),  # with spaces between
+    sa.Column("made_at", sa.BigInteger, nullable=False),
+    sa.Column("until_at", sa.BigInteger),
+    sa.Column("revoked_at", sa.BigInteger),
 )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Who is at work on what is told of a call, and its summary. Revision 0002, 2026-11-25."""
+"""Who is at work on what is told of a call, and its summary. Revision 0003, 2026-11-25."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:

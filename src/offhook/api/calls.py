@@ -1,0 +1,235 @@
+"""Calls that run and calls that were: list, show, what was said, the verdict, the messages, the recording."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from offhook.api import models
+from offhook.api.access import Who
+from offhook.api.answers import PROBLEMS, Hears, Reads, answer, the_world
+from offhook.api.explaining import message
+from offhook.api.ladder import ladder
+from offhook.api.peaks import PeaksError, peaks
+from offhook.api.problems import Problem
+from offhook.api.records import Opened, Records
+from offhook.api.rows import brief, from_live, from_record, from_store, matches, tool_runs, turns
+from offhook.api.world import World
+from offhook.evidence.record import RecordingError
+from offhook.store.state import CallFilter, StoreError
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["calls"], responses=PROBLEMS)
+
+CallName = Annotated[str, Path(pattern=models.ID, description="the carrier's name for the call, or its record's")]
+MAX_MS = 2**53  # what JSON readers have as whole numbers
+SCANNED = 500  # records that are read for one page where there is no store
+
+
+def _records(request: Request) -> Records:
+    records: Records = request.app.state.records
+    return records
+
+
+@router.get("/calls", response_model=models.CallList)
+def list_calls(
+    request: Request,
+    who: Reads,
+    number: Annotated[str, Query(max_length=40, description="of either side, in full or its last digits")] = "",
+    agent: Annotated[str, Query(max_length=128)] = "",
+    verdict: Annotated[str, Query(max_length=20)] = "",
+    finding: Annotated[str, Query(max_length=128, description="a rule, or its boundary")] = "",
+    state: Annotated[str, Query(max_length=20)] = "",
+    direction: Annotated[str, Query(max_length=20)] = "",
+    text: Annotated[str, Query(max_length=200, description="words that were said, all of them")] = "",
+    since: Annotated[int | None, Query(ge=0, le=MAX_MS, description="milliseconds since 1970")] = None,
+    until: Annotated[int | None, Query(ge=0, le=MAX_MS)] = None,
+    min_usd: Annotated[float | None, Query(ge=0, le=1e6)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str, Query(max_length=200, description="as `next` of the page before")] = "",
+) -> Response:
+    """Calls, the newest first; those that run now lead the first page."""
+    world = the_world(request)
+    wanted = CallFilter(
+        number=number, agent=agent, verdict=verdict, finding=finding, state=state, direction=direction, text=text,
+        since_at=since, until_at=until, min_usd=min_usd, limit=limit + 1,
+    )  # fmt: skip
+    running = {one.record: from_live(one) for one in list(world.hub.calls.values())}
+    shown = [] if cursor else [row for row in running.values() if matches(row, wanted)]
+    found = _stored(world, wanted, cursor, who) or _on_disk(request, wanted, cursor)
+    rows, more, source, why = found
+    rows = [*sorted(shown, key=lambda row: -row["began_at"]), *(row for row in rows if row["id"] not in running)]
+    return answer({"calls": rows, "next": more, "source": source, "why": why})
+
+
+Page = tuple[list[dict[str, Any]], str | None, str, str]
+
+
+def _stored(world: World, wanted: CallFilter, cursor: str, who: Who) -> Page | None:
+    """A page from the store; None where there is none to read."""
+    try:
+        reader = world.reader()
+        if reader is None:
+            return None
+        before = _cursor(cursor, int, int)
+        rows = reader.calls(msgspec.structs.replace(wanted, before=before))
+    except StoreError:
+        if wanted.text or wanted.number or wanted.min_usd is not None:
+            raise
+        return None  # the answer says that it comes from records, /api/health why
+    page = rows[: wanted.limit - 1]
+    more = _token(page[-1]["began_at"], page[-1]["n"]) if len(rows) > len(page) else None
+    return [from_store(row, numbers=who.may("numbers")) for row in page], more, "store", ""
+
+
+def _on_disk(request: Request, wanted: CallFilter, cursor: str) -> Page:
+    """A page from the records themselves; what only the store finds is refused by name."""
+    for name in ("text", "number", "min_usd"):
+        if getattr(wanted, name):
+            raise Problem(503, f"calls are found by {name} in the store, which is not there", kind="store", field=name,
+                          where="query", fix="leave it out, or set store.url")  # fmt: skip
+    (before,) = _cursor(cursor, str) or ("",)
+    records, rows = _records(request), []
+    paths = records.newest(before, SCANNED)
+    last = ""
+    for path in paths:
+        last = path.stem
+        try:
+            row = from_record(records.open(path.stem))
+        except (Problem, RecordingError):
+            continue  # not a record of ours
+        if matches(row, wanted):
+            rows.append(row)
+            if len(rows) == wanted.limit - 1:
+                break
+    more = _token(last) if rows and last != paths[-1].stem else None
+    return rows, more, "records", "there is no store, or it cannot be read: only the newest records were looked at"
+
+
+def _token(*parts: Any) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
+
+
+def _cursor(text: str, *kinds: type) -> Any:
+    if not text:
+        return None
+    try:
+        parts = msgspec.json.decode(base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        parts = None
+    good = isinstance(parts, list) and [type(part) for part in parts] == list(kinds)
+    if not good or any(isinstance(part, int) and abs(part) > MAX_MS for part in parts):
+        raise Problem(400, "no cursor of this list", kind="cursor", field="cursor", got=text, where="query",
+                      wanted="`next` of the page before", fix="begin without a cursor")  # fmt: skip
+    return tuple(parts)
+
+
+@router.get("/calls/{call}", response_model=models.CallDetail)
+def show_call(request: Request, call: CallName, who: Reads) -> Response:
+    """All of one call but its messages; of a running one as it stands."""
+    world, opened = the_world(request), _records(request).open(call)
+    live = next((one for one in list(world.hub.calls.values()) if one.record == opened.id), None)
+    row = from_record(opened) if live is None else {**from_live(live), "findings": []}
+    return answer({**row, **_numbers(world, opened, who), **brief(opened)})
+
+
+def _numbers(world: World, opened: Opened, who: Who) -> dict[str, Any]:
+    """The numbers in full, for whoever may see them and where they are kept."""
+    if not who.may("numbers"):
+        return {}
+    reader = world.reader()
+    row = reader.call(opened.id) if reader is not None else None
+    return {name: row[name] for name in ("caller_number", "called_number")} if row is not None else {}
+
+
+@router.get("/calls/{call}/transcript", response_model=models.Transcript)
+def show_transcript(request: Request, call: CallName, who: Reads) -> Response:
+    """What was said, by the time of its audio; of the agent's words which the caller never heard."""
+    opened = _records(request).open(call)
+    told = the_world(request).clean(turns(opened.call))
+    return answer({"id": opened.id, "call": _named(opened), "turns": told})
+
+
+@router.get("/calls/{call}/findings", response_model=models.Verdict)
+def show_findings(request: Request, call: CallName, who: Reads) -> Response:
+    """The verdict with its proof, as ``offhook explain --json``; of a running call as it stands."""
+    opened = _records(request).open(call)
+    found = opened.report.as_data()
+    return answer({"id": opened.id, "call": _named(opened), "running": opened.running, **found})
+
+
+@router.get("/calls/{call}/trace", response_model=models.Trace)
+def show_trace(
+    request: Request,
+    call: CallName,
+    who: Reads,
+    after: Annotated[int, Query(ge=0, le=10**9, description="line number")] = 0,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+) -> Response:
+    """The record line by line: messages as their wires redact them, notes, violations, counters."""
+    opened = _records(request).open(call)
+    lines = [line for line in opened.call.lines if line.number > after]
+    page = [{"n": line.number, "kind": line.kind, "at_ms": line.at_ms, "data": line.data} for line in lines[:limit]]
+    return answer({"id": opened.id, "lines": page, "next": page[-1]["n"] if len(lines) > limit else None})
+
+
+@router.get("/calls/{call}/ladder", response_model=models.Ladder, tags=["call page"])
+def show_ladder(request: Request, call: CallName, who: Reads) -> Response:
+    """What a call page draws: messages that are not audio, who spoke, what was heard and what never was, deadlines."""
+    opened = _records(request).open(call)
+    recorded = bool(opened.call.summary("recording")) or opened.path.with_suffix(".wav").is_file()
+    drawn = ladder(opened.call, opened.report, tool_runs(opened.rows))
+    return answer({"id": opened.id, "call": _named(opened), "running": opened.running, "recording": recorded, **drawn})
+
+
+@router.get("/calls/{call}/messages/{n}", response_model=models.Message, tags=["call page"])
+def show_message(request: Request, call: CallName, n: Annotated[int, Path(ge=1, le=10**9)], who: Reads) -> Response:
+    """One line of the record, its fields explained from the wires' facts."""
+    opened = _records(request).open(call)
+    line = next((line for line in opened.call.lines if line.number == n), None)
+    if line is None:
+        raise Problem(404, "the record has no such line", kind="no-line", field="n", got=str(n), where="path",
+                      wanted=f"1 to {opened.call.lines[-1].number}", fix="see the ladder for them")  # fmt: skip
+    return answer(message(opened.call, line))
+
+
+@router.get("/calls/{call}/peaks", response_model=models.Peaks, tags=["call page"])
+def show_peaks(
+    request: Request,
+    call: CallName,
+    who: Hears,
+    bins: Annotated[int, Query(ge=1, le=8000)] = 1000,
+    from_ms: Annotated[int, Query(ge=0, le=MAX_MS)] = 0,
+    to_ms: Annotated[int, Query(ge=0, le=MAX_MS, description="0: the end")] = 0,
+) -> Response:
+    """The recording's outline: least and greatest sample of both sides in so many bins."""
+    try:
+        return answer(peaks(_records(request).recording(call), bins, from_ms, to_ms))
+    except PeaksError as error:
+        raise Problem(422, str(error), kind="peaks", field="from_ms", got=f"{from_ms} to {to_ms}", where="query",
+                      wanted="a stretch of the recording", fix="leave both out for all of it") from None  # fmt: skip
+
+
+@router.get(
+    "/calls/{call}/recording",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}},
+        416: {"description": "No such stretch of it", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    },
+)
+def get_recording(request: Request, call: CallName, who: Hears) -> FileResponse:
+    """The stereo recording, caller left, agent right: WAV, G.711 µ-law, 8 kHz. Takes Range."""
+    path = _records(request).recording(call)
+    return FileResponse(path, media_type="audio/wav", filename=f"{path.stem}.wav", content_disposition_type="inline")
+
+
+def _named(opened: Opened) -> str:
+    return str(opened.call.begin.get("call") or "")

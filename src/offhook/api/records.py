@@ -1,0 +1,137 @@
+"""
+Calls' records for the API: found by name, read and judged once, and what is made of them. Every name is a file's in one
+directory and nothing else.
+
+Runs on threads beside the loop. A record is kept in memory while the same page asks for it again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from offhook.api.problems import Problem
+from offhook.diagnosis.report import Report, report
+from offhook.evidence.files import call_of, read
+from offhook.evidence.record import Recording, RecordingError
+from offhook.store.projection import Projection, Rows
+
+__all__ = ["Opened", "Records"]
+
+KEPT = 4
+MOST_BYTES = 64 * 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+
+
+class Opened:
+    """A record that was read; its report and rows are made when they are asked for."""
+
+    def __init__(self, path: Path, call: Recording, size: int, project: Projection) -> None:
+        self.path, self.call, self.size = path, call, size
+        self._project = project
+        self._lock = threading.Lock()
+        self._report: Report | None = None
+        self._rows: Rows | None = None
+
+    @property
+    def id(self) -> str:
+        return self.path.stem
+
+    @property
+    def running(self) -> bool:
+        return self.call.end is None and self.call.live
+
+    @property
+    def report(self) -> Report:
+        with self._lock:
+            if self._report is None:
+                self._report = report(self.call)
+            return self._report
+
+    @property
+    def rows(self) -> Rows:
+        with self._lock:
+            if self._rows is None:
+                self._rows = self._project(self.path)
+            return self._rows
+
+
+class Records:
+    """The records of one directory. ``named(call)`` is the record of a call by the store, or ``""``."""
+
+    def __init__(self, directory: Path, project: Projection, named: Callable[[str], str] = lambda call: "") -> None:
+        self._directory = directory
+        self._project = project
+        self._named = named
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[Path, int, int], Opened] = OrderedDict()
+
+    def open(self, name: str) -> Opened:
+        """Raises Problem."""
+        path = self.path(name)
+        try:
+            stat = path.stat()
+            key = (path, stat.st_mtime_ns, stat.st_size)
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    return self._kept[key]
+            if stat.st_size > MOST_BYTES:
+                raise Problem(413, f"the record has {stat.st_size} bytes", kind="too-long",
+                              wanted=f"at most {MOST_BYTES}", fix=f"offhook explain {path.stem}")  # fmt: skip
+            opened = Opened(path, read(path), stat.st_size, self._project)
+        except FileNotFoundError:
+            raise _unknown(name) from None
+        except RecordingError as error:
+            raise Problem(500, str(error), kind="record", field="call", got=name, wanted="a record that can be read",
+                          fix="see the file; the store may still have the call") from None  # fmt: skip
+        with self._lock:
+            self._kept[key] = opened
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return opened
+
+    def path(self, name: str) -> Path:
+        """The record that is called so, or the bridge's own of the call that is. Raises Problem."""
+        if not _NAME.match(name) or name.startswith("."):
+            raise _unknown(name)
+        path = self._directory / f"{name}.jsonl"
+        if path.is_file():
+            return path
+        known = self._named(name)
+        if known and (self._directory / f"{known}.jsonl").is_file():
+            return self._directory / f"{known}.jsonl"
+        own = [one for one in self._directory.glob(f"*-{name}*.jsonl") if call_of(one) == name]
+        if not own:
+            raise _unknown(name)
+        return max(own, key=lambda one: (one.stem.endswith(name), one.name))
+
+    def newest(self, before: str, limit: int) -> list[Path]:
+        """Records by name, the newest first; those behind ``before``."""
+        try:
+            names = sorted((path for path in self._directory.glob("*.jsonl")), reverse=True, key=lambda path: path.stem)
+        except OSError:
+            return []
+        return [path for path in names if not before or path.stem < before][:limit]
+
+    def recording(self, name: str) -> Path:
+        """The stereo recording of a call. Raises Problem."""
+        opened = self.open(name)
+        file: Any = opened.call.summary("recording").get("file")
+        own = opened.path.with_suffix(".wav")
+        found = opened.path.with_name(file) if isinstance(file, str) and _NAME.match(file) else own
+        if not found.is_file():
+            fix = "set audio = true under [record]; it holds for the calls after"
+            raise Problem(404, "this call was not recorded", kind="no-recording", field="call", got=name, fix=fix)
+        return found
+
+
+def _unknown(name: str) -> Problem:
+    return Problem(
+        404, "no such call", kind="no-call", field="call", got=name, where="path",
+        wanted="a call's id, or the name of its record", fix="GET /api/calls lists them",
+    )  # fmt: skip

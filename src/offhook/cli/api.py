@@ -1,0 +1,254 @@
+"""The API put together: what it sees of the server, and its making beside the calls once the port is open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from offhook import __version__
+from offhook import vocab as v
+from offhook.api.access import Access
+from offhook.api.live import Hub
+from offhook.api.running import RunningCall
+from offhook.cli.places import data_dir
+from offhook.cli.stored import OFF, price_of, projection, reader, store_url
+from offhook.evidence.cost import Used, cost
+from offhook.evidence.files import call_of
+from offhook.net.server import UpgradeRequest
+from offhook.net.sockets import Listener
+from offhook.settings import SPECS, Settings
+from offhook.store.tokens import Token, Tokens
+from offhook.wires._wire import Refusal
+
+if TYPE_CHECKING:
+    from offhook.cli.serve import Serving
+    from offhook.store.queries import Reader
+
+__all__ = ["Api", "state_file", "tokens_of"]
+
+log = logging.getLogger("offhook")
+
+STATE = ".server.json"
+
+
+def state_file(settings: Settings) -> Path:
+    """Where a running server says how its API is reached."""
+    return data_dir(settings) / STATE
+
+
+def tokens_of(settings: Settings) -> Tokens | None:
+    """The tokens of the store; None where there is no store."""
+    url = store_url(settings, data_dir(settings))
+    return None if url == OFF else Tokens(url)
+
+
+class Api:
+    """
+    The API of one server. Its hub hears of the calls from the first one on; the application itself is imported on
+    a thread of its own when the server listens, and whoever asks before waits for it.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        settings = serving.settings
+        self._usd = settings["cost.carrier_usd_per_minute"] or None
+        self.hub = Hub(serving.sieve.clean_data, digits=settings["record.digits"], spent=self._spent)
+        self.access = Access(self._load, open_to_loopback=settings["api.open"] == "loopback")
+        self._app: asyncio.Future[Any] | None = None
+        self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        self._state: Path | None = None
+        self._own = ""
+
+    # ------------------------------------------------------------------------------------- while it runs
+
+    def observe(self, call: str, happened: v.Event | v.Note, at_s: float) -> None:
+        """What the host's calls tell: to those who watch, and to the metrics."""
+        if type(happened) is v.Note:
+            if happened.kind == "reply":
+                running = self.hub.calls.get(call)
+                wire = str(running.told["wire"]) if running is not None else ""
+                self._serving.metrics.replied(wire, float(happened.data["ms"] or 0))
+            elif happened.kind == "tool.done":
+                data = happened.data
+                self._serving.metrics.tool_done(str(data.get("name")), str(data.get("outcome")))
+        self.hub(call, happened, at_s)
+
+    def judged(self, path: Path, said: Mapping[str, Any] | None) -> None:
+        """A record is whole; on the writer's thread. ``said``: None where it is too long to be judged at once."""
+        told = {"record": path.stem, **(said or {"verdict": "", "findings": [], "because": "a long record"})}
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches any more
+            self._serving.loop.call_soon_threadsafe(self.hub.publish, "verdict", call_of(path), told)
+
+    async def application(self) -> Any:
+        """The ASGI application, as soon as it is there."""
+        assert self._app is not None
+        return await asyncio.shield(self._app)
+
+    async def made(self) -> None:
+        """Wait until it is there, or has turned out to be broken: then calls go on, and every request is told."""
+        try:
+            await self.application()
+        except Exception:
+            log.exception("there is no API")
+
+    def upgrade(self, request: UpgradeRequest) -> Refusal | Listener:
+        """A WebSocket under /api."""
+        if self._app is None or not self._app.done() or self._app.exception() is not None:
+            return Refusal(503, "the API is not there yet\n", "starting")
+        found: Refusal | Listener = self._app.result().upgrade(request)
+        return found
+
+    def start(self) -> None:
+        """Begin to make it; the server listens."""
+        running = self._serving.host.calls.running
+        self.hub.meters = lambda call: running[call].journal.meters if call in running else None
+        self.hub.agent_plays = lambda call: (
+            call in running and running[call].bridge.agent_plays(running[call].clock.now())
+        )
+        self._serving.metrics.watch_subscribers(lambda: self.hub.watched)
+        self._serving.host.outbound.watchers.append(self._placed)
+        self._app = asyncio.get_running_loop().run_in_executor(None, self._make)
+
+    def say_where(self) -> None:
+        """Write down how this server is reached, for commands of the same user on this machine."""
+        assert self._serving.server is not None
+        self._own = self.access.own_token()
+        path = state_file(self._serving.settings)
+        data = {"pid": os.getpid(), "url": f"http://127.0.0.1:{self._serving.server.port}", "token": self._own,
+                "public_url": self._serving.public_url, "version": __version__}  # fmt: skip
+        try:
+            beside = path.with_name(f"{STATE}.{os.getpid()}")
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                json.dump(data, file)
+            beside.replace(path)
+            self._state = path
+        except OSError as error:
+            log.warning("offhook ctl will not find this server", extra={"where": str(path), "why": error.strerror})
+
+    async def stop(self) -> None:
+        if self._state is not None:
+            try:
+                if json.loads(self._state.read_text("utf-8")).get("pid") == os.getpid():
+                    self._state.unlink()
+            except (OSError, ValueError):
+                pass  # another server's by now, or gone
+        if self._app is not None:
+            try:
+                await (await self._app).stop()
+            except Exception as error:  # made() has told it in full
+                log.debug("no API to stop", extra={"why": str(error)})
+        self.hub.stop()
+        if self._reader is not None:
+            self._reader.close()
+
+    # ---------------------------------------------------------------------------------------- its making
+
+    def _make(self) -> Any:
+        """On a thread: importing FastAPI takes half a second."""
+        from offhook.api.app import make_api
+        from offhook.api.world import World
+        from offhook.cli.call import options_of
+
+        serving = self._serving
+        return make_api(
+            World(
+                host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
+                directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
+                clean=serving.sieve.clean_data, public_url=lambda: serving.public_url, detail=serving.detail,
+                agents=self._agents, agent=self._agent, check=self._check,
+                options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),
+                version=__version__, began_at=round(time.time() * 1000), hosts=self._hosts,
+                tokens=lambda: tokens_of(serving.settings),
+            )
+        )  # fmt: skip
+
+    def _load(self) -> Sequence[Token]:
+        tokens = tokens_of(self._serving.settings)
+        return tokens.all() if tokens is not None else ()
+
+    def _store(self) -> Reader | None:
+        with self._lock:
+            if self._reader is None:
+                self._reader = reader(self._serving.settings, self._serving.journals.directory)
+            return self._reader
+
+    def _hosts(self) -> Sequence[str]:
+        public = urlsplit(self._serving.public_url).netloc
+        return (public, *self._serving.settings["api.hosts"])
+
+    def _agents(self) -> Mapping[str, Any]:
+        from offhook.cli.agent import overview
+
+        told = overview(self._serving.settings, self._serving.declared)
+        return {**{name: told[name] for name in ("agents", "routes", "problems")}, "default": told["else"]}
+
+    def _agent(self, name: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        from offhook.cli.agent import AgentError, Asked, described
+
+        try:
+            call = Asked(outbound=bool(asked["outbound"]), verified=bool(asked["verified"]))
+            return described(self._serving.settings, name, call, self._serving.declared)
+        except AgentError as error:
+            raise LookupError(str(error)) from None
+
+    def _placed(self, placed: Any) -> None:
+        from offhook.api.acting import shown
+
+        mask = self._serving.host.carrier.wire.mask_number
+        told = {**shown(placed), "to": mask(placed.to), "from": mask(placed.options.from_)}
+        self.hub.publish("outbound", placed.sid, told)
+
+    def _spent(self, call: RunningCall) -> tuple[float | None, tuple[str, ...]]:
+        """What a running call has cost so far, as far as it can be counted."""
+        minutes = (time.time() * 1000 - call.began_at) / 60_000
+        model = str(call.told["model"])
+        used = Used(usage=call.usage, minutes=minutes, carrier_minutes=minutes)
+        prices = price_of(str(call.told["wire"]), model)
+        spent = cost(used, prices, model=model, carrier_usd_per_minute=self._usd)
+        return spent.usd, spent.unknown
+
+    # -------------------------------------------------------------------------------------------- checks
+
+    async def _check(
+        self, names: Sequence[str], live: bool, full: bool, told: Callable[[Mapping[str, Any]], None]
+    ) -> None:
+        """
+        Run checks in a process of their own: some hold the interpreter for seconds, and no call may wait for that.
+
+        The process gets the settings that this one has: flags as variables, the same file and folder.
+        """
+        settings = self._serving.settings
+        command = [sys.executable, "-m", "offhook", "check", *names, "--lines"]
+        command += ["--live"] if live else []
+        command += ["--full"] if full else []
+        command += ["--config", str(settings.file)] if settings.file is not None else []
+        variables = {spec.name: spec.variable for spec in SPECS}
+        flags = {variables[name]: str(value) for name, value in settings.flags.items() if value is not None}
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=settings.base, env={**os.environ, **flags}, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1024 * 1024,
+        )  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        complaints = asyncio.ensure_future(process.stderr.read())
+        try:
+            async for line in process.stdout:
+                told(json.loads(line))
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            said = (await complaints).decode("utf-8", "replace").strip()
+        if code not in (0, 1, 3):
+            raise RuntimeError(f"offhook check ended with {code}: {said[-200:]}")

@@ -1,0 +1,351 @@
+"""The API's routes over ASGI: what they answer, to whom, and how they say no."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.api.kit import CALL, RUNNING, Api, api
+
+from offhook import vocab as v
+from offhook.api.models import Answer
+from offhook.net.rest import RestResult
+
+RECORD = f"20261125T120000Z-{CALL}"
+Main = Callable[[Api], Awaitable[None]]
+
+
+def run(folder: Path, main: Main, **given: Any) -> None:
+    async def body() -> None:
+        async with asyncio.timeout(15), api(folder, **given) as server:
+            await main(server)
+
+    asyncio.run(body())
+
+
+async def problem(
+    server: Api, status: int, path: str, *scopes: str, method: str = "GET", **more: Any
+) -> dict[str, Any]:
+    async with server.client(*scopes) as client:
+        answer = await client.request(method, path, **more)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def test_calls_are_listed_shown_and_their_words_told(tmp_path: Path):
+    async def main(server: Api) -> None:
+        listed = await server.get("/api/calls")
+        assert listed["source"] == "store" and [row["agent"] for row in listed["calls"]] == ["night", "clinic"]
+        shown = await server.get(f"/api/calls/{CALL}")
+        assert shown["id"] == RECORD and shown["state"] == "ended" and shown["tool_runs"][0]["name"] == "book"
+        assert shown["seconds"] == 9.0 and shown["recording"] == f"{RECORD}.wav"
+        told = await server.get(f"/api/calls/{RECORD}/transcript")
+        said = {turn["item"]: turn for turn in told["turns"] if turn["who"] in ("caller", "agent")}
+        assert said["i1"]["text"] == "good morning"
+        assert said["i2"]["heard"] == "Good morning, how" and said["i2"]["struck"] == "can I help you today?"
+        found = await server.get(f"/api/calls/{CALL}/findings")
+        assert found["verdict"] and found["boundaries"] and not found["running"]
+
+    run(tmp_path, main)
+
+
+def test_calls_are_found_and_paged(tmp_path: Path):
+    async def main(server: Api) -> None:
+        assert [row["id"] for row in (await server.get("/api/calls?text=elm+street"))["calls"]] == [RECORD]
+        assert [row["id"] for row in (await server.get("/api/calls?agent=clinic"))["calls"]] == [RECORD]
+        first = await server.get("/api/calls?limit=1")
+        second = await server.get(f"/api/calls?limit=1&cursor={first['next']}")
+        assert [first["calls"][0]["agent"], second["calls"][0]["agent"]] == ["night", "clinic"]
+        assert second["next"] is None
+        told = await problem(server, 400, "/api/calls?cursor=AAAA", "read")
+        assert told["errors"][0]["field"] == "cursor"
+
+    run(tmp_path, main)
+
+
+def test_without_a_store_calls_come_from_their_records(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client() as client:
+            assert (await client.get("/api/calls")).status_code == 401
+        access = server.world.access
+        headers = {"authorization": f"Bearer {access.own_token()}"}
+        async with server.client(**headers) as client:
+            listed = (await client.get("/api/calls?limit=1")).json()
+            assert listed["source"] == "records" and "no store" in listed["why"]
+            rest = (await client.get(f"/api/calls?limit=1&cursor={listed['next']}")).json()
+            assert {listed["calls"][0]["agent"], rest["calls"][0]["agent"]} == {"night", "clinic"}
+            refused = await client.get("/api/calls?text=elm")
+            assert refused.status_code == 503 and refused.json()["errors"][0]["field"] == "text"
+            assert (await client.get("/api/tokens")).status_code == 409
+
+    run(tmp_path, main, store=False)
+
+
+def test_a_running_call_leads_the_list_and_is_shown_from_memory(tmp_path: Path):
+    async def main(server: Api) -> None:
+        server.ring()
+        server.hub(RUNNING, v.CallerTranscript("i1", "are you there", True), 1.0)
+        listed = await server.get("/api/calls")
+        assert (
+            listed["calls"][0]["call"] == RUNNING and listed["calls"][0]["live"]["turns"][0]["text"] == "are you there"
+        )
+        assert [row["call"] for row in (await server.get("/api/calls?state=running"))["calls"]] == [RUNNING]
+        shown = await server.get(f"/api/calls/{RUNNING}")
+        assert shown["state"] == "running" and shown["live"]["agent"] == "default"
+        assert (await server.get(f"/api/calls/{RUNNING}/findings"))["running"]
+        assert "4155550100" not in repr([listed, shown])
+
+    run(tmp_path, main)
+
+
+def test_a_call_page_has_messages_spans_barge_ins_deadlines_and_fields_with_their_meaning(tmp_path: Path):
+    async def main(server: Api) -> None:
+        page = await server.get(f"/api/calls/{CALL}/ladder")
+        assert [one["type"] for one in page["messages"]][0] == "start" and page["recording"]
+        kinds = {(one["kind"], one["item"]): one for one in page["spans"]}
+        assert kinds["heard", "i2"]["to_ms"] - kinds["heard", "i2"]["from_ms"] == 1000
+        assert kinds["unheard", "i2"]["text"] == "can I help you today?"
+        assert kinds["tool", "t1"]["to_ms"] == 2300
+        assert page["barge_ins"][0]["heard_ms"] == 1000 and page["deadlines"][0]["name"] == "first mark"
+        assert page["replies"][0]["ms"] == 400
+        n = page["messages"][0]["n"]
+        shown = await server.get(f"/api/calls/{CALL}/messages/{n}")
+        field = next(one for one in shown["fields"] if one["path"] == "start.callSid")
+        assert "phone call" in field["means"] and field["checked"] and "twilio.com" in field["source"]
+        assert (await problem(server, 404, f"/api/calls/{CALL}/messages/9999", "read"))["type"].endswith("no-line")
+        trace = await server.get(f"/api/calls/{CALL}/trace?limit=3")
+        rest = await server.get(f"/api/calls/{CALL}/trace?after={trace['next']}")
+        assert len(trace["lines"]) == 3 and rest["lines"][0]["n"] == 4 and rest["next"] is None
+
+    run(tmp_path, main)
+
+
+def test_a_recording_is_given_in_pieces_and_as_an_outline(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client("audio") as client:
+            whole = await client.get(f"/api/calls/{CALL}/recording")
+            part = await client.get(f"/api/calls/{CALL}/recording", headers={"range": "bytes=4-11"})
+            beyond = await client.get(f"/api/calls/{CALL}/recording", headers={"range": "bytes=999999-"})
+        assert whole.headers["content-type"] == "audio/wav" and len(whole.content) == 58 + 16000
+        assert part.status_code == 206 and part.content == whole.content[4:12]
+        assert beyond.status_code == 416
+        drawn = await server.get(f"/api/calls/{CALL}/peaks?bins=4")
+        assert drawn["caller"] == [[0, 0]] * 4 and drawn["agent"] == [[127, 127]] * 4 and drawn["bin_ms"] == 250
+        part = await server.get(f"/api/calls/{CALL}/peaks?bins=9&from_ms=500&to_ms=501")
+        assert part["bins"] == 8
+        assert (await problem(server, 404, f"/api/calls/CA{'3' * 32}/recording", "audio"))["type"].endswith(
+            "no-recording"
+        )
+        assert (await problem(server, 422, f"/api/calls/{CALL}/peaks?from_ms=5000", "audio"))["errors"][0][
+            "where"
+        ] == "query"
+        await problem(server, 403, f"/api/calls/{CALL}/recording", "read")
+
+    run(tmp_path, main)
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e%2fsecret", "nobody", ".server", "x" * 200, "a/b", "%00"])
+def test_a_name_that_is_no_record_opens_no_file(tmp_path: Path, name: str):
+    (tmp_path / "secret.jsonl").write_text('{"k": "begin", "version": 1}\n')
+
+    async def main(server: Api) -> None:
+        async with server.client("read") as client:
+            answer = await client.get(f"/api/calls/{name}/trace")
+        assert answer.status_code in (404, 422) and "begin" not in answer.text
+
+    run(tmp_path, main)
+
+
+def test_a_call_is_acted_on_and_says_how_it_went(tmp_path: Path):
+    async def main(server: Api) -> None:
+        server.ring()
+        async with server.client("control") as client:
+            muted = await client.post(f"/api/calls/{RUNNING}/mute", json={"who": "caller"})
+            assert muted.status_code == 200 and muted.json()["outcome"] == "done"
+            waiting = await client.post(f"/api/calls/{RUNNING}/say?wait_s=0", json={"text": "hello"})
+            assert waiting.status_code == 202 and waiting.json()["outcome"] == "asked"
+            ended = await client.post(f"/api/calls/{RUNNING}/hangup")
+            assert ended.status_code == 202
+            refused = await client.post(f"/api/calls/{RUNNING}/hold", json={})
+            assert refused.status_code == 409  # nobody had a stream: it is over at once
+        told = await problem(server, 409, f"/api/calls/{CALL}/say", "control", method="POST", json={"text": "x"})
+        assert told["type"] == "urn:offhook:not-running"
+        await problem(server, 403, f"/api/calls/{RUNNING}/hangup", "read", method="POST")
+
+    run(tmp_path, main)
+
+
+def test_a_mistake_is_named_with_what_was_got_and_wanted(tmp_path: Path):
+    async def main(server: Api) -> None:
+        server.ring()
+        told = await problem(
+            server, 422, f"/api/calls/{RUNNING}/dtmf", "control", method="POST", json={"digits": "12x"}
+        )
+        (mistake,) = told["errors"]
+        assert (mistake["field"], mistake["got"], mistake["where"]) == ("digits", "'12x'", "body")
+        assert "pattern" in mistake["wanted"] and mistake["fix"]
+        told = await problem(server, 422, f"/api/calls/{RUNNING}/say", "control", method="POST", json={"txt": "x"})
+        assert {(one["field"], one["got"]) for one in told["errors"]} == {("text", "nothing"), ("txt", "'x'")}
+        await problem(server, 422, f"/api/calls/{RUNNING}/say", "control", method="POST", content=b"{")
+        told = await problem(server, 403, "/api/tokens", "read")
+        assert told["errors"][0]["got"] == "read" and "admin" in told["errors"][0]["wanted"]
+
+    run(tmp_path, main)
+
+
+def test_calls_are_placed_followed_and_taken_back(tmp_path: Path):
+    async def main(server: Api) -> None:
+        body = {"to": "+14155550177", "from": "+15550100002"}
+        async with server.client("place", "read") as client:
+            placed = await client.post("/api/calls", json=body)
+            assert placed.status_code == 201 and placed.json()["status"] == "queued"
+            where = placed.headers["location"]
+            shown = (await client.get(where)).json()
+            assert shown["to"] == "+1********77" and shown["call"] == "CA" + "4" * 32
+            assert len((await client.get("/api/outbound")).json()["outbound"]) == 1
+            assert (await client.delete(where)).status_code == 200
+        server.rest_answer = RestResult(False, 400, 21215, "geographic permissions", {})
+        told = await problem(server, 409, "/api/calls", "place", method="POST", json=body)
+        assert "geographic" in told["detail"] and told["errors"][0]["fix"] == "GET /api/codes/21215"
+        await problem(server, 422, "/api/calls", "place", method="POST", json={"to": "911"})
+        await problem(server, 403, "/api/calls", "control", method="POST", json=body)
+        await problem(server, 404, "/api/outbound/nothing", "read")
+
+    run(tmp_path, main)
+
+
+def test_tokens_are_made_listed_and_taken_back(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client("admin") as client:
+            made = (await client.post("/api/tokens", json={"name": "bot", "scopes": ["read"]})).json()
+            async with server.client(authorization=f"Bearer {made['token']}") as bot:
+                assert (await bot.get("/api/session")).json()["scopes"] == ["read"]
+                listed = (await client.get("/api/tokens")).json()["tokens"]
+                assert made["id"] in [one["id"] for one in listed] and made["token"] not in repr(listed)
+                assert (await client.delete(f"/api/tokens/{made['id']}")).json()["tokens"][0]["good"] is False
+                assert (await bot.get("/api/session")).status_code == 401
+            assert (await client.delete("/api/tokens/00000000")).status_code == 404
+
+    run(tmp_path, main)
+
+
+def test_a_browser_logs_in_with_a_code_and_every_change_needs_its_word(tmp_path: Path):
+    async def main(server: Api) -> None:
+        server.ring()
+        async with server.client() as client:
+            told = await client.post("/api/login", json={"code": server.access.code()})
+            cookie = told.headers["set-cookie"].lower()
+            assert all(word in cookie for word in ("httponly", "samesite=strict", "secure", "path=/"))
+            assert (await client.get("/api/calls")).status_code == 200
+            path = f"/api/calls/{RUNNING}/mute"
+            assert (await client.post(path, json={"who": "agent"})).status_code == 403
+            word = {"x-offhook-csrf": told.json()["csrf"]}
+            assert (await client.post(path, json={"who": "agent"}, headers=word)).status_code == 200
+            assert (await client.post("/api/logout", headers=word)).status_code == 204
+            assert (await client.get("/api/calls")).status_code == 401
+        await problem(server, 422, "/api/login", method="POST", json={})
+        await problem(server, 401, "/api/login", method="POST", json={"code": "nothing"})
+
+    run(tmp_path, main)
+
+
+def test_a_request_under_another_name_or_too_long_goes_no_further(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client("read") as client:
+            answer = await client.get("/api/calls", headers={"host": "rebound.example"})
+            assert answer.status_code == 421 and answer.json()["errors"][0]["got"] == "rebound.example"
+            answer = await client.post("/api/login", content=b"x" * 70_000)
+            assert answer.status_code == 413
+            answer = await client.get("/api/calls")
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "access-control-allow-origin" not in answer.headers
+            assert (await client.options("/api/calls", headers={"origin": "https://x"})).status_code == 405
+
+    run(tmp_path, main)
+
+
+def test_the_server_is_described(tmp_path: Path):
+    async def main(server: Api) -> None:
+        health = await server.get("/api/health")
+        assert health["ready"] and health["limits"]["max_calls"] == 100
+        settings = await server.get("/api/settings")
+        row = next(one for one in settings["settings"] if one["name"] == "provider.name")
+        assert (row["value"], row["origin"]) == ("loopback", "flag --name")
+        faults = (await server.get("/api/faults"))["faults"]
+        page = await server.get(f"/api/faults/{faults[0]['id']}")
+        assert page["page"].startswith("# ") and page["title"] == faults[0]["title"]
+        assert (await server.get("/api/codes/31951"))["family"] == "Twilio"
+        assert "31951" in (await server.get("/api/codes"))["codes"]
+        await problem(server, 404, "/api/codes/0", "read")
+        await problem(server, 404, "/api/faults/no/such", "read")
+        await problem(server, 404, "/api/agents/nobody", "read")
+        await problem(server, 404, "/api/nothing", "read")
+
+    run(tmp_path, main)
+
+
+def test_checks_are_run_one_at_a_time_and_watched(tmp_path: Path):
+    async def main(server: Api) -> None:
+        watching = server.hub.subscribe()
+        async with server.client("admin") as client:
+            run_ = (await client.post("/api/checks", json={"names": ["audio"]})).json()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            shown = (await client.get(f"/api/checks/{run_['id']}")).json()
+        assert shown["state"] == "over" and shown["outcomes"][0]["verdict"] == "proven"
+        assert server.checked == [(["audio"], False, False)]
+        kinds = [(await watching.next()).data.get("kind") for _ in range(4)]
+        assert kinds == [None, "step", "outcome", "over"]
+        assert (await server.get("/api/health"))["boundaries"][0]["check"] == "audio"
+        listed = await server.get("/api/checks")
+        assert {one["name"] for one in listed["checks"]} >= {"settings", "provider"}
+        told = await problem(server, 422, "/api/checks", "admin", method="POST", json={"names": ["nothing"]})
+        assert "settings" in told["errors"][0]["wanted"]
+        await problem(server, 403, "/api/checks", "read", method="POST", json={})
+
+    run(tmp_path, main)
+
+
+def test_numbers_in_full_are_for_those_who_may_and_where_they_are_kept(tmp_path: Path):
+    async def main(server: Api) -> None:
+        assert "caller_number" not in (await server.get("/api/calls", "read"))["calls"][0]
+        assert (await server.get("/api/calls", "read", "numbers"))["calls"][0]["caller_number"] is None
+
+    run(tmp_path, main)
+
+
+def test_every_request_is_counted_by_route_and_not_by_path(tmp_path: Path):
+    async def main(server: Api) -> None:
+        await server.get(f"/api/calls/{CALL}")
+        await problem(server, 404, "/api/calls/unknown", "read")
+        text = server.metrics.text().decode()
+        assert 'offhook_api_requests_total{method="GET",route="/api/calls/{call}",status="200"} 1.0' in text
+        assert CALL not in text and "unknown" not in text
+
+    run(tmp_path, main)
+
+
+def test_the_docs_ask_no_other_host(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client() as client:
+            page = await client.get("/api/docs")
+            assert "http" not in page.text and page.headers["content-security-policy"].startswith("default-src 'self'")
+            for name in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js"):
+                assert f"docs/{name}" in page.text
+                assert (await client.get(f"/api/docs/{name}")).status_code == 200
+            assert (await client.get("/api/docs/app.py")).status_code == 404
+            assert (await client.get("/api/openapi.json")).status_code == 200
+
+    run(tmp_path, main)
+
+
+def test_every_answer_is_strict():
+    def all_of(kind: type) -> list[type]:
+        return [one for direct in kind.__subclasses__() for one in (direct, *all_of(direct))]
+
+    assert all(one.model_config["extra"] == "forbid" for one in all_of(Answer))
