@@ -2,10 +2,14 @@
 
 import asyncio
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from offhook import vocab as v
 from offhook.agent.tools import CallContext, Turn
@@ -71,9 +75,9 @@ async def run(tool: Any, task: str, call: Call) -> str:
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_ending_a_program_ends_all_it_started_and_proves_it():
@@ -87,8 +91,93 @@ def test_ending_a_program_ends_all_it_started_and_proves_it():
         assert len(family) >= 3, "the child, the one that ignores TERM, the one that left the group"
         assert [pid for pid in family if os.getpgid(pid) != program.pid], "one has left the group"
         ended = await program.end(grace_s=0.2)
-        assert ended.proven and ended.signals == "TERM KILL" and "no process of group" in ended.how
+        assert ended.proven and ended.signals == "TERM KILL" and "no process that came of" in ended.how
         assert not [pid for pid in family if alive(pid)]
+
+    asyncio.run(body())
+
+
+# It leaves group and session, forks twice so that its parent is gone, wipes its environment, and ignores TERM.
+ESCAPES = """
+import os, sys, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        os.closerange(0, 3)
+        code = "import signal, sys, time; signal.signal(15, 1); open(sys.argv[1], 'w').write('here'); time.sleep(60)"
+        os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", code, sys.argv[1]], {})
+    os._exit(0)
+time.sleep(float(sys.argv[2]))
+"""
+linux = pytest.mark.skipif(sys.platform != "linux", reason="a subreaper is Linux's")
+
+
+async def escaped(there: Path, seconds: float = 60) -> tuple[Program, int]:
+    program = Program([sys.executable, "-c", ESCAPES, str(there), str(seconds)], env={})
+    await program.start()
+    async with asyncio.timeout(10):
+        while not there.exists():  # noqa: ASYNC110, ASYNC240
+            await asyncio.sleep(0.01)
+    (pid,) = [pid for pid in program.members() if pid != program.pid]
+    assert os.getsid(pid) != program.pid and pid not in program._marked(), "nothing but its descent gives it away"
+    return program, pid
+
+
+@linux
+def test_a_grandchild_that_left_session_and_group_and_wiped_its_environment_is_found_and_killed(tmp_path: Path):
+    async def body() -> None:
+        program, pid = await escaped(tmp_path / "here")
+        ended = await program.end(grace_s=0.1)
+        assert ended.proven and ended.signals == "TERM KILL" and not alive(pid)
+        program, pid = await escaped(tmp_path / "there", seconds=0)
+        assert await program.wait() == 0 and alive(pid), "its program ended well, and left it behind"
+        assert (await program.end(grace_s=0.1)).proven and not alive(pid)
+
+    asyncio.run(body())
+
+
+@linux
+def test_a_program_dies_with_a_server_that_is_killed(tmp_path: Path):
+    code = (
+        "import asyncio, os, sys\n"
+        "from offhook.agent.tools.process import Program\n"
+        "async def main():\n"
+        "    await Program([sys.executable, '-c', sys.argv[1], sys.argv[2], '60'], env={}).start()\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    there = tmp_path / "here"
+    server = subprocess.Popen([sys.executable, "-c", code, ESCAPES, str(there)])
+
+    def came_of_it() -> list[int]:
+        found = [pid for pid in os.listdir("/proc") if pid.isdigit() and alive(int(pid))]
+        return [int(pid) for pid in found if str(there).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    until = time.monotonic() + 15
+    while not there.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    server.kill()
+    server.wait()
+    while came_of_it() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert there.exists() and not came_of_it(), "guardian, program and grandchild"
+
+
+@linux
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_program_that_ends_or_stops_its_guardian_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch, how: int):
+    monkeypatch.setattr("offhook.agent.tools.process.KILL_S", 0.1)
+    monkeypatch.setattr("offhook.agent.tools.process.ANSWER_S", 0.1)
+
+    async def body() -> None:
+        code = f"import os, time; os.kill(os.getppid(), {int(how)}); print('done', flush=True); time.sleep(60)"
+        program = Program([sys.executable, "-c", code], env={})
+        await program.start()
+        async with asyncio.timeout(10):
+            while not program.out_bytes:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        ended = await program.end(grace_s=0.1)
+        assert ended.proven and "its guardian was ended" in ended.how and not alive(program.pid)
 
     asyncio.run(body())
 
@@ -106,6 +195,7 @@ def test_a_program_that_obeys_gets_no_kill():
 
 def test_what_is_still_there_is_said(monkeypatch: Any):
     async def body() -> None:
+        monkeypatch.setattr("sys.platform", "darwin")  # no guardian there
         program = Program(["sleep", "60"], env={})
         await program.start()
         real = Program._signal
@@ -186,7 +276,7 @@ def test_the_deadline_ends_it_and_is_named_as_the_cause():
         began = time.monotonic()
         await run(delegate(jobs, "import time; time.sleep(60)", deadline_s=0.2), "x", call)
         done = await call.until(2)
-        assert done["outcome"] == "timeout" and "no process of group" in done["detail"]
+        assert done["outcome"] == "timeout" and "no process that came of" in done["detail"]
         assert time.monotonic() - began < 5
 
     asyncio.run(body())
@@ -200,7 +290,7 @@ def test_cancel_answers_when_it_is_proven():
         runner = Runner()
         assert '"state":"running"' in (await runner.run(status, "", call.context())).output
         answer = await runner.run(cancel, '{"job":"j1"}', call.context())
-        assert "no process of group" in answer.output
+        assert "no process that came of" in answer.output
         done = await call.until(2)
         assert done["outcome"] == "cancelled" and not call.asked, "a cancelled task has no result to be told"
         again = await runner.run(cancel, "", call.context())
@@ -221,7 +311,7 @@ def test_when_the_caller_has_left_the_result_is_kept_or_the_work_ended_as_declar
         kept = await keeps.until(2)
         assert (kept["outcome"], kept["result"]) == ("ok", "late") and not keeps.asked
         cancelled = await ends.until(2)
-        assert cancelled["outcome"] == "cancelled" and "no process of group" in cancelled["proof"]
+        assert cancelled["outcome"] == "cancelled" and "no process that came of" in cancelled["proof"]
 
     asyncio.run(body())
 
@@ -243,7 +333,7 @@ def test_the_server_leaves_no_program_behind():
         await run(delegate(jobs, "import time; time.sleep(60)"), "x", call)
         await asyncio.sleep(0.1)
         await jobs.stop()
-        assert call.remarks[-1]["outcome"] == "stopped" and "no process of group" in call.remarks[-1]["proof"]
+        assert call.remarks[-1]["outcome"] == "stopped" and "no process that came of" in call.remarks[-1]["proof"]
 
     asyncio.run(body())
 

@@ -1,9 +1,10 @@
 """
-A program in a group of its own, that can be ended and proven ended.
+A program that can be ended with all it started, and proven ended.
 
-Ended means: no process of its group, of its session, or that carries its mark in the environment is left. The mark
-finds grandchildren that left the group. What is not found: a process that left the session and wiped its environment;
-and where there is no /proc, any that left the group. Knows no tool.
+On Linux a guardian (``guardian.py``) stands between: no process that comes of the program can leave it, so none is left
+when the kernel says that it has no child. Elsewhere, and when the guardian was killed, ended means that no process of
+its group, of its session, or that carries its mark in the environment is left; what left the session and wiped its
+environment is not found then, and where there is no /proc nothing that left the group is. Knows no tool.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+
+from offhook.agent.tools import guardian
 
 __all__ = ["MARK", "Ended", "Program"]
 
@@ -26,6 +31,7 @@ OUT_BYTES = 256 * 1024
 ERR_BYTES = 8 * 1024  # the last ones: where a program says why
 GRACE_S = 5.0
 KILL_S = 3.0
+ANSWER_S = 2.0  # of a guardian, beyond the times it was given
 _LOOK_S = 0.02
 _PROC = Path("/proc")
 _INHERITED = ("HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
@@ -59,17 +65,54 @@ class Program:
         self._out = bytearray()
         self._err = bytearray()
         self.out_bytes = 0
+        self._guard: _Guard | None = None
+        self._pid = 0
+        self._lock = asyncio.Lock()  # it is started, or ended, by one at a time
+        self._ended: Ended | None = None
 
     async def start(self, stdin: bytes | None = None) -> None:
         """Start it; without ``stdin`` it reads nothing, and cannot wait for a person to type."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self.argv, cwd=self._cwd, env=self._env, start_new_session=True,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        async with self._lock:
+            if sys.platform == "linux" and sys.executable and _PROC.joinpath("self/stat").exists():
+                await self._start_guarded(stdin)
+            if self._process is None:
+                self._process = await self._spawn(self.argv, stdin)
+                self._pid = self._process.pid
         self._readers = [asyncio.ensure_future(self._read_out()), asyncio.ensure_future(self._read_err())]
         if stdin is not None:
             self._readers.append(asyncio.ensure_future(self._write(stdin)))
+
+    async def _start_guarded(self, stdin: bytes | None) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            argv = (sys.executable, "-I", "-S", guardian.__file__, str(theirs.fileno()), *self.argv)
+            try:
+                process = await self._spawn(argv, stdin, (theirs.fileno(),))
+            except BaseException:
+                ours.close()
+                raise
+        guard = _Guard(*await asyncio.open_connection(sock=ours))
+        try:
+            word, number = await guard.begun()
+        except BaseException:
+            guard.let_go()  # it ends what it has started
+            raise
+        if word == "started":
+            self._process, self._guard, self._pid = process, guard, number
+            return
+        guard.let_go()
+        await _status(process)
+        if word == "failed":
+            raise OSError(number, os.strerror(number))
+
+    async def _spawn(
+        self, argv: Sequence[str], stdin: bytes | None, fds: Sequence[int] = ()
+    ) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *argv, cwd=self._cwd, env=self._env, start_new_session=True, pass_fds=fds,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     async def _write(self, data: bytes) -> None:
         assert self._process is not None and self._process.stdin is not None
@@ -93,8 +136,7 @@ class Program:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        return self._pid
 
     @property
     def stdout(self) -> str:
@@ -107,13 +149,36 @@ class Program:
     async def wait(self) -> int:
         """Its exit status. What it wrote is read to the end, unless a child of it keeps the pipes open."""
         assert self._process is not None
-        status = await _status(self._process)
+        status = await (self._guard.exit_status() if self._guard is not None else _status(self._process))
         await asyncio.wait(self._readers, timeout=0.5)
         return status
 
     async def end(self, grace_s: float = GRACE_S) -> Ended:
         """End it and all it started: TERM, after ``grace_s`` KILL; then look what is left."""
+        async with self._lock:
+            if self._process is None:
+                return Ended(True, (), "", 0, "it was not started")
+            if self._ended is None or not self._ended.proven:
+                self._ended = await self._end(self._process, grace_s)
+            return self._ended
+
+    async def _end(self, process: asyncio.subprocess.Process, grace_s: float) -> Ended:
         began = time.monotonic()
+        told = await self._guard.end(grace_s) if self._guard is not None else None
+        signals, left = told or await self._end_unguarded(grace_s)
+        for reader in self._readers:
+            reader.cancel()
+        if not left:
+            if self._guard is not None:
+                self._guard.let_go()
+            if told is None and process.returncode is None:
+                process.kill()  # a guardian that does not answer: the program has stopped it
+            await _status(process)
+        return Ended(
+            not left, tuple(left), signals, round((time.monotonic() - began) * 1000), self._how(left, told is not None)
+        )
+
+    async def _end_unguarded(self, grace_s: float) -> tuple[str, Sequence[int]]:
         signals: list[str] = []
         for number, name, wait_s in ((signal.SIGTERM, "TERM", grace_s), (signal.SIGKILL, "KILL", KILL_S)):
             left = await asyncio.to_thread(self.members)
@@ -125,13 +190,7 @@ class Program:
             while left and time.monotonic() < until:
                 await asyncio.sleep(_LOOK_S)
                 left = await asyncio.to_thread(self.members)
-        left = await asyncio.to_thread(self.members)
-        for reader in self._readers:
-            reader.cancel()
-        if self._process is not None and not left:
-            await _status(self._process)
-        ms = round((time.monotonic() - began) * 1000)
-        return Ended(not left, tuple(left), " ".join(signals), ms, self._how(left))
+        return " ".join(signals), await asyncio.to_thread(self.members)
 
     def _signal(self, number: signal.Signals, pids: Sequence[int]) -> None:
         """To the group at once, and to whoever left it."""
@@ -145,20 +204,79 @@ class Program:
             except (ProcessLookupError, PermissionError):
                 pass  # gone meanwhile, or not ours: the look that follows tells
 
-    def _how(self, left: Sequence[int]) -> str:
+    def _how(self, left: Sequence[int], guarded: bool) -> str:
         if left:
             return f"still there: {', '.join(map(str, left))}"
+        if guarded:
+            return f"no process that came of {self.pid} is left"
+        if self._guard is not None:
+            return f"its guardian was ended; no process of group or session {self.pid} or with its mark is left"
         if _PROC.joinpath("self/stat").exists():
             return f"no process of group or session {self.pid} or with its mark is left"
         return f"no process of group {self.pid} is left; one that left the group cannot be seen on this system"
 
     def members(self) -> list[int]:
-        """The living processes of this program, by group, session and mark."""
+        """The living processes of this program."""
+        if self._guard is None or self._process is None:
+            return self._marked()
+        guard = self._process.pid  # has the mark too
+        return sorted({*guardian.descendants(guard), *self._marked()} - {guard})
+
+    def _marked(self) -> list[int]:
+        """Those of its group or session, or with its mark."""
         if not _PROC.joinpath("self/stat").exists():
             return _by_ps(self.pid)
         mark = f"{MARK}={self.mark}".encode()
         entries = [entry for entry in _PROC.iterdir() if entry.name.isdigit()]
         return [int(entry.name) for entry in entries if _belongs(entry, self.pid, mark)]
+
+
+class _Guard:
+    """The server's end of a guardian."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._exited = asyncio.Event()
+        self._status = -int(signal.SIGKILL)  # until it says another: who kills the guardian kills the program
+        self._ended: asyncio.Future[tuple[str, list[int]]] | None = None
+        self.gone = asyncio.Event()  # nobody hears us any more
+        self._listening: asyncio.Task[None] | None = None
+
+    async def begun(self) -> tuple[str, int]:
+        """What became of the start: started and whom, failed or cannot and why."""
+        word, _, number = (await self._reader.readline()).decode().strip().partition(" ")
+        self._listening = asyncio.ensure_future(self._listen())
+        return word or "cannot", int(number or 0)
+
+    async def _listen(self) -> None:
+        while line := (await self._reader.readline()).decode().split():
+            if line[0] == "exit":
+                self._status = int(line[1])
+                self._exited.set()
+            elif self._ended is not None and not self._ended.done():
+                pids = [] if line[2] == "-" else [int(pid) for pid in line[2].split(",")]
+                self._ended.set_result((line[1].replace("+", " ").strip("-"), pids))
+        self.gone.set()
+        self._exited.set()
+        if self._ended is not None and not self._ended.done():
+            self._ended.cancel()
+
+    async def exit_status(self) -> int:
+        await self._exited.wait()
+        return self._status
+
+    async def end(self, grace_s: float) -> tuple[str, list[int]] | None:
+        """Signals that were sent, and who is left; None where the guardian itself is gone."""
+        if self.gone.is_set():
+            return None
+        self._ended = asyncio.get_running_loop().create_future()
+        self._writer.write(f"end {round(grace_s * 1000)}\n".encode())
+        await asyncio.wait({self._ended}, timeout=grace_s + KILL_S + ANSWER_S)
+        return self._ended.result() if self._ended.done() and not self._ended.cancelled() else None
+
+    def let_go(self) -> None:
+        self._writer.close()
 
 
 async def _status(process: asyncio.subprocess.Process) -> int:
