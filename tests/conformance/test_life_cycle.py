@@ -215,7 +215,7 @@ def test_ten_minutes_and_a_minute_of_silence_do_not_grow_memory(tmp_path):
          "stream_close_s"), 600.0,
     )  # fmt: skip
     # without a store: its thread brings a library of 15 MB in while the call is measured
-    env = {"OFFHOOK_LIMITS_IDLE_S": "3600", "OFFHOOK_STORE_URL": "off"}
+    env = {"OFFHOOK_LIMITS_IDLE_S": "3600", "OFFHOOK_LIMITS_IDLE_PROMPT_S": "0", "OFFHOOK_STORE_URL": "off"}
     process = ServerProcess(tmp_path, rate=120.0, bridge=slow, env=env)
 
     async def run():
