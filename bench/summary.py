@@ -76,8 +76,8 @@ def plot(calls: int, names: dict[str, list[dict]]) -> None:
         y = 44 + 40 * n
         width = 400 * value / widest
         parts.append(f'<text x="10" y="{y + 18}" font-size="14">{name}</text>')
-        parts.append(f'<rect x="110" y="{y}" width="{width:.0f}" height="26" fill="#4477aa"/>')
-        parts.append(f'<text x="{120 + width:.0f}" y="{y + 18}" font-size="14">{value:.1f}</text>')
+        parts.append(f'<rect x="130" y="{y}" width="{width:.0f}" height="26" fill="#4477aa"/>')
+        parts.append(f'<text x="{140 + width:.0f}" y="{y + 18}" font-size="14">{value:.1f}</text>')
     parts.append("</svg>")
     (HERE.parent / "docs" / f"cpu-per-frame-{calls}.svg").write_text("\n".join(parts) + "\n")
 

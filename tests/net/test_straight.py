@@ -11,12 +11,15 @@ from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import Journal
 from offhook.evidence.lines import Scribe
 from offhook.net.call import Call
+from offhook.net.hot import hot
 from offhook.net.sockets import TEXT
 from offhook.wires._wire import ConnectRequest
 from offhook.wires.carriers import twilio
 from offhook.wires.providers import openai
 
 SID = "MZ" + "0" * 32
+STRAIGHT = ("python", "compiled") if hot is not None else ("python",)
+WAYS = ("ordinary", *STRAIGHT)
 
 
 class Clock:
@@ -64,12 +67,27 @@ class Wire:
     def __init__(self):
         self.sent = []
         self.text = None
+        self.way = None  # the compiled one, where there is
+        self.unread = 0  # messages that only the compiled way saw
         self.listener = None
+        self.compiled = False
         self.closed = None
         self.on_write = None
 
     def hand_to(self, listener):
         self.listener, self.text = listener, listener.text
+
+    def pen(self):
+        return hot.Pen(self.send) if self.compiled else None
+
+    def attach(self, way, *, downwards=False):
+        self.way = way and (way.down if downwards else way.up)
+
+    def hears(self, data):
+        if self.way is not None and self.way(data):
+            self.unread += 1
+        else:
+            self.text(data)
 
     def hear(self, text):
         self.text = text
@@ -96,12 +114,13 @@ class Wire:
 
 
 class World:
-    """One call between two wires; ``straight=False`` keeps it on the ordinary way."""
+    """One call between two wires, whose frames go one of WAYS."""
 
-    def __init__(self, tmp_path, *, straight=True, recorder=None):
+    def __init__(self, tmp_path, *, way="python", recorder=None):
         self.clock = Clock()
-        self.straight = straight
+        self.way = way
         self.carrier, self.provider = Wire(), Wire()
+        self.carrier.compiled = self.provider.compiled = way == "compiled"
         self.leg = twilio.Leg(twilio.CarrierSettings(public_url="https://a.example"))
         settings = openai.SessionSettings(model="gpt-realtime", voice="marin", instructions="Be brief.", api_key="sk-x")
         carrier = twilio.traits(twilio.CarrierSettings(public_url="https://a.example"))
@@ -132,11 +151,15 @@ class World:
 
     def tell(self, **message):
         """The provider says something."""
-        self.call.provider.text(json.dumps(message).encode())
+        data = json.dumps(message).encode()
+        if self.way == "compiled" and self.provider.text is not None:
+            self.provider.hears(data)
+        else:
+            self.call.provider.text(data)
 
     def say(self, data):
         """The carrier says something."""
-        (self.carrier.text if self.straight else self.call.from_carrier)(data)
+        (self.call.from_carrier if self.way == "ordinary" else self.carrier.hears)(data)
 
     def message(self, event, body=None, sid=SID):
         data = {"event": event, "sequenceNumber": str(self.sequence), "streamSid": sid}
@@ -171,8 +194,9 @@ class World:
         return self.call.bridge.summary(), self.leg.counters(), frames, counters["gap_max_ms"], counters["marks"]
 
 
-def test_frames_like_those_before_go_straight_and_are_counted(tmp_path):
-    world = World(tmp_path)
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_frames_like_those_before_go_straight_and_are_counted(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(40)
     assert world.goes_straight
     appended = [json.loads(data) for data in world.provider.sent if b"append" in data]
@@ -185,8 +209,9 @@ def test_frames_like_those_before_go_straight_and_are_counted(tmp_path):
     assert gap_ms == 20
 
 
-def test_the_meter_looks_at_every_fifth_frame_whatever_comes_between(tmp_path):
-    world = World(tmp_path)
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_the_meter_looks_at_every_fifth_frame_whatever_comes_between(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(12)
     before = world.call.journal.meters[0].snapshot()["measured"]
     for _ in range(25):  # four frames, then something else: a look must not be put off for ever
@@ -195,8 +220,9 @@ def test_the_meter_looks_at_every_fifth_frame_whatever_comes_between(tmp_path):
     assert world.call.journal.meters[0].snapshot()["measured"] - before == 20
 
 
-def test_a_gap_is_measured_on_the_straight_way(tmp_path):
-    world = World(tmp_path)
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_a_gap_is_measured_on_the_straight_way(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(30)
     world.clock.advance(0.2)
     world.frame()
@@ -215,6 +241,9 @@ def test_a_gap_is_measured_on_the_straight_way(tmp_path):
         lambda w: w.message("media", {"track": "inbound", "payload": "AAAA"}, sid="MZ" + "1" * 32),
         lambda w: setattr(w, "sequence", w.sequence + 3),
         lambda w: setattr(w, "sequence", w.sequence - 3),
+        lambda w: setattr(w, "sequence", 2**64 - 20),
+        lambda w: setattr(w, "sequence", 10**25),
+        lambda w: [setattr(w, "sequence", -40), w.frames(13)],
         lambda w: w.say(b"{"),
         lambda w: w.say(b'{"event":"media"}'),
         lambda w: w.message("mark", {"name": "unheard of"}),
@@ -225,47 +254,104 @@ def test_a_gap_is_measured_on_the_straight_way(tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_not_usual_is_read_as_on_the_ordinary_way(tmp_path, odd):
-    both = []
-    for straight in (True, False):
-        world = World(tmp_path, straight=straight)
+    told = []
+    for way in WAYS:
+        world = World(tmp_path, way=way)
         world.frames(33)
         odd(world)
         world.frames(33)
-        both.append((world.provider.sent, world.carrier.sent, [str(x) for x in world.leg.violations], world.figures()))
-    assert both[0] == both[1]
+        told.append((world.provider.sent, world.carrier.sent, [str(x) for x in world.leg.violations], world.figures()))
+    assert all(other == told[0] for other in told)
 
 
-def test_both_ways_tell_the_same_of_a_long_and_wild_call(tmp_path):
-    both = []
-    for straight in (True, False):
-        chance = random.Random(7)
-        world = World(tmp_path, straight=straight)
-        world.tell(type="response.created", event_id="e", response={"id": "r1"})
-        for n in range(3000):
-            world.clock.advance(chance.choice((0.0, 0.02, 0.02, 0.02, 0.04)))
-            match chance.randrange(40):
-                case 0:
-                    world.frame(audio=b"\x21" * chance.randrange(1, 400))
-                case 1:
-                    world.sequence += chance.randrange(-2, 4)
-                case 2 | 3 | 4:
-                    world.agent(chance.choice((160, 800, 1600)), item=f"i{n // 500}")
-                case 5:
-                    marks = [json.loads(data) for data in world.carrier.sent if b'"mark"' in data]
-                    world.message("mark", {"name": chance.choice(marks)["mark"]["name"] if marks else "m1"})
-                case 6:
-                    world.call.feed(v.WritePaused(leg=v.Leg.PROVIDER, buffered_bytes=1))
-                case 7:
-                    world.call.feed(v.WriteResumed(leg=v.Leg.PROVIDER))
-                case _:
-                    world.frame(audio=bytes([chance.randrange(256)]) * 160)
-        both.append((world.provider.sent, world.carrier.sent, world.figures()))
-    assert both[0] == both[1]
-    assert len(both[0][0]) > 1000
+class Talk:
+    """A wild call, the same each time for one ``seed``: what happens next is thrown with dice."""
+
+    def __init__(self, world, seed):
+        self.world = world
+        self.chance = random.Random(seed)
+        self.responses = 0
+        self.marks = []  # names of marks that have not come back
+        self.seen = 0
+        self.happens = (
+            [self.frame] * 120 + [self.agent] * 40 + [self.mark] * 16 + [self.interrupt, self.response, self.words]
+            + [self.odd_frame, self.jump, self.pause, self.resume, self.resume, self.key]
+        )  # fmt: skip
+
+    def go_on(self, steps):
+        for _ in range(steps):
+            self.world.clock.advance(self.chance.choice((0.0, 0.02, 0.02, 0.02, 0.04)))
+            if self.world.call.ended is None:
+                self.chance.choice(self.happens)()
+
+    def frame(self):
+        self.world.frame(audio=bytes([self.chance.randrange(256)]) * 160)
+
+    def odd_frame(self):
+        self.world.frame(audio=b"\x21" * self.chance.randrange(1, 400))
+
+    def jump(self):
+        self.world.sequence += self.chance.randrange(-2, 4)
+
+    def agent(self):
+        item = f"i{self.responses}"
+        self.world.agent(self.chance.choice((160, 800, 800, 800, 800, 1600)), item, f"r{self.responses}")
+
+    def words(self):
+        self.world.tell(type="response.output_audio_transcript.delta", event_id="e", response_id=f"r{self.responses}",
+                        item_id=f"i{self.responses}", output_index=0, content_index=0, delta="So ")  # fmt: skip
+
+    def mark(self):
+        new = [json.loads(data) for data in self.world.carrier.sent[self.seen :] if b'"mark"' in data]
+        self.seen = len(self.world.carrier.sent)
+        self.marks += [message["mark"]["name"] for message in new]
+        name = self.marks.pop(0) if self.marks and self.chance.random() < 0.95 else "m7"
+        self.world.message("mark", {"name": name})
+
+    def pause(self):
+        self.world.call.feed(v.WritePaused(leg=self.chance.choice(list(v.Leg)), buffered_bytes=1))
+
+    def resume(self):
+        for leg in v.Leg:
+            self.world.call.feed(v.WriteResumed(leg=leg))
+
+    def response(self):
+        done = {"id": f"r{self.responses}", "status": "completed"}
+        self.world.tell(type="response.done", event_id="e", response=done)
+        self.responses += 1
+        self.world.tell(type="response.created", event_id="e", response={"id": f"r{self.responses}"})
+
+    def interrupt(self):
+        self.world.tell(type="input_audio_buffer.speech_started", event_id="e", audio_start_ms=300, item_id="u1")
+        self.world.tell(type="input_audio_buffer.speech_stopped", event_id="e", audio_end_ms=900, item_id="u1")
+
+    def key(self):
+        self.world.message("dtmf", {"digit": "5", "track": "inbound_track"})
 
 
-def test_while_the_provider_does_not_read_frames_are_dropped_by_name(tmp_path):
-    world = World(tmp_path)
+@pytest.mark.parametrize("seed", range(6))
+def test_all_ways_tell_the_same_of_a_long_and_wild_call(tmp_path, seed):
+    told, measured = {}, {}
+    for way in WAYS:
+        world = World(tmp_path, way=way)
+        world.tell(type="response.created", event_id="e", response={"id": "r0"})
+        Talk(world, seed).go_on(2500)
+        told[way] = {"figures": world.figures(), "to provider": world.provider.sent, "to carrier": world.carrier.sent}
+        record = world.call.journal.take()
+        measured[way] = [entry for entry in record if entry[0] in ("counters", "end")]
+        told[way]["record"] = [entry for entry in record if entry not in measured[way]]
+    for way in STRAIGHT:
+        for what, expected in told["ordinary"].items():
+            assert told[way][what] == expected, (way, what)
+        assert measured[way] == measured["python"]  # the ordinary way looks at other frames
+    assert len(told["ordinary"]["to provider"]) > 300
+    if hot is not None:
+        assert world.carrier.unread > 500 and world.provider.unread > 30
+
+
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_while_the_provider_does_not_read_frames_are_dropped_by_name(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(20)
     # the write of this frame fills the socket: the pause is told inside it
     world.provider.on_write = lambda: world.call.provider.paused(1)
@@ -283,8 +369,9 @@ def test_while_the_provider_does_not_read_frames_are_dropped_by_name(tmp_path):
     assert summary["appended_bytes"] == 22 * 160
 
 
-def test_without_a_provider_socket_nothing_goes_straight(tmp_path):
-    world = World(tmp_path)
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_without_a_provider_socket_nothing_goes_straight(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(20)
     world.call.provider.closed(1006, "", "nobody")
     assert not world.goes_straight
@@ -293,11 +380,12 @@ def test_without_a_provider_socket_nothing_goes_straight(tmp_path):
     assert len(world.provider.sent) == sent
 
 
-def test_a_defect_on_the_straight_way_ends_the_call_by_name(tmp_path):
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_a_defect_on_the_straight_way_ends_the_call_by_name(tmp_path, way):
     def break_down():
         raise RuntimeError
 
-    world = World(tmp_path)
+    world = World(tmp_path, way=way)
     world.frames(20)
     world.provider.on_write = break_down
     world.frame()
@@ -306,23 +394,26 @@ def test_a_defect_on_the_straight_way_ends_the_call_by_name(tmp_path):
     assert world.call.bridge.summary()["frames_from_carrier"] == 21
 
 
-def test_a_recorder_hears_what_goes_straight(tmp_path):
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_a_recorder_hears_what_goes_straight(tmp_path, way):
     heard = []
 
     class Tape:
         def caller(self, payload, n_bytes, now):
             heard.append((n_bytes, round(now, 3)))
 
+        def agent(self, payload, n_bytes, now): ...
+
         def close(self, now): ...
 
-    world = World(tmp_path, recorder=Tape())
+    world = World(tmp_path, way=way, recorder=Tape())
     world.frames(30)
     assert heard == [(160, round(100 + 0.02 * n, 3)) for n in range(1, 31)]
 
 
-@pytest.mark.parametrize("straight", [True, False])
-def test_the_audio_that_broke_a_call_is_on_record(tmp_path, straight):
-    world = World(tmp_path, straight=straight)
+@pytest.mark.parametrize("way", WAYS)
+def test_the_audio_that_broke_a_call_is_on_record(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(20)
     before = len(world.call.journal.take())
 
@@ -337,8 +428,9 @@ def test_the_audio_that_broke_a_call_is_on_record(tmp_path, straight):
     assert any(base64.b64encode(b"\x42" * 160) in data for data in kept)
 
 
-def test_audio_that_no_carrier_plays_ends_the_call_by_name_and_not_by_a_defect(tmp_path):
-    world = World(tmp_path)
+@pytest.mark.parametrize("way", STRAIGHT)
+def test_audio_that_no_carrier_plays_ends_the_call_by_name_and_not_by_a_defect(tmp_path, way):
+    world = World(tmp_path, way=way)
     world.frames(20)
     world.tell(type="response.created", event_id="e", response={"id": "r1"})
     wav = base64.b64encode(b"RIFF" + bytes(796)).decode()

@@ -10,7 +10,7 @@ the call), ``watch`` (what nobody reports), ``ending`` (how a call ends). Knows 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from offhook import vocab as v
 from offhook.bridge.control import ASKED, Control
@@ -19,6 +19,7 @@ from offhook.bridge.handles import Handles
 from offhook.bridge.handover import HandOver
 from offhook.bridge.patience import Patience
 from offhook.bridge.pickup import Pickup
+from offhook.bridge.responses import Speech
 from offhook.bridge.session import Session
 from offhook.bridge.settings import BridgeSettings
 from offhook.bridge.state import State, Stream
@@ -39,6 +40,15 @@ _OVER_WITH_THE_TALK = frozenset(
         v.ResponseStarted, v.AgentAudioDone, v.ToolCalled, v.SessionEnding,
     }
 )  # fmt: skip
+
+
+class _Heard(Protocol):
+    """A part that acts when all that was sent has been heard; while it ``awaits_marks`` it has to be told at once."""
+
+    @property
+    def awaits_marks(self) -> bool: ...
+
+    def marks_are_back(self, now: float) -> None: ...
 
 
 class Bridge:
@@ -156,6 +166,18 @@ class Bridge:
         if payload and is_loud(payload):
             self._talk.watch.loud(now)
 
+    @property
+    def mark_every_bytes(self) -> int:
+        return self._s.settings.mark_every_bytes
+
+    def loud(self, now: float) -> None:
+        """One of them was as loud as speech."""
+        self._talk.watch.loud(now)
+
+    def speech(self, now: float) -> Speech | None:
+        """The agent's audio that may go on unread; ``on`` hears of it later, before anything else."""
+        return self._responses.speech(now, any(part.awaits_marks for part in self._listeners()))
+
     def on_timer(self, now: float) -> _Commands:
         """Act upon every deadline that has come."""
         self._s.now = now
@@ -233,6 +255,9 @@ class Bridge:
             return
         self._uplink.hold(event, now)
 
+    def _listeners(self) -> tuple[_Heard, ...]:
+        return self._control, self._transfer, self._tools.goodbye, self._ending
+
     def _on_mark(self, event: v.MarkReturned, now: float) -> None:
         s = self._s
         if s.playback.mark_returned(event.name, now) and s.playback.marks_played == 1:
@@ -240,10 +265,8 @@ class Bridge:
             s.milestone("M17", "first mark back: the caller hears", now)
         s.playback.settle(now)
         if s.playback.marks_waiting == 0:
-            self._control.marks_are_back(now)
-            self._transfer.look(now)
-            self._tools.goodbye.marks_are_back(now)
-            self._ending.marks_are_back(now)
+            for part in self._listeners():
+                part.marks_are_back(now)
 
     # ------------------------------------------------------------------- events that concern several parts
 

@@ -135,6 +135,10 @@ class Control:
 
     # ------------------------------------------------------------------------------------- how it goes on
 
+    @property
+    def awaits_marks(self) -> bool:
+        return bool(self._injected) or self.keypad.awaits_marks or self.sayings.awaits_marks
+
     def marks_are_back(self, now: float) -> None:
         self.keypad.marks_are_back(now)
         self.sayings.marks_are_back(now)

@@ -90,6 +90,10 @@ class Ending:
         s.play(f"line:{name}", audio, now)
         s.at("line heard", s.playback.idle_at() + s.settings.mark_grace_s, self._hang_up)
 
+    @property
+    def awaits_marks(self) -> bool:
+        return self._s.ending is not None
+
     def marks_are_back(self, now: float) -> None:
         """All that was sent has been played."""
         if "line heard" in self._s.deadlines:

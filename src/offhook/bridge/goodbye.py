@@ -79,6 +79,10 @@ class Goodbye:
             return
         s.at("goodbye", min(self._cap_at, s.playback.idle_at() + s.settings.mark_grace_s), self._cap)
 
+    @property
+    def awaits_marks(self) -> bool:
+        return self._goodbye == "said"
+
     def marks_are_back(self, now: float) -> None:
         if self._goodbye == "said" and not self._interrupted:
             self._heard(now)

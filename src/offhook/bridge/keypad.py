@@ -49,6 +49,10 @@ class Keypad:
             s.keys_until = s.playback.idle_at()
             s.at("keys heard", s.keys_until + s.settings.mark_grace_s, self.marks_are_back)
 
+    @property
+    def awaits_marks(self) -> bool:
+        return self._pressing is not None
+
     def marks_are_back(self, now: float) -> None:
         done, self._pressing = self._pressing, None
         if done is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from offhook import vocab as v
 from offhook.bridge.ending import Ending
@@ -16,11 +17,25 @@ from offhook.bridge.state import State, Stream
 from offhook.bridge.turns import BYTES_PER_S
 from offhook.media.levels import is_silence
 
-__all__ = ["Responses"]
+__all__ = ["Responses", "Speech"]
 
 _NOTHING: tuple[v.Command, ...] = ()
 _OPEN = Stream.OPEN
 _CANCELLED_KEPT = 32
+# So much may pass before the bridge is told of it: more than a few pieces of speech hold, and marks that come late.
+UNREAD_S = 60.0
+
+
+class Speech(NamedTuple):
+    """Audio that may go to the caller as it comes, until something else happens, and how far its marks are."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+    since_mark: int  # bytes
+    marks_sent: int
+    marked: bool  # the carrier returns marks
+    marks_awaited: bool  # something happens when the last one is back, so each has to be told at once
 
 
 class Responses:
@@ -252,6 +267,21 @@ class Responses:
         if s.out or mark is None:
             return (*s.take(), play) if mark is None else (*s.take(), play, mark)
         return (play, mark)
+
+    def speech(self, now: float, marks_awaited: bool) -> Speech | None:
+        """The audio for which ``audio`` would do nothing but count and set marks; None while there is none."""
+        s = self._s
+        sounding, playback = self._sounding, s.playback
+        if sounding is None or sounding in self._cancelled or s.ending is not None or s.stream is not _OPEN:
+            return None
+        item = next(reversed(playback.items.values()), None)
+        if item is None or item.response_id != sounding or s.shut or s.out:
+            return None
+        if playback.idle_at() - now > s.settings.max_unplayed_s - UNREAD_S:
+            return None
+        marks_awaited = marks_awaited or not playback.marks_played
+        return Speech(sounding, item.item_id, item.content_index, self._since_mark, playback.marks_sent,
+                      s.carrier.returns_marks, marks_awaited)  # fmt: skip
 
     def _news(self, event: v.AgentAudio, now: float) -> None:
         """The first audio of a response, or of one that nobody could hear so far."""

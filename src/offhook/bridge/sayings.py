@@ -67,6 +67,10 @@ class Sayings:
             self._responses.speak(v.Say(saying.text), now)
 
     @property
+    def awaits_marks(self) -> bool:
+        return bool(self._waiting) or self._now_saying is not None
+
+    @property
     def quiet(self) -> bool:
         """None of them is being said."""
         return self._now_saying is None

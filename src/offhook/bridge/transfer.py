@@ -95,6 +95,13 @@ class Transfer:
         self._s.note("transfer.announced", outcome=outcome, detail=detail[:80])
         self._go(now)
 
+    @property
+    def awaits_marks(self) -> bool:
+        return self._stage == "saying"
+
+    def marks_are_back(self, now: float) -> None:
+        self.look(now)
+
     def look(self, now: float) -> None:
         """A response ended, or marks came back: perhaps all that is said of it was heard."""
         if self._stage != "saying" or self._asked is None or self._asked.announcement or self._spoke_over:

@@ -13,9 +13,10 @@ from collections import deque
 
 from msgspec import Struct
 
-__all__ = ["Cut", "Item", "Playback"]
+__all__ = ["MARK_PREFIX", "Cut", "Item", "Playback"]
 
 BYTES_PER_S = 8000
+MARK_PREFIX = "m"  # of a mark's name, before its number
 # A mark's way back jitters; a clock that is off by less than two frames is left alone.
 _DEAD_BAND_S = 0.04
 # What is kept of marks that never came back, and of marks that were cleared: at five marks a second more than ten
@@ -123,7 +124,7 @@ class Playback:
     def mark(self, now: float) -> str:
         """The name of a new mark behind everything sent so far; unique in the call."""
         self.marks_sent += 1
-        name = f"m{self.marks_sent}"
+        name = f"{MARK_PREFIX}{self.marks_sent}"
         self._marks[name] = (self.sent_bytes, max(self._idle_at, now))
         if len(self._marks) > _MARKS_KEPT:
             oldest = next(iter(self._marks))

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from offhook import vocab as v
 from offhook.bridge.turns import BYTES_PER_S
 
-__all__ = ["LOOK_EVERY", "Uplink", "is_loud"]
+__all__ = ["LOOK_EVERY", "QUIET", "Uplink", "is_loud"]
 
 LOOK_EVERY = 5  # one frame in five is looked at: 100 ms, finer than any word
 
 # µ-law codes below -31 dBFS (a peak of 924 of 32768): room noise on a phone line, not speech.
-_QUIET = bytes(code for code in range(256) if (~code & 0x7F) < 0x30)
+QUIET = bytes(code for code in range(256) if (~code & 0x7F) < 0x30)
 _LOUD_BYTES = 8  # a click is shorter than a millisecond
 
 
@@ -30,7 +30,7 @@ _SILENT_FRAME = b64encode(b"\xff" * 160)
 def is_loud(payload: bytes) -> bool:
     """Whether a frame of PCMU (base64 text) holds sound as loud as speech. False for text that is no base64."""
     try:
-        return len(a2b_base64(payload).translate(None, _QUIET)) >= _LOUD_BYTES
+        return len(a2b_base64(payload).translate(None, QUIET)) >= _LOUD_BYTES
     except ValueError:
         return False
 

@@ -11,6 +11,7 @@ from offhook.agent.tools.declared import Declared
 from offhook.checks import settings as judge
 from offhook.checks.agents import Ready, Roster
 from offhook.cli.places import data_dir
+from offhook.net.hot import path_of_frames
 from offhook.settings import Settings, shown
 
 __all__ = ["banner", "refusal"]
@@ -36,6 +37,7 @@ def banner(settings: Settings, roster: Roster, sessions: dict[str, Any], public_
         _row("signatures", "checked" if auth == "signature" else "NOT CHECKED (loopback only)",
              settings.origin("carrier.auth")),
         _row("call end", *_call_end(settings, public_url)),
+        _row("frames", *_frames(settings)),
         _row("records", str(data_dir(settings)), settings.origin("record.dir")),
         _row("listening", f"{settings['server.host']}:{port}", settings.origin("server.port")),
     ]  # fmt: skip
@@ -91,3 +93,9 @@ def refusal(found: list[Any]) -> str:
         if problem.source:
             lines.append(f"    source: {problem.source}")
     return "\n".join(lines) + "\n"
+
+
+def _frames(settings: Settings) -> tuple[str, str]:
+    """Which way frames go, and why; whether somebody chose it."""
+    way, why = path_of_frames(settings["server.compiled"])
+    return way, why if settings["server.compiled"] else settings.origin("server.compiled")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from offhook import __version__
 from offhook.agent.profile import Profile
+from offhook.net.hot import path_of_frames
 from offhook.settings import FALLS_TO, Secret, Settings, shown
 
 __all__ = ["boot_facts", "boot_of"]
@@ -25,6 +26,7 @@ def boot_facts(settings: Settings, public: str, port: int) -> dict[str, Any]:
     return {
         "offhook": __version__,
         "python": platform.python_version(),
+        "frames": path_of_frames(settings["server.compiled"])[0],
         "public_url": public,
         "proxy_env": sorted(name for name in settings.environment if name.lower() != "no_proxy"),
         "public": {"url": public, "origin": settings.origin("server.public_url"), "private": _private(public)},

@@ -48,9 +48,10 @@ from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
 from offhook.net.app import Paths, make_app, with_api
 from offhook.net.calls import Limits, Observer
-from offhook.net.client import choose_proxy, default_tls
+from offhook.net.client import choose_proxy, default_tls, provider_limits
 from offhook.net.clock import LoopClock
 from offhook.net.host import Host
+from offhook.net.hot import path_of_frames
 from offhook.net.metrics import Metrics
 from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits as SocketLimits
@@ -122,7 +123,7 @@ class Serving:
         self.tools = declared_tools(settings)
         self.switchboard = self._make_switchboard()
         await self._settle_loopback(self.switchboard.roster)
-        self.metrics = Metrics()
+        self.metrics = Metrics(path_of_frames(settings["server.compiled"])[0])
         self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls, self._judged)
         self.journals = self._make_journals()
         prepare()
@@ -210,7 +211,11 @@ class Serving:
             ),
             token_secret=self._token_secret(),
             metrics=self.metrics,
-            dial_options={"timeout_s": settings["provider.dial_timeout_s"], **self._dial_options},
+            dial_options={
+                "timeout_s": settings["provider.dial_timeout_s"],
+                "limits": provider_limits(settings["server.compiled"]),
+                **self._dial_options,
+            },
             observer=self._observer(),
             rest_proxy=lambda url: choose_proxy(url, settings.environment),
             recorder=self._recorder if settings["record.audio"] else None,
@@ -245,7 +250,9 @@ class Serving:
             host=host_name,
             port=port,
             max_sockets=settings["limits.max_calls"] + 256,
-            limits=SocketLimits(max_message_bytes=settings["limits.max_message_bytes"]),
+            limits=SocketLimits(
+                max_message_bytes=settings["limits.max_message_bytes"], compiled=settings["server.compiled"]
+            ),
         )
         try:
             await server.start()

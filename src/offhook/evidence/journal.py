@@ -52,7 +52,7 @@ class Journal:
 
     __slots__ = (
         "_echo", "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
-        "_unkept", "closed", "ended_at", "last_frame_at", "meters", "name", "path", "redactors", "scribe",
+        "_unkept", "closed", "ended_at", "last_frame_at", "meters", "name", "path", "redactors", "scribe", "unsettled",
     )  # fmt: skip
 
     def __init__(self, name: str, path: Path, t0: float, scribe: Scribe, begin: Mapping[str, Any]) -> None:
@@ -70,6 +70,8 @@ class Journal:
         self._pending_bytes = 0
         self._gap_max_s = 0.0
         self._echo = Echo(t0)
+        # frames of the caller and their bytes, then pieces of the agent's speech, that are not counted here yet
+        self.unsettled: Callable[[], tuple[int, int, int, int]] | None = None
         self.last_frame_at = t0
         self.closed = False
         self.ended_at = t0
@@ -133,6 +135,36 @@ class Journal:
         if payload:
             self._echo.caller(meter.look(payload), at)
 
+    def looks(self, channel: int, looks: tuple[int, ...]) -> None:
+        """Looks at frames of a channel that somebody else has taken."""
+        self.meters[channel].add_looks(looks)
+
+    def heard(self, level: int, at: float) -> None:
+        """How loud the caller was at such a look."""
+        self._echo.caller(level, at)
+
+    def spoke(self, n_bytes: int, at: float, level: int | None) -> None:
+        """A piece of the agent's speech went from wire to wire; ``level`` where somebody else looked at it."""
+        for meter in (self.meters[2], self.meters[1]):
+            meter.frames += 1
+            meter.n_bytes += n_bytes
+            meter.usual = n_bytes
+        if level is not None:
+            self._echo.agent(level, self.meters[2].n_bytes, at)
+
+    def marks(self, channel: int, n: int) -> None:
+        """Marks that are no news."""
+        self._marks[channel] += n
+
+    def knows_marks(self, channel: int) -> bool:
+        """Whether marks of a channel are no news."""
+        return self._marks[channel] >= WHOLE_MEDIA
+
+    def shapes(self) -> tuple[tuple[int, ...], bool]:
+        """The lengths of the agent's speech that are on record, and whether any other would go unrecorded."""
+        came, went = self._lengths[2], self._lengths[1]
+        return tuple(came & went), len(came) >= MAX_SHAPES and len(went) >= MAX_SHAPES
+
     def mark(self, channel: int, data: bytes, now: float) -> None:
         """A mark, sent or returned: kept whole only while it is news, for five a second say no more."""
         marks = self._marks
@@ -173,13 +205,30 @@ class Journal:
 
     def counters(self) -> dict[str, Any]:
         """The figures so far."""
+        channels = [meter.figures() for meter in self.meters]
+        for channel, (frames, n_bytes) in enumerate(self._passing()):
+            channels[channel][0] += frames
+            channels[channel][1] += n_bytes
         return {
-            "channels": [meter.figures() for meter in self.meters],
+            "channels": channels,
             "marks": list(self._marks),
             "gap_max_ms": round(self._gap_max_s * 1000),
             "notes_dropped": self._notes_dropped,
             "messages_dropped": self._unkept,
         }
+
+    def _passing(self) -> list[tuple[int, int]]:
+        """Frames and bytes of each channel that the meters do not know of: what came in went out."""
+        unsettled = self.unsettled  # the loop may take it away meanwhile
+        if unsettled is None:
+            return []
+        frames, n_bytes, pieces, spoken_bytes = unsettled()
+        return [(frames, n_bytes), (pieces, spoken_bytes), (pieces, spoken_bytes), (frames, n_bytes)]
+
+    @property
+    def frames(self) -> int:
+        """Audio messages of all channels so far."""
+        return sum(meter.frames for meter in self.meters) + sum(frames for frames, _ in self._passing())
 
     # The rest runs on the writer thread.
 
@@ -475,7 +524,7 @@ class _Writing:
         """Whether the figures are old enough to be written again, and have changed."""
         if now - self._counted_at < COUNTERS_S:
             return False
-        frames = sum(meter.frames for meter in journal.meters)
+        frames = journal.frames
         if frames == self._frames:
             return False
         self._counted_at, self._frames = now, frames

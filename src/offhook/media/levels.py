@@ -12,7 +12,7 @@ import binascii
 import math
 from typing import Any, Literal
 
-__all__ = ["Meter", "is_silence", "level_dbfs", "loudness"]
+__all__ = ["CLASSES", "KINDS", "Meter", "is_silence", "level_dbfs", "loudness"]
 
 
 def _magnitude(code: int) -> int:
@@ -26,7 +26,7 @@ LOOK_EVERY = 5  # frames
 LONG_BYTES = 400
 _MAGNITUDES = [_magnitude(code) for code in range(256)]
 # Loudness class of a code: 0 digital silence, then about 6 dB a step up to 15 (full scale).
-_CLASS = bytes(0 if m == 0 else max(1, min(15, m.bit_length())) for m in _MAGNITUDES)
+CLASSES = bytes(0 if m == 0 else max(1, min(15, m.bit_length())) for m in _MAGNITUDES)
 SPEECH_CLASS = 10  # a peak of 512 of 32768, -36 dBFS: the quietest speech on a phone line
 
 # How the statistics lie, as `python -m tests.signals` printed them on 2026-11-25 (the 24 shipped lines at five gains
@@ -58,6 +58,12 @@ _B64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _A_LAW_SILENCE, _A_LAW_SMALL = b"\xd5\x55", b"\xd1\x51\xd0\x50"
 _PAR = b"\x00\x01\xfe\xff"
 _NOT_PAR = bytes(set(range(256)) - set(_PAR))
+# What a byte counts as, one bit each, for a meter that is not written in Python (native/meter.c).
+KINDS = bytes(
+    (code == 0) | (code == 0x80) << 1 | (code in _A_LAW_SILENCE) << 2 | (code in _A_LAW_SMALL) << 3
+    | (code in _B64) << 4 | (code in _PAR) << 5
+    for code in range(256)
+)  # fmt: skip
 
 
 def is_silence(payload_b64: bytes) -> bool:
@@ -71,7 +77,7 @@ def is_silence(payload_b64: bytes) -> bool:
 
 def loudness(pcmu: bytes) -> int:
     """The loudness class of a frame: 0 digital silence, then about 6 dB a step up to 15."""
-    return max(pcmu[::8].translate(_CLASS), default=0)
+    return max(pcmu[::8].translate(CLASSES), default=0)
 
 
 def level_dbfs(pcmu: bytes) -> float:
@@ -113,7 +119,7 @@ class Meter:
         except binascii.Error:
             return 0  # the wire has already recorded it
         self._looked += 1
-        loudest = max(audio[::8].translate(_CLASS), default=0)
+        loudest = max(audio[::8].translate(CLASSES), default=0)
         self._classes[loudest] += 1
         if loudest == 0:
             self._silent += 1
@@ -131,6 +137,24 @@ class Meter:
         self._odd += len(odd)
         self._even += len(audio.translate(None, _NOT_PAR)) - len(odd)
         return loudest
+
+    def add_looks(self, looks: tuple[int, ...]) -> None:
+        """Count looks that were taken elsewhere: ``figures`` without the first two."""
+        self._looked += looks[0]
+        self._silent += looks[1]
+        self._bytes += looks[2]
+        self._zero += looks[3]
+        self._a_law += looks[4]
+        self._b64 += looks[5]
+        self._odd += looks[6]
+        self._even += looks[7]
+        self._steps += looks[8]
+        self._clip += looks[9]
+        self._classes = [a + b for a, b in zip(self._classes, looks[10:], strict=True)]
+
+    @property
+    def looked(self) -> int:
+        return self._looked
 
     def judge(self) -> Literal["ok", "silent", "pcm16", "a-law", "base64-twice", "not proven"]:
         """What the bytes are; "not proven" until enough was heard."""

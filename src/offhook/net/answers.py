@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from offhook.net.picows_seam import feed
+from offhook.net.picows_seam import begin
 
 __all__ = ["Answer", "AnswerSniffer"]
 
@@ -42,10 +42,11 @@ class AnswerSniffer(asyncio.Protocol):
     ``protocol``'s by then.
     """
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: Any, compiled: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Answer | None] = self._loop.create_future()
         self._protocol = protocol
+        self._compiled = compiled
         self._transport: asyncio.Transport | None = None
         self._data = bytearray()
         self._status: int | None = None
@@ -90,7 +91,7 @@ class AnswerSniffer(asyncio.Protocol):
             return False
         self._status = int(found[1])
         if self._status == 101:
-            self._give_away()
+            self._give_away(end + 4)
             return False
         self._body_at = end + 4
         length = _LENGTH.search(self._data, 0, end + 2)
@@ -110,14 +111,13 @@ class AnswerSniffer(asyncio.Protocol):
     def _no_http(self) -> Answer:
         return Answer(None, bytes(self._data[:200]))
 
-    def _give_away(self) -> None:
+    def _give_away(self, end: int) -> None:
         transport = self._transport
         assert transport is not None
         self.answer.set_result(Answer(101))
-        transport.set_protocol(self._protocol)
         data = bytes(self._data)
         self._data.clear()
-        feed(self._protocol, transport, data)
+        begin(self._protocol, transport, data[:end], data[end:], masked=False, compiled=self._compiled)
 
 
 def _joined(body: bytes) -> bytes:

@@ -19,6 +19,7 @@ from offhook.bridge import Bridge
 from offhook.evidence.journal import Journal
 from offhook.evidence.record import Channel
 from offhook.net.clock import Clock, Handle
+from offhook.net.compiled import Compiled, compiled
 from offhook.net.handover import Left, Next
 from offhook.net.parties import CarrierLeg, CarrierListener, ProviderListener, Recorder, Shell
 from offhook.net.sockets import Socket
@@ -81,7 +82,7 @@ class Call:
         self._now = clock.now
         self._provider_leg = provider_leg
         self.listener = CarrierListener(self)
-        self._straight: Straight | None = None
+        self._straight: Straight | Compiled | None = None
         self._goes_straight = False
         self._uplink = bridge.uplink
         self._agent_audio = bridge.agent_audio
@@ -148,12 +149,15 @@ class Call:
             return
         if self._straight is not None:
             self._straight.settle()
+            self._straight.leave(carrier, provider)
             self._straight = None
-        if provider is not None and self._goes_straight:
-            self._straight = Straight(self, self._carrier_leg, self._provider_leg, provider.writer())
-            carrier.hear(self._straight.text)
-        else:
+        if provider is None or not self._goes_straight:
             carrier.hear(self.from_carrier)
+        else:
+            self._straight = compiled(self, self._carrier_leg, self._provider_leg, carrier, provider) or Straight(
+                self, self._carrier_leg, self._provider_leg, provider.writer()
+            )
+            carrier.hear(self._straight.text)
 
     def from_carrier(self, data: bytes, binary: bool = False) -> None:
         """
@@ -254,6 +258,22 @@ class Call:
             self._lay()
         if self._deadlines.next_at != self._armed_for:
             self._arm()
+        if self._straight is not None:
+            self._straight.look(now)
+
+    def replay(self, event: v.Event, now: float) -> list[v.Command]:
+        """Tell the bridge of what went straight; its audio and marks are returned, anything else is done."""
+        went: list[v.Command] = []
+        outer, self.feeding = self.feeding, True
+        try:
+            for command in self.bridge.on(event, now):
+                if type(command) is v.PlayAudio or type(command) is v.SetMark:
+                    went.append(command)
+                else:
+                    self._do.get(type(command), self._to_provider)(command, now)
+        finally:
+            self.feeding = outer
+        return went
 
     def _arm(self) -> None:
         """Keep one timer at or before the bridge's next deadline; an early one just looks again."""

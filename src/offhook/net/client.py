@@ -30,11 +30,18 @@ from offhook.net.proxies import choose_proxy
 from offhook.net.sockets import Limits, Listener, Socket
 from offhook.wires._wire import ConnectRequest
 
-__all__ = ["PROVIDER_LIMITS", "DialError", "choose_proxy", "default_tls", "dial"]
+__all__ = ["PROVIDER_LIMITS", "DialError", "choose_proxy", "default_tls", "dial", "provider_limits"]
 
 # A provider's largest message is a delta of a few hundred ms or a session echo; OpenAI takes 15 MiB itself.
 # 60 s without a byte, pongs included, is a dead path: OpenAI itself pings every 20 s.
-PROVIDER_LIMITS = Limits(max_message_bytes=16 * 1024 * 1024, dead_after_s=60.0)
+
+
+def provider_limits(compiled: bool) -> Limits:
+    """What a provider's connection may do."""
+    return Limits(max_message_bytes=16 * 1024 * 1024, dead_after_s=60.0, compiled=compiled)
+
+
+PROVIDER_LIMITS = provider_limits(compiled=True)
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -204,7 +211,7 @@ class _Attempt:
             headers=target.headers,
             max_frame_bytes=self._limits.max_message_bytes,
         )
-        sniffer = AnswerSniffer(protocol)
+        sniffer = AnswerSniffer(protocol, self._limits.compiled)
         await self._secure(sniffer, target)
         self._begin("upgrade")
         answer = await sniffer.answer

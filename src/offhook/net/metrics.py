@@ -17,9 +17,13 @@ _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Metrics:
     """Counters and histograms of one process; nothing here is touched per audio frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames: str = "python") -> None:
         self.registry = CollectorRegistry()
         self.calls_active = Gauge("offhook_calls_active", "Calls running now", registry=self.registry)
+        way = Gauge(
+            "offhook_frames_way", "Which way audio frames go: compiled or python", ["way"], registry=self.registry
+        )
+        way.labels(frames).set(1)
         self._ended = Counter("offhook_calls_ended", "Calls ended, by why", ["why"], registry=self.registry)
         self._seconds = Histogram(
             "offhook_call_seconds",

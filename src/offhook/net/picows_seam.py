@@ -13,7 +13,9 @@ from typing import Any
 from picows import WSAutoPingStrategy
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-__all__ = ["PARAMETERS", "client_protocol", "feed", "server_protocol"]
+from offhook.net.hot import hot
+
+__all__ = ["PARAMETERS", "Ear", "begin", "client_protocol", "feed", "server_protocol"]
 
 # The constructor's parameters in picows 2.3.1, all without default (read in its source, 2026-11-24).
 PARAMETERS = (
@@ -72,7 +74,37 @@ def client_protocol(
     )
 
 
-def feed(protocol: WSProtocol, transport: asyncio.BaseTransport, data: bytes) -> None:
+if hot is not None:
+
+    class Ear(hot.Ear, asyncio.BufferedProtocol):
+        """Hears a connection before picows does; asyncio wants it to be a BufferedProtocol by inheritance."""
+
+        __slots__ = ()
+
+else:
+
+    class Ear:  # type: ignore[no-redef]
+        """Nobody: nothing was compiled."""
+
+
+def begin(protocol: WSProtocol, transport: Any, head: bytes, rest: bytes, *, masked: bool, compiled: bool) -> None:
+    """
+    Give ``transport`` to ``protocol``, and what came before: ``head`` of HTTP, and the ``rest`` behind it.
+
+    Where ``compiled`` is wanted, and there, an Ear comes between; ``masked``: the peer's frames are.
+    """
+    if hot is None or not compiled:
+        transport.set_protocol(protocol)
+        feed(protocol, transport, head + rest)
+        return
+    ear = Ear(protocol, masked)
+    transport.set_protocol(ear)
+    feed(protocol, transport, head)
+    if rest and not transport.is_closing():
+        ear.feed(rest)
+
+
+def feed(protocol: WSProtocol, transport: Any, data: bytes) -> None:
     """Let ``protocol`` read ``data``, which came before it took over ``transport``."""
     rest = memoryview(data)
     while rest and not transport.is_closing():

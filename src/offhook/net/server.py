@@ -23,7 +23,7 @@ from picows import WSUpgradeResponse, WSUpgradeResponseWithListener
 
 from offhook.net import heads
 from offhook.net.heads import HeadSniffer
-from offhook.net.picows_seam import feed, server_protocol
+from offhook.net.picows_seam import begin, server_protocol
 from offhook.net.sockets import Limits, Listener, Socket
 from offhook.wires._wire import Refusal
 
@@ -183,9 +183,8 @@ class Server:
             return self._decide(request, transport)
 
         protocol = server_protocol(decide, max_frame_bytes=self._limits.max_message_bytes)
-        transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        feed(protocol, transport, head + early)
+        begin(protocol, transport, head, early, masked=True, compiled=self._limits.compiled)
 
     def _decide(self, request: Any, transport: asyncio.Transport) -> Any:
         """The answer to one upgrade, as picows wants it."""

@@ -15,11 +15,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport
 
 from offhook.net.clock import Handle
+from offhook.net.hot import hot
+from offhook.net.picows_seam import Ear
 
 __all__ = ["TEXT", "By", "Limits", "Listener", "Socket"]
 
@@ -36,7 +38,7 @@ _BINARY = WSMsgType.BINARY
 class Limits:
     """What one connection may do."""
 
-    __slots__ = ("close_grace_s", "dead_after_s", "max_buffered_bytes", "max_message_bytes", "ping_every_s")
+    __slots__ = ("close_grace_s", "compiled", "dead_after_s", "max_buffered_bytes", "max_message_bytes", "ping_every_s")
 
     def __init__(
         self,
@@ -46,12 +48,14 @@ class Limits:
         ping_every_s: float = 20.0,
         dead_after_s: float | None = None,
         close_grace_s: float = CLOSE_GRACE_S,
+        compiled: bool = True,
     ) -> None:
         self.max_message_bytes = max_message_bytes
         self.max_buffered_bytes = max_buffered_bytes
         self.ping_every_s = ping_every_s  # only while nothing comes
         self.dead_after_s = dead_after_s  # nothing at all came for so long, pongs included; None: never
         self.close_grace_s = close_grace_s
+        self.compiled = compiled  # frames may go the compiled way, where there is one
 
 
 class Listener(Protocol):
@@ -112,7 +116,7 @@ class Socket(WSListener):
     """
 
     __slots__ = (
-        "_by", "_closing", "_code", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused",
+        "_by", "_closing", "_code", "_ear", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused", "_pen",
         "_reason", "_refused", "_seen", "_silent_s", "_text", "_transport", "_watch", "fragments", "pong_after_s",
         "send",
     )  # fmt: skip
@@ -127,6 +131,8 @@ class Socket(WSListener):
         self._transport: WSTransport | None = None
         self._parts: bytearray | None = None  # of a message whose last frame has not come
         self._parts_type = TEXT
+        self._ear: Ear | None = None
+        self._pen: Any = None
         self._by: By | None = None
         self._code: int | None = None
         self._reason = ""
@@ -188,9 +194,50 @@ class Socket(WSListener):
         """What ``send`` comes to while the peer reads: takes ``TEXT`` and the message. Not for use while ``paused``."""
         return _unwritable if self._transport is None else self._transport.send
 
+    def attach(self, way: Any, *, downwards: bool = False) -> bool:
+        """
+        Let a compiled ``way`` have first sight of whole text messages; None ends that. False where there is no Ear.
+
+        ``downwards``: they are the provider's.
+        """
+        if self._ear is None or self._ears is _NOBODY:
+            return False
+        self._ear.attach(way, downwards)
+        return True
+
+    def pen(self) -> Any:
+        """What a compiled way writes with: the same as ``send``, while the peer reads; None where there is no Ear."""
+        transport = self._transport
+        if self._pen is None and self._ear is not None and transport is not None:
+            below = transport.underlying_transport
+            fd = -1 if transport.is_secure else below.get_extra_info("socket").fileno()
+            self._pen = hot.Pen(below.write, below.get_write_buffer_size, fd, transport.is_client_side)
+        return self._pen
+
+    def closes(self) -> bool:
+        """Whether a close is under way, ours, theirs or one that picows began: nothing may be written behind it."""
+        if self._by is None and self._transport is not None:
+            if not self._transport.is_close_frame_sent:
+                return False
+            self._refused = True  # an Ear hands frames on one by one: what stood before was told
+        self._lay_down_pen()
+        return True
+
+    def defect(self, error: Exception) -> None:
+        """What a compiled way met in our own code: see ``_defect``."""
+        log.error("defect in a socket's listener", exc_info=error, extra={"where": "message"})
+        self._deafen()
+        self.close(1011, "internal error")
+
+    def _lay_down_pen(self) -> None:
+        if self._pen is not None:
+            self._pen.shut()
+
     def _deafen(self) -> None:
         self._ears = _NOBODY
         self._text = _NOBODY.text
+        if self._ear is not None:
+            self._ear.attach(None)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """
@@ -206,6 +253,7 @@ class Socket(WSListener):
         self._by = "us"
         self._code, self._reason = code, reason
         self.send = _unsendable
+        self._lay_down_pen()
         # a control frame holds 125 bytes, two of them the code
         transport.send_close(cast(WSCloseCode, code), reason.encode()[:123].decode(errors="ignore"))
         self._drop_later()
@@ -216,6 +264,7 @@ class Socket(WSListener):
             self._by = "us"
             self._code, self._reason = code, reason
         self.send = _unsendable
+        self._lay_down_pen()
         self._drop()
 
     @property
@@ -308,6 +357,7 @@ class Socket(WSListener):
             # echo the code (RFC 6455, 5.5.1); 1005 stands for "none" and is never sent
             transport.send_close(cast(WSCloseCode, code if payload else 1000), "")
             self._drop_later()  # a peer that does not read would hold a graceful close for ever
+        self._lay_down_pen()
         self._deafen()
         self.send = _unsendable
         self._drop(gracefully=True)
@@ -328,6 +378,10 @@ class Socket(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        ear = transport.underlying_transport.get_protocol()
+        if isinstance(ear, Ear):
+            self._ear = ear
+            ear.belongs_to(self)
         self._text = self._ears.text
         self.send = partial(transport.send, TEXT)
         self._keep_watch()
@@ -342,6 +396,7 @@ class Socket(WSListener):
                 handle.cancel()
         self._closing = self._watch = None
         self.send = _unsendable
+        self._lay_down_pen()
         self._transport = None
         if self._by is None:
             self._by = "nobody"
@@ -408,7 +463,7 @@ class Socket(WSListener):
         if self._by is None and transport.is_close_frame_sent:
             self._drop()  # picows refused a frame, and waits for a peer that does not read
             return
-        if self._seen:
+        if self._seen or (self._ear is not None and self._ear.took()):
             self._seen = False
             self._silent_s = 0.0
         else:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from offhook.evidence.record import Channel
-from offhook.net.sockets import TEXT
+from offhook.net.sockets import TEXT, Socket
 
 if TYPE_CHECKING:
     from picows import WSMsgType
@@ -83,6 +83,12 @@ class Straight:
             self._phase = 0
             self.settle(payload)
             self._call.settle(now)
+
+    def look(self, now: float) -> None:
+        """Nothing of this way hangs on what the bridge is about; ``Compiled`` looks."""
+
+    def leave(self, carrier: Socket, provider: Socket | None) -> None:
+        """The sockets are the call's again."""
 
     def settle(self, payload: bytes = b"") -> None:
         """Let the bridge and the journal count what went this way; they look at ``payload``, the last frame's."""

@@ -194,6 +194,7 @@ SPECS: tuple[Spec, ...] = (
     Spec("server.host", str, "127.0.0.1", "address to listen on"),
     Spec("server.port", int, 8080, "port to listen on; 0: any free one", least=0, most=65535),
     Spec("server.drain_s", float, 30.0, "how long running calls may go on after SIGTERM", least=0),
+    Spec("server.compiled", bool, True, "frames go the compiled way where it was built; false: the way in Python"),
     Spec("limits.max_calls", int, 100, "calls at once", least=1),
     Spec("limits.max_call_s", float, 3600.0, "length of a call", least=1),
     Spec("limits.idle_s", float, 300.0, "a call in which nobody says a word ends after", least=1),

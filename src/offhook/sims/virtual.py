@@ -213,6 +213,9 @@ class End:
     def hear(self, text: Callable[[bytes], None]) -> None:
         self._text = text
 
+    def pen(self) -> None:
+        """Nothing compiled can write here."""
+
     def writer(self) -> Callable[[Any, bytes], None]:
         return lambda kind, data: self.send(data)
 

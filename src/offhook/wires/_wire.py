@@ -30,6 +30,7 @@ ROUTINE = frozenset((
 ))  # fmt: skip
 
 __all__ = [
+    "CarrierWay",
     "ConnectRequest",
     "Fact",
     "LocalProtocolError",
@@ -37,10 +38,12 @@ __all__ = [
     "PeerClose",
     "Price",
     "ProviderLeg",
+    "ProviderWay",
     "ROUTINE",
     "Refusal",
     "RestRequest",
     "SettingProblem",
+    "Usual",
     "Violation",
     "briefed",
     "clean",
@@ -160,6 +163,41 @@ class SettingProblem(Struct, frozen=True):
     source: str
 
 
+class Usual(Struct, frozen=True):
+    """
+    One field of a message that is like those before it, for a reader that takes nothing else.
+
+    ``name`` may have one dot. ``rule``: "is" this ``value``; "own", the call's own text number ``own``, "own-figure"
+    the same for an integer; "next" in sequence; "any" plain text or figure; "audio", base64; "numbered", a name of
+    ours that ends in a number. All fields must be there, except where ``optional``; and no others.
+    """
+
+    name: str
+    rule: Literal["is", "own", "own-figure", "next", "any", "audio", "numbered"]
+    value: str = ""
+    own: int = 0
+    optional: bool = False
+
+
+class CarrierWay(Struct, frozen=True):
+    """What a carrier's usual messages look like on one stream: media and mark from it, and what they are put into."""
+
+    media: tuple[Usual, ...]  # own 0: ``stream_id``
+    mark: tuple[Usual, ...]
+    stream_id: str
+    n_text: int  # of a usual frame's base64
+    n_bytes: int
+    media_out: tuple[bytes, bytes]  # around the audio
+    mark_out: tuple[bytes, bytes]  # around the name
+
+
+class ProviderWay(Struct, frozen=True):
+    """The same of a provider."""
+
+    delta: tuple[Usual, ...]  # own 0, 1 and 2: response, item, content index
+    append_out: tuple[bytes, bytes]
+
+
 class ProviderLeg(Protocol):
     """
     Our side of a provider's wire.
@@ -178,6 +216,14 @@ class ProviderLeg(Protocol):
 
     def append(self, payload: bytes) -> bytes:
         """The one message of an AppendAudio: for the way of every frame, without the command around it."""
+        ...
+
+    def way(self) -> ProviderWay | None:
+        """What is usual on this wire; None where nothing is."""
+        ...
+
+    def passed(self, item_id: str, n_bytes: int) -> None:
+        """A usual piece of an item, of which there were others before, went by unread."""
         ...
 
     def redact(self, data: bytes, *, binary: bool = False, digits: bool = False) -> Mapping[str, Any]:

@@ -17,7 +17,15 @@ import msgspec
 from msgspec import Struct
 
 from offhook import vocab as v
-from offhook.wires._wire import Fact, LocalProtocolError, Violation, clean_text, near_miss
+from offhook.wires._wire import (
+    CarrierWay,
+    Fact,
+    LocalProtocolError,
+    Usual,
+    Violation,
+    clean_text,
+    near_miss,
+)
 from offhook.wires.carriers._twilio_caller import own_parameters as own_parameters
 from offhook.wires.carriers._twilio_caller import vouches as vouches
 from offhook.wires.carriers._twilio_document import describe as describe
@@ -70,6 +78,8 @@ FRAME_BYTES = 160  # 20 ms, in every capture
 _FRAME_TEXT = 216  # the same as base64, which then ends in "=="
 _USUAL_AFTER = 10  # so many of one shape in a row
 _HOLES_KEPT = 64  # skipped numbers that are waited for: more than a second of frames
+_SEQUENCE_MOST = 2**53  # of a usual message: any JSON reader keeps it exactly
+_LOOKED_AT = 3  # frames of ours whose audio is looked at before it is sent
 
 
 class CarrierSettings(Struct, frozen=True):
@@ -382,6 +392,17 @@ _FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
+# A frame and a mark's receipt as every capture has them; what differs in anything is read by ``_decode``.
+_USUAL_MEDIA = (
+    Usual("event", "is", "media"), Usual("sequenceNumber", "next"), Usual("media.track", "is", "inbound"),
+    Usual("media.chunk", "any", optional=True), Usual("media.timestamp", "any", optional=True),
+    Usual("media.payload", "audio"), Usual("streamSid", "own"),
+)  # fmt: skip
+_USUAL_MARK = (
+    Usual("event", "is", "mark"), Usual("sequenceNumber", "next"), Usual("streamSid", "own"),
+    Usual("mark.name", "numbered"),
+)  # fmt: skip
+
 # -------------------------------------------------------------------------------------------------- leg
 
 
@@ -470,6 +491,32 @@ class Leg:
                 self._next_text = str(n)
                 return payload
         return None
+
+    def way(self) -> CarrierWay | None:
+        """What usual messages of this stream look like; None while nothing may be sent."""
+        if self.stream_id is None or self._stopped or not self._bidirectional:
+            return None
+        media, mark = (self._media_head, b'"}}'), (self._mark_head + b'"', b'"}}')
+        return CarrierWay(_USUAL_MEDIA, _USUAL_MARK, self.stream_id, _FRAME_TEXT, FRAME_BYTES, media, mark)
+
+    def expects(self) -> int:
+        """The sequence number of the next usual message; 0 while frames are not usual."""
+        usual = self._usual_run > _USUAL_AFTER and self._next_text
+        return self._next_sequence if usual and 0 < self._next_sequence < _SEQUENCE_MOST else 0
+
+    def came(self, frames: int, marks: int) -> None:
+        """Usual messages went by unread, next in sequence."""
+        self._frames += frames
+        self._next_sequence = n = self._next_sequence + frames + marks
+        self._next_text = str(n)
+
+    def plays_unread(self) -> bool:
+        """Whether audio may be sent without a look at it, as ``play`` does after the first frames."""
+        return self._sent_frames >= _LOOKED_AT and not self._stopped
+
+    def played(self, frames: int) -> None:
+        """Frames were sent so."""
+        self._sent_frames += frames
 
     def _take(self, message: FromCarrier) -> v.Event:
         sid = getattr(message, "streamSid", None)
@@ -644,7 +691,7 @@ class Leg:
 
     def play(self, payload: bytes) -> bytes:
         """The message that carries a piece of the agent's speech (base64 text). Raises LocalProtocolError."""
-        if self._sent_frames < 3 or not payload:
+        if self._sent_frames < _LOOKED_AT or not payload:
             self._check_payload(payload)
         if self._stopped or not self._media_head:
             self._check_order("media")

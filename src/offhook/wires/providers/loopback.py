@@ -22,7 +22,9 @@ from offhook.wires._wire import (
     Fact,
     LocalProtocolError,
     Price,
+    ProviderWay,
     SettingProblem,
+    Usual,
     Violation,
     briefed,
     redact_json,
@@ -115,6 +117,12 @@ _json = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(wire.FromPeer).decode
 _KNOWN = {str(message.__struct_config__.tag) for message in get_args(wire.FromPeer)}
 _APPEND_HEAD = b'{"type":"input_audio_buffer.append","audio":"'
+# A piece of speech as it comes after the first of its item; what differs in anything is read by ``_decode``.
+_USUAL_DELTA = (
+    Usual("type", "is", "response.output_audio.delta"), Usual("response_id", "own", own=0),
+    Usual("item_id", "own", own=1), Usual("content_index", "own-figure", own=2), Usual("delta", "audio"),
+)  # fmt: skip
+_WAY = ProviderWay(_USUAL_DELTA, (_APPEND_HEAD, b'"}'))
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # Where audio stands, by event.
 _AUDIO_IN = {"input_audio_buffer.append": "audio", "response.output_audio.delta": "delta"}
@@ -225,6 +233,12 @@ class Leg:
         if not n or n & 3 or 34 in payload or 92 in payload:
             raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
         return _APPEND_HEAD + payload + b'"}'
+
+    def way(self) -> ProviderWay | None:
+        return _WAY
+
+    def passed(self, item_id: str, n_bytes: int) -> None:
+        """Nothing is counted on this wire."""
 
     def _message(self, command: v.Command) -> dict[str, Any]:
         match command:

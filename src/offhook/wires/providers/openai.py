@@ -21,7 +21,9 @@ from offhook.wires._wire import (
     Fact,
     LocalProtocolError,
     Price,
+    ProviderWay,
     SettingProblem,
+    Usual,
     Violation,
     briefed,
     clean_text,
@@ -224,6 +226,14 @@ _json = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(FromPeer).decode
 _APPEND_HEAD = b'{"type":"input_audio_buffer.append","audio":"'
 _APPEND_MOST = APPEND_BYTES.value
+# A piece of speech as it comes after the first of its item; what differs in anything is read by ``_decode``.
+_USUAL_DELTA = (
+    Usual("type", "is", "response.output_audio.delta"), Usual("event_id", "any", optional=True),
+    Usual("response_id", "own", own=0), Usual("item_id", "own", own=1),
+    Usual("output_index", "any", optional=True), Usual("content_index", "own-figure", own=2),
+    Usual("delta", "audio"), Usual("obfuscation", "any", optional=True),
+)  # fmt: skip
+_WAY = ProviderWay(_USUAL_DELTA, (_APPEND_HEAD, b'"}'))
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # Where audio stands, by event.
 _AUDIO_IN = {
@@ -471,6 +481,12 @@ class Leg:
         if not n or n & 3 or n > _APPEND_MOST or 34 in payload or 92 in payload:
             raise self._local("input_audio_buffer.append", "audio", f"{n} characters", "padded base64")
         return _APPEND_HEAD + payload + b'"}'
+
+    def way(self) -> ProviderWay | None:
+        return _WAY
+
+    def passed(self, item_id: str, n_bytes: int) -> None:
+        self._received_bytes[item_id] = self._received_bytes.get(item_id, 0) + n_bytes
 
     def _messages(self, command: v.Command) -> list[dict[str, Any]]:
         match command:

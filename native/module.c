@@ -1,0 +1,44 @@
+/*
+ * offhook._hot: the way of every frame, compiled. See docs/architecture.md, "The path of a frame". One translation
+ * unit, so that a compiler sees all of a frame's way at once. Without this module straight.py does the same.
+ */
+#include "hot.h"
+
+#include "match.c"
+#include "meter.c"
+#include "pen.c"
+#include "way.c"
+#include "ear.c"
+
+static PyMethodDef functions[] = {
+    {"tables", tables, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add(PyObject *module, PyType_Spec *spec, const char *name, PyTypeObject **kept)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (type == NULL)
+        return -1;
+    if (kept != NULL)
+        *kept = (PyTypeObject *)Py_NewRef(type);
+    int bad = PyModule_AddObjectRef(module, name, type);
+    Py_DECREF(type);
+    return bad;
+}
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "offhook._hot", NULL, -1, functions, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__hot(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL)
+        return NULL;
+    base64_values();
+    if (add(module, &pattern_spec, "Pattern", &pattern_type) < 0 || add(module, &pen_spec, "Pen", &pen_type) < 0 ||
+        add(module, &way_spec, "Way", &way_type) < 0 || add(module, &ear_spec, "Ear", NULL) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}
