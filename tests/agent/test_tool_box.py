@@ -10,6 +10,9 @@ from offhook import vocab as v
 from offhook.agent.tools import CallContext, Tool, ToolBox, tool
 from offhook.agent.tools.box import chosen
 from offhook.agent.tools.function import marked
+from offhook.agent.tools.jobs import Jobs, in_background
+from offhook.agent.tools.runner import Runner
+from offhook.agent.tools.threads import MOST_STRAY, strays
 
 RELEASE = threading.Event()
 
@@ -32,6 +35,13 @@ async def blocks() -> str:
     """Blocks its loop."""
     RELEASE.wait(10)  # as a careless requests.get would
     return "done"
+
+
+@tool(changes=False, deadline_s=0.2, max_parallel=100)
+def runaway() -> str:
+    """Waits for what does not come."""
+    RELEASE.wait(10)
+    return "late"
 
 
 @tool(changes=False)
@@ -115,6 +125,63 @@ def test_a_coroutine_that_blocks_is_named_with_its_stack_and_the_next_tools_run_
 
     run(ToolBox(made(quick, blocks)), body)
     assert [r for r in caplog.records if r.message.startswith("a tool blocks its loop") and r.tool == "blocks"]
+
+
+def test_a_plain_function_that_runs_on_is_named_while_it_does_and_takes_nothing_from_the_others(
+    monkeypatch: Any, caplog: Any
+):
+    for name, value in (("LOOK_S", 0.02), ("STRAY_S", 0.1)):
+        monkeypatch.setattr(f"offhook.agent.tools.box.{name}", value)
+
+    async def body(desk: Desk) -> None:
+        for n in range(MOST_STRAY):
+            desk.run(f"c{n}", "runaway")
+        late = [await desk.next() for _ in range(MOST_STRAY)]
+        assert {one.outcome for one in late} == {"timeout"}
+        assert "it runs on, at test_tool_box.py:" in late[0].detail and " runaway" in late[0].detail
+        desk.run("c8", "runaway")
+        busy = await desk.next()
+        assert busy.outcome == "busy" and "4 runs that were given up still go on" in busy.detail
+        assert "runaway" in busy.detail and "test_tool_box" not in busy.output, "the model needs no stack"
+        desk.run("c9", "plain")
+        assert (await desk.next()).outcome == "ok", "other tools have their own threads"
+        await asyncio.sleep(0.15)
+        assert len(strays()) == MOST_STRAY
+        RELEASE.set()
+        while strays():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        desk.run("c10", "runaway")
+        assert await desk.next() == v.ToolFinished("c10", "ok", "late")
+
+    run(ToolBox(made(plain, runaway)), body)
+    told = [r for r in caplog.records if r.message.startswith("a tool runs on after its deadline")]
+    again = [r for r in caplog.records if r.message.startswith("a tool still runs on after its deadline")]
+    assert len(told) == MOST_STRAY and all(" runaway" in r.at for r in told)
+    assert len(again) >= MOST_STRAY and all(r.tool == "runaway" and r.seconds >= 0.1 for r in again)
+
+
+def test_a_job_of_a_plain_function_that_runs_on_counts_too():
+    async def body() -> None:
+        jobs = Jobs()
+        (slow,) = made(runaway)
+        job = in_background(slow, jobs)
+        remarks: list[dict[str, Any]] = []
+        call = CallContext("CA1")
+        call.remark = lambda kind, data: remarks.append(dict(data))
+        for _ in range(MOST_STRAY):
+            assert (await Runner().run(job, "", call)).outcome == "ok"
+        async with asyncio.timeout(8):
+            while sum(remark["state"] == "done" for remark in remarks) < MOST_STRAY:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        details = [remark["detail"] for remark in remarks if remark["state"] == "done"]
+        assert all("it runs on, at test_tool_box.py:" in detail for detail in details)
+        assert (await Runner().run(job, "", call)).outcome == "busy"
+        RELEASE.set()
+        while strays():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    RELEASE.clear()
+    asyncio.run(body())
 
 
 class Late:

@@ -150,8 +150,13 @@ def test_a_program_dies_with_a_server_that_is_killed(tmp_path: Path):
     server = subprocess.Popen([sys.executable, "-c", code, ESCAPES, str(there)])
 
     def came_of_it() -> list[int]:
-        found = [pid for pid in os.listdir("/proc") if pid.isdigit() and alive(int(pid))]
-        return [int(pid) for pid in found if str(there).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and mentions(pid) and alive(int(pid))]
+
+    def mentions(pid: str) -> bool:
+        try:
+            return str(there).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:  # gone meanwhile
+            return False
 
     until = time.monotonic() + 15
     while not there.exists() and time.monotonic() < until:

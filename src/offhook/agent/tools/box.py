@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import structs
@@ -23,6 +20,7 @@ from offhook import vocab as v
 from offhook.agent.tools.context import CallContext
 from offhook.agent.tools.runner import Result, Runner
 from offhook.agent.tools.spec import Tool, spell
+from offhook.agent.tools.threads import stack_of, strays
 
 __all__ = ["Answer", "Remark", "Source", "ToolBox", "chosen"]
 
@@ -34,8 +32,7 @@ Remark = Callable[[str, Mapping[str, Any]], None]
 LOOK_S = 0.25
 BLOCKED_S = 1.0  # a loop that does nothing for so long is blocked: every tool on it stands still
 GIVEN_UP_S = 2.0  # then the next tools get another loop
-STACK_LINES = 6
-_NOT_THEIRS = (str(Path(asyncio.__file__).parent), threading.__file__, __file__)
+STRAY_S = 30.0  # a function that runs on after its deadline is named again, then after twice the time
 
 
 class Source(Protocol):
@@ -69,13 +66,6 @@ class Hands:
     def alive(self) -> None:
         self.asked_at = None
         self.named = False
-
-    def stack(self) -> list[str]:
-        """Where the thread stands, in code that is not asyncio's: innermost last."""
-        frame = sys._current_frames().get(self.thread.ident or 0)
-        frames = traceback.extract_stack(frame) if frame is not None else []
-        own = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)]
-        return [f"{each.filename.rpartition('/')[2]}:{each.lineno} {each.name}" for each in own[-STACK_LINES:]]
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -218,8 +208,9 @@ class ToolBox:
     # ----------------------------------------------------------------------------------------------- watching
 
     def _look(self) -> None:
-        """The watching thread: is a loop of the user's code still turning?"""
+        """The watching thread: is a loop of the user's code still turning, and what runs on?"""
         while not self._stopping.wait(LOOK_S):
+            _name_strays(time.monotonic())
             hands = self._their
             if hands is None or (not hands.open and hands.asked_at is None):
                 continue
@@ -235,16 +226,28 @@ class ToolBox:
 
     def _tell_of_block(self, hands: Hands, seconds: float) -> None:
         hands.named = True
-        stack = hands.stack()
+        stack = stack_of(hands.thread)
         runs = list(hands.open.values())
-        inside = {line.rpartition(" ")[2] for line in stack}
+        inside = {line.rpartition(" ")[2] for line in stack.split(" < ")}
         guilty = [(name, tell) for name, tell in runs if name in inside] or runs
         log.warning(
             "a tool blocks its loop: use async calls in it, or make it a plain function",
             extra={"tool": ", ".join(sorted({name for name, _ in guilty})), "seconds": round(seconds, 1), "at": stack},
         )
         for name, tell in guilty:
-            tell("tool.blocks", {"name": name, "ms": round(seconds * 1000), "stack": " < ".join(reversed(stack))[:400]})
+            tell("tool.blocks", {"name": name, "ms": round(seconds * 1000), "stack": stack[:400]})
+
+
+def _name_strays(now: float) -> None:
+    for stray in strays():
+        stray.name_at = stray.name_at or stray.since + STRAY_S
+        if now >= stray.name_at:
+            seconds = now - stray.since
+            stray.name_at = stray.since + 2 * seconds
+            log.warning(
+                "a tool still runs on after its deadline: give what it waits for a timeout",
+                extra={"tool": stray.name, "seconds": round(seconds, 1), "at": stack_of(stray.thread)},
+            )
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

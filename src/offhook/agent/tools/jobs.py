@@ -20,7 +20,7 @@ from offhook.agent.tools.context import CallContext
 from offhook.agent.tools.runner import Result, text_of
 from offhook.agent.tools.schema import Arguments
 from offhook.agent.tools.spec import Limits, Tool, ToolError
-from offhook.agent.tools.threads import INLINE, in_thread
+from offhook.agent.tools.threads import INLINE, give_up, in_thread, runs_on
 
 __all__ = ["Job", "Jobs", "Work", "in_background"]
 
@@ -207,11 +207,14 @@ class _Background:
 
     async def run(self) -> Result:
         limits = self._tool.limits
+        if busy := runs_on(self._tool.name):
+            return Result("busy", "it is busy: try again later", busy)
         self._doing = doing = asyncio.ensure_future(self._begun())
         done, _ = await asyncio.wait({doing}, timeout=limits.deadline_s)
         if not done:
+            place = give_up(self._tool.name, doing)
             doing.cancel()
-            return Result("timeout", f"no answer within {limits.deadline_s:g} s")
+            return Result("timeout", f"no answer within {limits.deadline_s:g} s", place and f"it runs on, at {place}")
         try:
             return Result("ok", text_of(doing.result())[: limits.max_chars])
         except ToolError as error:
@@ -229,8 +232,11 @@ class _Background:
     async def cancel(self) -> str:
         if self._doing is None:
             return "it had not begun"
+        place = give_up(self._tool.name, self._doing)
         self._doing.cancel()
         await asyncio.wait({self._doing}, timeout=5)
+        if place:
+            return f"its result is not waited for; it runs on, at {place}"
         if self._tool.kind in ("http", "mcp"):
             return "the request was ended; whether the service goes on with it cannot be seen from here"
         if self._tool.in_thread or self._tool.own_code or not self._doing.done():

@@ -7,6 +7,7 @@ Whatever happens inside, there is a result. Belongs to the tool's loop; knows no
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -17,8 +18,11 @@ from msgspec import Struct
 
 from offhook.agent.tools.context import CallContext
 from offhook.agent.tools.spec import BadArguments, Tool, ToolError
+from offhook.agent.tools.threads import give_up, runs_on
 
 __all__ = ["Result", "Runner", "text_of"]
+
+log = logging.getLogger("offhook")
 
 BACKOFF_S = 0.25
 _DETAIL_CHARS = 400
@@ -55,8 +59,10 @@ class Runner:
             said = tool.limits.dry_run
             output = {"ok": True, "dry_run": f"{tool.name} was not carried out"} if said is None else said
             return Result("dry run", text_of(output))
-        if self.running[tool.name] >= tool.limits.max_parallel:
+        detail = runs_on(tool.name)
+        if not detail and self.running[tool.name] >= tool.limits.max_parallel:
             detail = f"{self.running[tool.name]} run at once, {tool.limits.max_parallel} at most"
+        if detail:
             return _failed("busy", f"{tool.name} is busy: try again in a moment", detail)
         return await self._within(tool, given, call)
 
@@ -85,7 +91,7 @@ class Runner:
             if not task.done() and not tool.in_thread:
                 task.cancel()
         if not task.done():
-            return self._too_late(tool)
+            return self._too_late(tool, give_up(tool.name, task))
         try:
             return _fitting(tool, text_of(task.result()))
         except ToolError as error:
@@ -95,10 +101,14 @@ class Runner:
         except Exception as error:  # the tool's own: its text may hold anything, so the model is not given it
             return _failed(f"raised {type(error).__name__}", f"{tool.name} failed", _where(error))
 
-    def _too_late(self, tool: Tool) -> Result:
+    def _too_late(self, tool: Tool, place: str) -> Result:
         said = f"{tool.name} did not answer within {tool.limits.deadline_s:g} s"
         note = "; it may still happen: do not say that it did, or that it did not" if tool.limits.changes else ""
-        return _failed("timeout", said + note, said)
+        if place:
+            log.warning("a tool runs on after its deadline: give what it waits for a timeout", extra={
+                "tool": tool.name, "seconds": tool.limits.deadline_s, "at": place,
+            })  # fmt: skip
+        return _failed("timeout", said + note, said + (f"; it runs on, at {place}" if place else ""))
 
     def _over(self, name: str, task: asyncio.Task[Any]) -> None:
         self.running[name] -= 1
