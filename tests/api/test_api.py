@@ -141,7 +141,7 @@ def test_a_recording_is_given_in_pieces_and_as_an_outline(tmp_path: Path):
         assert (await problem(server, 404, f"/api/calls/CA{'3' * 32}/recording", "audio"))["type"].endswith(
             "no-recording"
         )
-        assert (await problem(server, 422, f"/api/calls/{CALL}/peaks?from_ms=5000", "audio"))["errors"][0][
+        assert (await problem(server, 404, f"/api/calls/{CALL}/peaks?from_ms=5000", "audio"))["errors"][0][
             "where"
         ] == "query"
         await problem(server, 403, f"/api/calls/{CALL}/recording", "read")

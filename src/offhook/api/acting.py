@@ -119,6 +119,8 @@ async def hand_over(
 async def place(request: Request, body: models.Place, who: Places) -> Response:
     """Place a call. Returns when the carrier has taken it; how it goes is told by the live stream and by GET."""
     given = body.model_dump(exclude={"to"}, exclude_none=True)
+    if "ring_s" in given:
+        given["ring_s"] = round(given["ring_s"])  # the carrier takes whole seconds
     options = the_world(request).options(given)
     placed = await the_world(request).host.outbound.place(body.to, options)
     if placed.status == "refused":
@@ -169,7 +171,7 @@ def shown(placed: Placed) -> dict[str, Any]:
         "id": placed.id, "call": placed.sid, "to": placed.to, "from": placed.options.from_,
         "agent": placed.options.agent, "status": placed.status, "code": placed.code, "http": placed.http,
         "detail": placed.detail, "answered_by": placed.answered_by, "seconds": placed.seconds, "sip": placed.sip,
-        "over": placed.over, "history": [list(one) for one in placed.history],
+        "over": placed.over, "history": [{"at_s": at_s, "status": status} for at_s, status in placed.history],
     }  # fmt: skip
 
 

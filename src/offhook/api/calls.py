@@ -212,7 +212,7 @@ def show_peaks(
     try:
         return answer(peaks(_records(request).recording(call), bins, from_ms, to_ms))
     except PeaksError as error:
-        raise Problem(422, str(error), kind="peaks", field="from_ms", got=f"{from_ms} to {to_ms}", where="query",
+        raise Problem(404, str(error), kind="no-stretch", field="from_ms", got=f"{from_ms} to {to_ms}", where="query",
                       wanted="a stretch of the recording", fix="leave both out for all of it") from None  # fmt: skip
 
 

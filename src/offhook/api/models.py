@@ -4,9 +4,11 @@ What the API takes and gives, as its schema has it. Names and units are contract
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from offhook.checks.registry import NAMES
 
 __all__: list[str] = []  # used as models.NAME
 
@@ -24,7 +26,7 @@ class Answer(BaseModel):
 class Body(BaseModel):
     """Given to us: a field that is not here is a mistake of the caller's, and named."""
 
-    model_config = ConfigDict(extra="forbid", str_max_length=4000)
+    model_config = ConfigDict(extra="forbid", strict=True, str_max_length=4000)
 
 
 # ------------------------------------------------------------------------------------------------ errors
@@ -391,12 +393,17 @@ class Place(Body):
         None, alias="from", pattern=r"^\+[1-9][0-9]{6,14}$", description="one of the account's numbers"
     )
     agent: str | None = Field(None, max_length=128)
-    ring_s: int | None = Field(None, ge=5, le=600)
+    ring_s: float | None = Field(None, ge=5, le=600)
     hello_s: float | None = Field(None, ge=0, le=30, description="wait so long for the other side's first word")
     machine: Literal["off", "detect", "beep"] | None = None
     voicemail: Literal["talk", "hang_up", "message"] | None = None
     message: str | None = Field(None, max_length=1000, description="left after the beep")
     send_digits: str | None = Field(None, max_length=32, pattern=r"^[0-9*#wW]*$")
+
+
+class StatusAt(Answer):
+    at_s: float = Field(description="since it was asked for")
+    status: str
 
 
 class Placed(Answer):
@@ -415,7 +422,7 @@ class Placed(Answer):
     seconds: int | None
     sip: str
     over: bool
-    history: list[tuple[float, str]]
+    history: list[StatusAt]
 
 
 class PlacedList(Answer):
@@ -425,9 +432,12 @@ class PlacedList(Answer):
 # ---------------------------------------------------------------------------------------------- server
 
 
-class Login(Body):
-    code: str = Field("", max_length=128, description="the one-time code of the link that serve printed")
-    token: str = Field("", max_length=256)
+class LoginByCode(Body):
+    code: str = Field(min_length=1, max_length=128, description="the one-time code of the link that serve printed")
+
+
+class LoginByToken(Body):
+    token: str = Field(min_length=1, max_length=256)
 
 
 class Session(Answer):
@@ -611,6 +621,8 @@ class CheckList(Answer):
 
 
 class RunChecks(Body):
-    names: list[str] = Field(default=[], max_length=32, description="empty: all of them")
+    names: list[Annotated[str, Field(json_schema_extra={"enum": list(NAMES)})]] = Field(
+        default=[], max_length=32, description="empty: all of them"
+    )
     live: bool = Field(False, description="admit what costs money")
     full: bool = Field(False, description="admit what takes minutes")

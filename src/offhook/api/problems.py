@@ -88,7 +88,20 @@ def install(app: FastAPI) -> None:
     async def missed(request: Request, error: HTTPException) -> Response:
         fix = "see /api/docs for what is there"
         errors = [_named(got=f"{request.method} {request.url.path}"[:_SHOWN], fix=fix)]
-        return problem_response(error.status_code, str(error.detail), errors=errors, headers=error.headers)
+        headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+        return problem_response(error.status_code, str(error.detail), errors=errors, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What a path takes: each method of it is a route of its own, of which the framework names one."""
+    document = request.app.openapi()
+    parts = request.scope["path"].split("/")
+    found: set[str] = set()
+    for path, operations in document["paths"].items():
+        own = path.split("/")
+        if len(own) == len(parts) and all(a == b or a.startswith("{") for a, b in zip(own, parts, strict=True)):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
 
 
 def _named(field: str = "", got: str = "", wanted: str = "", where: str = "", fix: str = "") -> dict[str, str]:

@@ -32,15 +32,11 @@ def _session(who: Who) -> dict[str, Any]:
 
 
 @router.post("/login", response_model=models.Session)
-async def login(request: Request, body: models.Login) -> Response:
+async def login(request: Request, body: models.LoginByCode | models.LoginByToken) -> Response:
     """Open a session for a browser with a one-time code, or with a token: an HttpOnly cookie and its CSRF word."""
-    if bool(body.code) == bool(body.token):
-        raise Problem(422, "wanted a code or a token", kind="invalid", field="code", where="body",
-                      got="both" if body.code else "neither", wanted="one of code and token",
-                      fix="offhook serve prints a link with a code")  # fmt: skip
     asked: Asked = request.state.asked
     try:
-        value, who = await the_world(request).access.login(asked, code=body.code, token=body.token)
+        value, who = await the_world(request).access.login(asked, **body.model_dump())
     except Denied as error:
         raise denied(error) from None
     made = answer(_session(who), headers={"Cache-Control": "no-store"})
