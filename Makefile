@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs bench score peers field clean
+.PHONY: demo test lint format docs console bench score peers field clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -25,6 +25,13 @@ format: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python tools/docs.py
+
+# The console's pages, from console/ into the package. What comes of it is committed: only who changes them needs Node.
+console:
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(+a > 20 || (+a == 20 && +b >= 19) ? 0 : 1)' 2>/dev/null || { \
+		echo "make console needs Node 20.19 or newer (nodejs.org; apt install nodejs npm) and its package registry once."; \
+		echo "Without it nothing is missing: src/offhook/console/dist has the pages, built."; exit 1; }
+	cd console && { test -d node_modules || npm ci --no-audit --no-fund; } && npm run -s types && npm run -s check && npm run -s build
 
 score: $(STAMP)
 	$(BIN)/python tools/score.py --page

@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": {
         "vocab", "evidence", "diagnosis", "store", "settings", "checks", "net", "wires/_wire",
     },
+    "console": {"api"},
     "net": {
         "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",
         "agent", "evidence",

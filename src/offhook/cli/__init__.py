@@ -67,17 +67,18 @@ def _settings(config: Path | None, **flags: object):  # type: ignore[no-untyped-
     return load(given, file=config)
 
 
-@app.command(epilog="Examples: offhook demo   |   offhook demo --out ./my-demo")
+@app.command(epilog="Examples: offhook demo   |   offhook demo --stay   |   offhook demo --out ./my-demo")
 def demo(
     out: Annotated[Path | None, typer.Option(help="Where recording and record go (default: a new folder).")] = None,
     swap: Annotated[
         bool, typer.Option("--swap", help="Swap the caller's first and third line: the answers swap.")
     ] = False,
+    stay: Annotated[bool, typer.Option("--stay", help="Leave the server and its console up until Ctrl-C.")] = False,
 ) -> None:
     """A whole phone call on this machine: no key, no phone, no network."""
     from offhook.cli.demo import run
 
-    raise typer.Exit(run(out, swap=swap))
+    raise typer.Exit(run(out, swap=swap, stay=stay))
 
 
 @app.command(epilog="Examples: offhook serve   |   offhook serve --provider xai --port 8080 --live text")

@@ -22,8 +22,10 @@ from offhook.api.live import Hub
 from offhook.api.running import RunningCall
 from offhook.cli.places import data_dir
 from offhook.cli.stored import OFF, price_of, projection, reader, store_url
+from offhook.console.pages import with_console
 from offhook.evidence.cost import Used, cost
 from offhook.evidence.files import call_of
+from offhook.net.app import with_api
 from offhook.net.server import UpgradeRequest
 from offhook.net.sockets import Listener
 from offhook.settings import SPECS, Settings
@@ -101,6 +103,21 @@ class Api:
             await self.application()
         except Exception:
             log.exception("there is no API")
+
+    def beside(self, core: Any) -> Any:
+        """``core``, with the API under ``/api`` and the console under ``/console/``."""
+        return with_console(with_api(core, self.application), self._hosts)
+
+    def link(self) -> str:
+        """Where a browser of this machine finds the console; with a login code, good once, where it needs one."""
+        server, settings = self._serving.server, self._serving.settings
+        assert server is not None
+        host = settings["server.host"]
+        at = "127.0.0.1" if host in ("", "0.0.0.0", "::", "*") else f"[{host}]" if ":" in host else host
+        address = f"http://{at}:{server.port}/console/"
+        if settings["api.open"] == "loopback":
+            return f"{address}  [open to this machine: api.open]"
+        return f"{address}#/login?code={self.access.code()}  [good once, for ten minutes]"
 
     def upgrade(self, request: UpgradeRequest) -> Refusal | Listener:
         """A WebSocket under /api."""

@@ -49,21 +49,26 @@ class Screen:
         sys.stdout.flush()
 
 
-def run(out: Path | None = None, *, swap: bool = False) -> int:
-    """Run the demo; ``swap`` exchanges two of the caller's lines. The exit code: 0 when the call was healthy."""
+def run(out: Path | None = None, *, swap: bool = False, stay: bool = False) -> int:
+    """
+    Run the demo; ``swap`` exchanges two of the caller's lines, ``stay`` leaves the server up until Ctrl-C.
+
+    The exit code: 0 when the call was healthy.
+    """
     screen = Screen()
     screen.plain("offhook demo: a simulated caller speaks over the real Twilio wire into a real `offhook serve`;")
     screen.plain("loopback (no AI, no network) answers. Half a minute, and nothing leaves this machine.\n")
     folder = (out or Path(tempfile.mkdtemp(prefix="offhook-demo-"))).absolute()  # the server runs inside it
     try:
-        return asyncio.run(_Demo(screen, folder, swap).run())
+        return asyncio.run(_Demo(screen, folder, swap, stay).run())
     except KeyboardInterrupt:
         return 130
 
 
 class _Demo:
-    def __init__(self, screen: Screen, folder: Path, swap: bool) -> None:
+    def __init__(self, screen: Screen, folder: Path, swap: bool, stay: bool) -> None:
         self._screen = screen
+        self._stay = stay
         self._folder = folder
         self._swapped = {"caller_hours": "caller_price", "caller_price": "caller_hours"} if swap else {}
         self._token = secrets.token_hex(16)
@@ -80,7 +85,11 @@ class _Demo:
             async with asyncio.timeout(GIVE_UP_S):
                 port = await self._port
                 self._screen.line("server", f"answers on port {port}; the webhook is signed, the stream is wss by name")
+                console = f"http://127.0.0.1:{port}/console/"
+                self._screen.line("console", f"{console} shows this call as it happens")
                 await self._call(port)
+            if self._stay:
+                return await self._stays(server, console)
         except (TimeoutError, _Broken) as error:
             self._screen.line("demo", f"broken: {error or f'not over within {GIVE_UP_S:g} s'}", "31")
             return 1
@@ -90,6 +99,18 @@ class _Demo:
                 await server.wait()
             await watching
         return self._verdict()
+
+    async def _stays(self, server: asyncio.subprocess.Process, console: str) -> int:
+        """Show the verdict once the record is whole, and leave the server to whoever looks."""
+        while server.returncode is None and not self._judged():  # noqa: ASYNC110  # another process writes it
+            await asyncio.sleep(0.1)
+        code = self._verdict()
+        self._screen.plain(f"look       {console}   Ctrl-C ends the server")
+        await server.wait()
+        return code
+
+    def _judged(self) -> bool:
+        return any(b'"k":"verdict"' in path.read_bytes() for path in self._folder.glob("*.jsonl"))
 
     async def _start_server(self) -> asyncio.subprocess.Process:
         """A real server process, set up by environment as any other."""
@@ -104,6 +125,7 @@ class _Demo:
             "OFFHOOK_RECORD_DIR": str(self._folder),
             "OFFHOOK_RECORD_AUDIO": "true",
             "OFFHOOK_STORE_URL": "off",
+            "OFFHOOK_API_OPEN": "loopback",  # a server of this machine, for half a minute, with one simulated call
             "TWILIO_AUTH_TOKEN": self._token,
         }
         return await asyncio.create_subprocess_exec(

@@ -46,7 +46,7 @@ from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
-from offhook.net.app import Paths, make_app, with_api
+from offhook.net.app import Paths, make_app
 from offhook.net.calls import Limits, Observer
 from offhook.net.client import choose_proxy, default_tls, provider_limits
 from offhook.net.clock import LoopClock
@@ -245,7 +245,7 @@ class Serving:
         )
         app: Any = make_app(self.host, paths, self.detail)
         server = Server(
-            with_api(app, self.api.application) if self.api is not None else app,
+            self.api.beside(app) if self.api is not None else app,
             self._upgrade,
             host=host_name,
             port=port,
@@ -404,6 +404,7 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
         sessions = {name: board.session(ready) for name, ready in board.roster.ready.items()}
         rows = banner(settings, board.roster, sessions, serving.public_url, port)
         rows += tool_rows(serving.tools, serving.box)
+        rows += [f"  console     {serving.api.link()}"] if serving.api is not None else []
         sys.stdout.write("\n".join(rows) + "\n")
         sys.stdout.flush()
     if serving.api is not None:

@@ -1,0 +1,156 @@
+/**
+ * The calls that run, as the live stream tells of them.
+ *
+ * Who, where and what was said is state that pages show; how loud it is comes ten times a second for every call, so
+ * it goes past Svelte straight to the meters that are on the screen.
+ */
+import { address, type Live } from "./api";
+
+export type Event = { type: string; call?: string; id?: string } & Record<string, any>;
+type Meter = (caller: number | null, agent: number | null) => void;
+
+const BACK_MS = [500, 1000, 2000, 5000];
+const ENDED_KEPT = 12;
+
+export type Ended = Live & { ended: { seconds: number; why: string; wanted: boolean }; verdict?: string; findings?: string[] };
+
+class Stream {
+  calls = $state<Record<string, Live>>({});
+  ended = $state<Ended[]>([]);
+  state = $state<"connecting" | "open" | "away">("connecting");
+  lost = $state(0);
+  received = { events: 0, bytes: 0 }; // for whoever measures
+
+  private socket: WebSocket | null = null;
+  private last = "";
+  private tries = 0;
+  private wanted = false;
+  private meters = new Map<string, Set<Meter>>();
+  private listeners = new Set<(event: Event) => void>();
+
+  start(): void {
+    this.wanted = true;
+    if (!this.socket) this.connect();
+  }
+
+  stop(): void {
+    this.wanted = false;
+    this.socket?.close();
+  }
+
+  /** Hear of every event; returns how to stop. */
+  on(listener: (event: Event) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** An element's meters; a Svelte action. */
+  meter = (node: HTMLElement, call: string): { update(call: string): void; destroy(): void } => {
+    const bars = node.querySelectorAll<HTMLElement>("[data-side]");
+    const show: Meter = (caller, agent) => {
+      for (const bar of bars) {
+        const level = bar.dataset.side === "caller" ? caller : agent;
+        bar.style.transform = `scaleX(${level === null ? 0 : Math.max(0, Math.min(1, 1 + level / 60))})`;
+      }
+    };
+    let now = call;
+    const enter = (name: string) => (this.meters.get(name) ?? this.meters.set(name, new Set()).get(name)!).add(show);
+    const leave = (name: string) => {
+      const those = this.meters.get(name);
+      those?.delete(show);
+      if (those?.size === 0) this.meters.delete(name);
+    };
+    enter(now);
+    return {
+      update: (name) => { if (name !== now) { leave(now); enter((now = name)); } },
+      destroy: () => leave(now),
+    };
+  };
+
+  private connect(): void {
+    const url = address("live", { levels: 10, after: this.last });
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = (this.socket = new WebSocket(url));
+    socket.onmessage = (message: MessageEvent<string>) => {
+      this.received.events++;
+      this.received.bytes += message.data.length;
+      this.take(JSON.parse(message.data) as Event);
+    };
+    socket.onclose = () => {
+      this.socket = null;
+      this.state = "away";
+      if (this.wanted) setTimeout(() => this.wanted && !this.socket && this.connect(), BACK_MS[Math.min(this.tries++, 3)]);
+    };
+  }
+
+  private take(event: Event): void {
+    if (event.id) this.last = event.id;
+    if (event.type === "levels") {
+      for (const [call, [caller, agent]] of Object.entries(event.levels as Record<string, [number | null, number | null]>))
+        this.meters.get(call)?.forEach((show) => show(caller, agent));
+      return;
+    }
+    if (event.type === "hello") {
+      this.state = "open";
+      this.tries = 0;
+      this.calls = Object.fromEntries((event.calls as Live[]).map((one) => [one.call, one]));
+    } else if (event.type === "lost") this.lost += event.events ?? 1;
+    else if (event.type === "call.started" && event.call) this.calls[event.call] = begun(event);
+    else if (event.type === "verdict") {
+      const over = this.ended.find((one) => one.record === event.record);
+      if (over) Object.assign(over, { verdict: event.verdict, findings: event.findings ?? [] });
+    } else if (event.call && this.calls[event.call]) this.change(this.calls[event.call]!, event);
+    this.listeners.forEach((listener) => listener(event));
+  }
+
+  private change(call: Live, event: Event): void {
+    switch (event.type) {
+      case "call.ended": {
+        const over = { ...$state.snapshot(call), ended: { seconds: event.seconds, why: event.why, wanted: event.wanted } };
+        this.ended = [over as Ended, ...this.ended].slice(0, ENDED_KEPT);
+        delete this.calls[call.call];
+        break;
+      }
+      case "state": call.state = event.state; break;
+      case "speaking":
+        if (event.who === "caller") call.caller_speaks = event.on;
+        else call.agent_speaks = event.on;
+        break;
+      case "latency": if (event.what === "reply") call.reply_ms = event.ms; break;
+      case "barge-in": call.barge_ins++; break;
+      case "spend": call.usd = event.usd; call.cost_unknown = event.unknown; break;
+      case "trouble": call.troubles = [...call.troubles, trouble(event)].slice(-20); break;
+      case "tool":
+        call.tools = event.state === "called" ? [...call.tools, event.name] : without(call.tools, event.name);
+        break;
+      case "transcript": said(call, event); break;
+    }
+  }
+}
+
+function begun(event: Event): Live {
+  const { type: _, id: __, ...call } = event;
+  return call as unknown as Live;
+}
+
+const trouble = (event: Event): string => (event.what === "deadline.missed" ? `${event.what}: ${event.data?.name}` : event.what);
+
+function without(names: string[], name: string): string[] {
+  const at = names.indexOf(name);
+  return at < 0 ? names : names.toSpliced(at, 1);
+}
+
+function said(call: Live, event: Event): void {
+  const { who, item, text } = event as unknown as Live["partials"][number];
+  const partials = call.partials.filter((one) => one.item !== item);
+  if (!event.final) {
+    call.partials = [...partials, { who, item, text }];
+    return;
+  }
+  call.partials = partials;
+  const old = call.turns.find((one) => item && one.item === item);
+  if (old) old.text = text;
+  else call.turns = [...call.turns, { who, item, text, at_s: event.at_s }].slice(-40);
+}
+
+export const live = new Stream();
