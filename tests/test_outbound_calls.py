@@ -178,3 +178,12 @@ def test_a_callee_may_be_given_away_too_and_its_end_is_told():
     (call,) = placed(placing)
     assert placing.placed is not None and placing.placed.status == "completed"
     assert call.end is not None and call.end["end"] == {"wanted": True, "why": "transferred"}
+
+
+def test_the_number_that_calls_show_is_the_only_one_or_has_to_be_named():
+    placing = Placing(Person(answers_s=4.0, does=says_hello), from_="")
+    placed(placing)
+    assert placing.placed is not None and placing.placed.options.from_ == OURS
+    placing = Placing(Person(), from_="")
+    placed(placing, run_s=2.0, more_numbers=("+15550100003",))
+    assert placing.placed is not None and "has 2 numbers" in placing.placed.detail

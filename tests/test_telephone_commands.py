@@ -95,19 +95,6 @@ def test_what_cannot_be_called_is_said_before_anything_starts(place: Path, capsy
     assert "21215: country not allowed" in explained(21215, "HTTP 400") and explained(None, "no answer") == "no answer"
 
 
-def test_the_number_that_calls_show_is_the_only_one_or_has_to_be_named(place: Path):
-    rest, _ = json.loads((place / "ports.json").read_text())
-
-    async def main() -> None:
-        async with SimAccount(TOKEN, (OURS,), port=rest):
-            assert await call.only_number(settings(place)) == OURS
-        async with SimAccount(TOKEN, (OURS, "+15550100003"), port=rest):
-            with pytest.raises(NoRest, match="has 2 numbers"):
-                await call.only_number(settings(place))
-
-    asyncio.run(main())
-
-
 def test_a_number_is_pointed_here_and_put_back(place: Path, capsys: pytest.CaptureFixture[str]):
     rest, _ = json.loads((place / "ports.json").read_text())
     made = settings(place)

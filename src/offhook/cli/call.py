@@ -15,7 +15,7 @@ from offhook import vocab as v
 from offhook.checks import settings as judge
 from offhook.cli.banner import refusal
 from offhook.cli.behind import run_behind_tunnel
-from offhook.cli.carrier_rest import NoRest, carrier_of, explained, number_problem, numbers
+from offhook.cli.carrier_rest import NoRest, carrier_of, explained, number_problem
 from offhook.cli.places import data_dir
 from offhook.cli.serve import ListenError, Serving, judged, new_loop
 from offhook.diagnosis.report import judge as verdict_on
@@ -25,7 +25,7 @@ from offhook.evidence.redact import Sieve
 from offhook.net.outbound import Options, Placed
 from offhook.settings import Settings
 
-__all__ = ["only_number", "options_of", "run"]
+__all__ = ["options_of", "run"]
 
 WORDS = {
     "queued": "queued at the carrier", "initiated": "being dialled", "ringing": "ringing", "in-progress": "answered",
@@ -73,7 +73,7 @@ def run(settings: Settings, number: str, options: Options, *, live: str = "text"
 
 
 async def _call(settings: Settings, number: str, options: Options, live: str) -> int:
-    options = structs.replace(options, from_=options.from_ or await only_number(settings))
+    carrier_of(settings)
     serving = Serving(settings, live=live)
     await serving.start()
     logging.getLogger("offhook").setLevel(logging.WARNING)  # what goes well is told on the terminal
@@ -85,18 +85,6 @@ async def _call(settings: Settings, number: str, options: Options, live: str) ->
         sys.stderr.write(f"offhook call: refused: {explained(placed.code, placed.detail)}\n")
         return 1
     return _verdict(settings, placed)
-
-
-async def only_number(settings: Settings) -> str:
-    """The account's number, where it has but one. Raises NoRest."""
-    carrier_of(settings)
-    found = [str(row.get("phone_number", "")) for row in await numbers(settings)]
-    if len(found) != 1:
-        raise NoRest(
-            f"outbound.from: not set, and the account has {len(found)} numbers; "
-            "say which one calls show: --from, or from under [outbound] (`offhook numbers` lists them)"
-        )
-    return found[0]
 
 
 async def _placed(serving: Serving, number: str, options: Options) -> Placed:

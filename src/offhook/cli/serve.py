@@ -15,7 +15,7 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
@@ -58,10 +58,15 @@ from offhook.net.sockets import Limits as SocketLimits
 from offhook.net.sockets import Listener
 from offhook.net.spending import Caps, Spending
 from offhook.settings import Settings
+from offhook.store.state import StoreError
 from offhook.testing.effects import side_effects_allowed
 from offhook.wires._wire import Refusal
 from offhook.wires.carriers import twilio
 from offhook.wires.carriers._twilio_oracle import oracle
+
+if TYPE_CHECKING:
+    from offhook.cli.queued import StoredQueue
+    from offhook.net.queue import Queue, Rules
 
 __all__ = ["ListenError", "Serving", "judged", "new_loop", "run"]
 
@@ -101,6 +106,7 @@ class Serving:
         bridge: Callable[[BridgeSettings], BridgeSettings] = lambda given: given,
         dial_options: Mapping[str, Any] | None = None,
         carrier: Callable[[twilio.CarrierSettings], twilio.CarrierSettings] = lambda given: given,
+        places_queued: bool = False,
     ) -> None:
         self.settings = settings
         self.sieve = Sieve(*settings.secrets(), personal=Patterns(settings["redact.patterns"]).text)
@@ -110,6 +116,10 @@ class Serving:
         self._dial_options = dict(dial_options or {})
         self._carrier = carrier
         self._child: Receptionist | None = None
+        self.places_queued = places_queued
+        self.queue: Queue | None = None
+        self._queue_task: asyncio.Task[None] | None = None
+        self._stored_queue: StoredQueue | None = None
         self._aside = Aside()
         self.declared = tuple(declared)
         self.api = Api(self) if api else None
@@ -146,6 +156,10 @@ class Serving:
         self.store.start()
         self.journals.start()
         self.host.start()
+        if self.places_queued:  # its database is loaded beside the first calls
+            self._queue_task = asyncio.create_task(self._work_queue(), name="queue")
+        else:
+            await self._start_queue()
         self.reload.start()
         if self.api is not None:
             self.api.start()
@@ -224,6 +238,49 @@ class Serving:
             tools=self.box,
             spending=self._spending(),
         )
+
+    async def _work_queue(self) -> None:
+        """Place the calls of the queue, where there is a store and the carrier's REST."""
+        from offhook.net.queue import Queue
+
+        stored = await self._start_queue()
+        if stored is not None:
+            rules = await asyncio.to_thread(self._queue_rules)
+            self.queue = Queue(self.host.outbound, stored, rules, ask_status=self.host.call_status)
+            await self.queue.run()
+
+    def _queue_rules(self) -> Rules:
+        from offhook.cli.queued import rules_of
+
+        return rules_of(self.settings)
+
+    async def _start_queue(self) -> StoredQueue | None:
+        """The list of calls to place and of numbers that are never called; None where there is neither."""
+        if self.host.carrier.settings.rest_credentials is None:
+            return None
+
+        def load() -> StoredQueue | None:
+            from offhook.cli.queued import StoredQueue, table_of
+
+            table = table_of(self.settings, str(self.store.server["id"]))
+            return None if table is None else StoredQueue(table, lambda: self.settings)
+
+        try:
+            stored = self._stored_queue = await asyncio.to_thread(load)
+        except (OSError, StoreError) as error:
+            log.error("the list of calls to place cannot be read", extra={"why": str(error)[:200]})
+            return None
+        if stored is not None:
+            self.host.outbound.never = lambda number: asyncio.to_thread(stored.never, number)
+        return stored
+
+    async def _stop_queue(self) -> None:
+        if self._queue_task is not None:
+            await asyncio.gather(self._queue_task, return_exceptions=True)
+        if self.queue is not None:
+            await self.queue.finish()
+        if self._stored_queue is not None:
+            self._stored_queue.close()
 
     def _spending(self) -> Spending | None:
         """The caps on what calls cost, if there are any."""
@@ -325,6 +382,8 @@ class Serving:
 
     async def stop(self) -> None:
         """Drain, then close everything."""
+        if self._queue_task is not None:
+            self._queue_task.cancel()  # nothing new; what it has placed is followed until it is over
         await self.reload.stop()
         await self.host.drain()
         if self.api is not None:
@@ -336,6 +395,7 @@ class Serving:
         if self.box is not None:
             await self.box.stop()
         self.switchboard.stop()
+        await self._stop_queue()
         self.journals.stop()
         self.store.stop()
 
@@ -389,7 +449,7 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
     asked: deque[asyncio.Task[bool]] = deque(maxlen=8)  # a task that nobody holds may vanish
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
-    serving = Serving(settings, live=live, declared=declared, api=settings["api.enabled"])
+    serving = Serving(settings, live=live, declared=declared, api=settings["api.enabled"], places_queued=True)
     await serving.start()
     assert serving.server is not None
     hang_up = getattr(signal, "SIGHUP", None)

@@ -95,6 +95,12 @@ class Host:
             clock=clock, notes=notes, metrics=metrics,
         )  # fmt: skip
 
+    async def call_status(self, call_sid: str) -> str:
+        """What the carrier says of a call; empty where it says nothing."""
+        carrier = self.carrier
+        result = await self._errands.rest("show", carrier.wire.show_call(carrier.settings, call_sid))
+        return str(result.data.get("status", "")) if result.done else ""
+
     def start(self) -> None:
         """Begin to watch the loop: work that blocks it is noted in every call that it hurt."""
         self._probe_lag(self._clock.now())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from msgspec import Struct, field, structs
@@ -83,12 +83,14 @@ class Outbound:
     def __init__(self, carrier: Carrier, errands: Errands, calls: Calls, *, journals: JournalDir, clock: Clock) -> None:
         self.placed: dict[str, Placed] = {}
         self.watchers: list[Watch] = []
+        self.never: Callable[[str], Awaitable[bool]] | None = None  # whom nobody may call
         self._carrier = carrier
         self._errands = errands
         self._calls = calls
         self._journals = journals
         self._clock = clock
         self._over: dict[str, asyncio.Event] = {}
+        self._own_number = ""  # the account's only one
         self._ids: dict[str, str] = {}  # by the carrier's id of the call
 
     # ------------------------------------------------------------------------------------------ asking
@@ -99,6 +101,11 @@ class Outbound:
         self.placed[placed.id] = placed
         self._over[placed.id] = asyncio.Event()
         placed.detail = self._why_not(placed)
+        if not placed.detail and self.never is not None and await self.never(to):
+            placed.detail = "the number is on the do-not-call list"
+        if not placed.detail and not options.from_:
+            placed.detail = await self._find_from(placed)
+            options = placed.options
         if placed.detail:
             self._change(placed, "refused")
             return placed
@@ -118,9 +125,27 @@ class Outbound:
             return placed
         placed.sid = sid
         self._ids[sid] = placed.id
-        self._change(placed, "queued")
+        if placed.status == "asked":  # a callback may be quicker than the answer to the request
+            self._change(placed, "queued")
         self._clock.call_at(self._clock.now() + options.ring_s + SILENT_S, lambda: self._silent(placed))
         return placed
+
+    async def _find_from(self, placed: Placed) -> str:
+        """The number that the call shows, where the account has but one; why there is none, or ""."""
+        if not self._own_number:
+            request = self._carrier.wire.list_numbers(self._carrier.settings)
+            result = await self._errands.rest("numbers", request)
+            rows = result.data.get("incoming_phone_numbers", [])
+            if not result.done:
+                return f"the account's numbers cannot be read: {result.detail}"
+            if len(rows) != 1:
+                return (
+                    f"outbound.from is not set, and the account has {len(rows)} numbers: say which one calls show "
+                    "(`offhook numbers` lists them)"
+                )
+            self._own_number = str(rows[0].get("phone_number", ""))
+        placed.options = structs.replace(placed.options, from_=self._own_number)
+        return ""
 
     def _why_not(self, placed: Placed) -> str:
         """Why a call is not even asked for; "" when it is."""

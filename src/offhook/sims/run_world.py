@@ -90,6 +90,7 @@ class OurServer:
         answer_for: AnswerFor | None = None,
         tools: Any = None,  # a box of agent/tools
         caps: Caps | None = None,
+        more_numbers: Sequence[str] = (),
     ) -> None:
         self.world = world
         self.process = Process(world)
@@ -98,7 +99,8 @@ class OurServer:
         self.called: list[Line] = []  # whom the carrier called for us
         self._auth_token = TOKEN
         self.account = Account(
-            ACCOUNT, TOKEN, self, (NumberRow("PN" + "0" * 32, "+15550100002"),),
+            ACCOUNT, TOKEN, self,
+            [NumberRow(f"PN{n:032x}", number) for n, number in enumerate(("+15550100002", *more_numbers))],
             sids=lambda: f"CA{world.random.getrandbits(128):032x}", **(account or {}),
         )  # fmt: skip
         self.journals = Journals()

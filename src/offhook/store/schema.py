@@ -12,10 +12,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 __all__ = [
-    "HEAD", "calls", "findings", "latencies", "metadata", "outbox", "tokens", "tool_runs", "turns", "usage",
+    "HEAD", "calls", "do_not_call", "findings", "latencies", "metadata", "outbox", "queue", "tokens", "tool_runs",
+    "turns", "usage",
 ]  # fmt: skip
 
-HEAD = "0003"  # the newest migration; a test holds it to what is in migrations/
+HEAD = "0004"  # the newest migration; a test holds it to what is in migrations/
 
 metadata = sa.MetaData()
 
@@ -146,4 +147,27 @@ tokens = sa.Table(
     sa.Column("made_at", sa.BigInteger, nullable=False),
     sa.Column("until_at", sa.BigInteger),
     sa.Column("revoked_at", sa.BigInteger),
+)  # fmt: skip
+
+# Calls that are to be placed. ``number`` is empty once one is over; by ``called_id`` erasure finds it here too.
+queue = sa.Table(
+    "queue", metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("number", "called", "agent", "options")),
+    sa.Column("called_id", sa.Text, nullable=False, index=True),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("most_tries", sa.Integer, nullable=False),
+    sa.Column("due_at", sa.BigInteger, nullable=False, index=True),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("call", "status", "detail", "server")),
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
+# Whom nobody calls. No column that erasure looks for: erasing a caller does not undo their wish.
+do_not_call = sa.Table(
+    "do_not_call", metadata,
+    sa.Column("number_id", sa.Text, primary_key=True),
+    sa.Column("number_masked", sa.Text, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("added_at", sa.BigInteger, nullable=False),
 )  # fmt: skip
