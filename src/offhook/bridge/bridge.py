@@ -4,7 +4,9 @@ The call's state machine: takes events, returns commands; is told the time and n
 Here stand the two hot paths and the table of who acts on which event. The rules are in the parts, one file each:
 ``session`` (dial to configured), ``talk`` (greeting, speech, barge-in, keys), ``responses``
 (the agent's responses and their audio), ``tools`` (hang_up and its goodbye), ``control`` (what is asked from outside
-the call), ``watch`` (what nobody reports), ``ending`` (how a call ends). Knows no wire, no socket and no clock.
+the call) with ``transfer``, ``handover``, ``hold``, ``keypad``, ``sayings`` and the model's own ``handles``, ``pickup``
+(who answers a call that we placed), ``patience`` and ``watch`` (what nobody reports), ``ending`` (how a call ends).
+Knows no wire, no socket and no clock.
 """
 
 from __future__ import annotations

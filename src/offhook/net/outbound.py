@@ -268,7 +268,7 @@ class Outbound:
         options = placed.options
         note(
             "rest.result", op="create", done=placed.status != "refused", status=placed.http, code=placed.code,
-            ms=placed.ms, machine_detection=_MACHINE[options.machine], asynchronous=options.machine != "off",
+            ms=placed.ms, detection=_MACHINE[options.machine],  # never the kind that blocks the call
         )  # fmt: skip
         for at_s, status in placed.history[1:]:
             note("call.status", status=status, direction="outbound-api", sip=_int(placed.sip), at_s=at_s)
