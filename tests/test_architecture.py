@@ -19,9 +19,10 @@ ALLOWED: dict[str, set[str]] = {
     "claims": set(),
     "bridge": {"vocab", "media", "claims"},
     "settings": set(),
+    "proxies": set(),
     "outward": set(),
     "loopback": {"media", "wires/_wire", "wires/providers", "vocab"},
-    "agent": {"vocab", "settings", "outward"},
+    "agent": {"vocab", "settings", "outward", "proxies"},
     "evidence": {"vocab", "media", "wires/_wire"},
     "store": {"evidence", "wires/_wire"},
     "after": {"agent", "evidence", "outward", "settings", "store"},
@@ -36,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
         "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence", "outward", "after",
+        "proxies",
     },
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
@@ -51,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "console": {"api"},
     "net": {
         "vocab", "media", "wires/_wire", "wires/carriers", "wires/providers", "bridge", "settings",
-        "agent", "evidence",
+        "agent", "evidence", "proxies",
     },
 }  # fmt: skip
 

@@ -2,8 +2,10 @@
 Requests to addresses that stand in the settings: never into a network that was not meant.
 
 A name is looked up once, every address it has is judged, and the connection goes to the address that was judged: a name
-that is answered otherwise a moment later (DNS rebinding) reaches nothing. No redirects, no proxy of the environment, a
-bounded body. Tools, lookups and hooks all ask through this one guard; it knows none of them.
+that is answered otherwise a moment later (DNS rebinding) reaches nothing. No redirects, no proxy but the one that is
+given, a bounded body. Behind a proxy it is the proxy that looks the name up and connects: what can be judged is what
+the name is here, and whether only a private network has such names. Tools, lookups and hooks all ask through this one
+guard; it knows none of them.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 __all__ = [
-    "Answered", "Forbidden", "OutwardError", "ask", "forbidden", "is_public", "pinned", "split", "url_problem", "warm",
+    "Answered", "Forbidden", "OutwardError", "ask", "forbidden", "is_public", "judged", "pinned", "split",
+    "url_problem", "warm",
 ]  # fmt: skip
 
 # Embedded IPv4: what a translator or a tunnel would really connect to.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits
+
+# RFC 6762, RFC 8375, RFC 6761, ICANN's .internal (2024), and what networks use beside them.
+_INNER = (".local", ".home.arpa", ".localhost", ".internal", ".intranet", ".lan", ".corp", ".home", ".private")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -141,6 +147,25 @@ async def pinned(host: str, port: int, allow: Sequence[str] = (), *, private: bo
     return found[0]
 
 
+async def judged(host: str, port: int, allow: Sequence[str] = (), *, private: bool = False) -> None:
+    """
+    Whether a proxy may be asked for ``host``. Raises Forbidden.
+
+    A name that has addresses here may go if all of them may. One that has none here goes unless it is a name of the
+    kind that private networks give.
+    """
+    try:
+        await pinned(host, port, allow, private=private)
+    except Forbidden:
+        raise
+    except OutwardError:
+        name = host.lower().rstrip(".")
+        inner = "." not in name or name.endswith(_INNER)
+        if inner and not private and name not in [entry.lower() for entry in allow]:
+            why = "its name is one of private networks, and only the proxy knows where it leads"
+            raise Forbidden(f"{host} may not be connected to: {why}") from None
+
+
 async def ask(
     method: str,
     url: str,
@@ -149,6 +174,7 @@ async def ask(
     body: bytes | None = None,
     allow: Sequence[str] = (),
     private: bool = False,
+    proxy: str | None = None,
     timeout_s: float | None,
     most_bytes: int = 64 * 1024,
 ) -> Answered:
@@ -165,12 +191,17 @@ async def ask(
         raise OutwardError(str(error)) from None
     try:
         async with asyncio.timeout(timeout_s):
-            address = await pinned(host, port, allow, private=private)
-            target = httpx2.URL(url).copy_with(host=address)
+            target = httpx2.URL(url)
+            if proxy is None:
+                target = target.copy_with(host=await pinned(host, port, allow, private=private))
+            else:
+                await judged(host, port, allow, private=private)
             named = {"Host": urlsplit(url).netloc, **headers}
             tls = _tls() if scheme == "https" else False
             async with (
-                httpx2.AsyncClient(timeout=None, verify=tls, trust_env=False, follow_redirects=False) as client,
+                httpx2.AsyncClient(
+                    timeout=None, verify=tls, trust_env=False, follow_redirects=False, proxy=proxy
+                ) as client,
                 client.stream(
                     method, target, headers=named, content=body, extensions={"sni_hostname": host}
                 ) as answer,
@@ -186,7 +217,8 @@ async def ask(
     except TimeoutError:
         raise OutwardError(f"no answer within {timeout_s:g} s") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        raise OutwardError(f"{host}: {type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
+        way = f"{host}, by the proxy {urlsplit(proxy).hostname}" if proxy else host
+        raise OutwardError(f"{way}: {type(error).__name__}: {' '.join(str(error).split())[:120]}") from None
 
 
 def warm() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from offhook.net.proxies import choose_proxy
+from offhook.proxies import choose_proxy
 
 PROXY = "http://proxy.test:3128"
 URL = "wss://api.example.test/v1"

@@ -70,13 +70,23 @@ def _program(trail: Trail, name: str, program: str) -> None:
 
 
 async def _endpoint(ask_: Ask, trail: Trail, section: Any) -> None:
-    from offhook.outward import OutwardError, pinned, split
+    from urllib.parse import urlsplit
+
+    from offhook.outward import OutwardError, judged, pinned, split
+    from offhook.proxies import choose_proxy
 
     if "url" not in section:
         return
     try:
         _, host, port = split(section["url"])
-        address = await pinned(host, port, section["allow"] if "allow" in section else ())
+        allow = section["allow"] if "allow" in section else ()
+        proxy = choose_proxy(section["url"], ask_.settings.environment)
+        if proxy is not None:
+            await judged(host, port, allow)
+            by = urlsplit(proxy).hostname
+            trail.proven(section.name, f"{host} is asked by the proxy {by}, which looks it up; nothing was sent to it")
+            return
+        address = await pinned(host, port, allow)
     except ValueError:
         return  # told among the declarations
     except OutwardError as error:

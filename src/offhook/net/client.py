@@ -26,8 +26,8 @@ from python_socks.async_.asyncio import Proxy
 from offhook.net.addresses import first_to_answer
 from offhook.net.answers import Answer, AnswerSniffer
 from offhook.net.picows_seam import client_protocol
-from offhook.net.proxies import choose_proxy
 from offhook.net.sockets import Limits, Listener, Socket
+from offhook.proxies import choose_proxy
 from offhook.wires._wire import ConnectRequest
 
 __all__ = ["PROVIDER_LIMITS", "DialError", "choose_proxy", "default_tls", "dial", "provider_limits"]

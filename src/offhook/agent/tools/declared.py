@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Union
@@ -27,6 +27,7 @@ from offhook.agent.tools.mcp import McpServer, Server
 from offhook.agent.tools.schema import Arguments
 from offhook.agent.tools.spec import NAME, DeclarationError, Limits, Tool
 from offhook.outward import split
+from offhook.proxies import choose_proxy
 from offhook.settings import Secret, Section, Settings
 
 __all__ = ["Declared", "declared"]
@@ -212,7 +213,9 @@ def _http(section: Section, settings: Settings, limits: Limits, jobs: Jobs) -> l
     if method == "GET" and "changes" not in section:
         limits = msgspec.structs.replace(limits, changes=False)
     allow = section["allow"] if "allow" in section else ()
-    endpoint = Endpoint(url=section["url"], method=method, headers=_open(section, "headers"), allow=allow)
+    endpoint = Endpoint(
+        url=section["url"], method=method, headers=_open(section, "headers"), allow=allow, proxy=_proxy(settings)
+    )
     strange = [name for name in endpoint.arguments if name not in arguments.schema["properties"]]
     if strange:
         fix = f'declare it under parameters, as {strange[0]} = "string: what it is"'
@@ -274,6 +277,10 @@ def _cwd(section: Section, settings: Settings, name: str = "cwd") -> str | None:
     return str(path)
 
 
+def _proxy(settings: Settings) -> Callable[[str], str | None]:
+    return lambda url: choose_proxy(url, settings.environment)
+
+
 def _server(section: Section, settings: Settings) -> Server:
     given: Sequence[str] = section["mcp"]
     is_url = len(given) == 1 and given[0].startswith(("http://", "https://"))
@@ -285,7 +292,8 @@ def _server(section: Section, settings: Settings) -> Server:
                                    section.origin("mcp")) from None  # fmt: skip
     texts = {name: section[name] for name in ("oauth_client_id", "oauth_issuer", "oauth_scope") if name in section}
     return Server(
-        url=given[0] if is_url else "", argv=() if is_url else tuple(given), env=_open(section, "env"),
+        url=given[0] if is_url else "", proxy=_proxy(settings),
+        argv=() if is_url else tuple(given), env=_open(section, "env"),
         cwd=_cwd(section, settings), headers=_open(section, "headers"),
         allow=section["allow"] if "allow" in section else (), only=section["only"] if "only" in section else (),
         oauth_secret=section["oauth_secret"].reveal() if "oauth_secret" in section else "", **texts,

@@ -8,7 +8,7 @@ only for what reads. Knows no settings file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -35,6 +35,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     headers: Mapping[str, str] = {}
     allow: Sequence[str] = ()
+    proxy: Callable[[str], str | None] = lambda url: None  # which one an address goes through
     max_bytes: int = MAX_BYTES
 
     @property
@@ -86,7 +87,7 @@ async def _send(
     try:  # the deadline is the tool's
         answer = await ask(
             endpoint.method, url, headers=headers, body=body, allow=endpoint.allow, timeout_s=None,
-            most_bytes=endpoint.max_bytes,
+            proxy=endpoint.proxy(url), most_bytes=endpoint.max_bytes,
         )  # fmt: skip
     except Forbidden as error:
         raise ToolError(error.why) from None

@@ -20,8 +20,9 @@ from typing import Any
 from msgspec import Struct
 
 from offhook.agent.tools.context import CallContext
+from offhook.agent.tools.mcp_oauth import client_credentials, oauth_refusal
 from offhook.agent.tools.spec import BadArguments, Limits, Tool, ToolError, spell
-from offhook.outward import OutwardError, pinned, split
+from offhook.outward import OutwardError, judged, pinned, split
 
 __all__ = ["McpServer", "Server"]
 
@@ -43,6 +44,7 @@ class Server(Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     headers: Mapping[str, str] = {}
     allow: Sequence[str] = ()
+    proxy: Callable[[str], str | None] = lambda url: None
     only: Sequence[str] = ()
     oauth_client_id: str = ""
     oauth_secret: str = ""
@@ -112,7 +114,9 @@ class McpServer:
                     self._known.set()
                     await self._watched(client)
             except (Exception, BaseExceptionGroup) as error:  # the SDK's tasks fail in groups
-                self.state = f"{self.refused or type(_first(error)).__name__}: {_first(error)}"[:200]
+                first = _first(error)
+                said = oauth_refusal(first, self._server.oauth_client_id)
+                self.state = (said or f"{self.refused or type(first).__name__}: {first}")[:200]
             self._client = None
             self._known.set()
             if self._stopping.is_set():
@@ -170,34 +174,42 @@ class McpServer:
 
         server, told = self._server, self
 
-        class Guarded(httpx2.AsyncHTTPTransport):
+        class Guarded(httpx2.AsyncBaseTransport):
+            def __init__(self) -> None:
+                self.ways: dict[str | None, httpx2.AsyncHTTPTransport] = {}  # by proxy
+
             async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-                host = request.url.host
-                _, _, port = split(str(request.url))
+                url, host = request.url, request.url.host
+                proxy = server.proxy(str(url))
+                _, _, port = split(str(url))
                 try:
-                    address = await pinned(host, port, server.allow)
+                    if proxy is None:
+                        url = url.copy_with(host=await pinned(host, port, server.allow))
+                    else:
+                        await judged(host, port, server.allow)
                 except OutwardError as error:
                     raise ToolError(error.why) from None
-                request.extensions = {**request.extensions, "sni_hostname": host}
-                request.url = request.url.copy_with(host=address)  # the Host header stays as it was
-                response = await super().handle_async_request(request)
+                # Another request: OAuth sends this one again, by its name. The Host header stays as it was.
+                sent = httpx2.Request(
+                    request.method, url, headers=request.headers, stream=request.stream,
+                    extensions={**request.extensions, "sni_hostname": host},
+                )  # fmt: skip
+                if proxy not in self.ways:
+                    self.ways[proxy] = httpx2.AsyncHTTPTransport(proxy=proxy)
+                response = await self.ways[proxy].handle_async_request(sent)
                 told.refused = f"HTTP {response.status_code} from {host}" if response.status_code >= 400 else ""
                 return response
 
+            async def aclose(self) -> None:
+                for way in self.ways.values():
+                    await way.aclose()
+
         return httpx2.AsyncClient(
-            transport=Guarded(), headers=dict(server.headers), auth=self._oauth(), timeout=httpx2.Timeout(30, read=300)
+            transport=Guarded(),
+            headers=dict(server.headers),
+            auth=client_credentials(server),
+            timeout=httpx2.Timeout(30, read=300),
         )
-
-    def _oauth(self) -> Any:
-        server = self._server
-        if not server.oauth_client_id:
-            return None
-        from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
-
-        return ClientCredentialsOAuthProvider(
-            server_url=server.url, storage=_Tokens(), client_id=server.oauth_client_id,
-            client_secret=server.oauth_secret, scope=server.oauth_scope or None, issuer=server.oauth_issuer or None,
-        )  # fmt: skip
 
     # --------------------------------------------------------------------------------------------- its tools
 
@@ -253,26 +265,6 @@ class McpServer:
 
     def call_ended(self, call_id: str) -> None:
         """A server belongs to no call."""
-
-
-class _Tokens:
-    """OAuth tokens of one process."""
-
-    def __init__(self) -> None:
-        self._tokens: Any = None
-        self._client: Any = None
-
-    async def get_tokens(self) -> Any:
-        return self._tokens
-
-    async def set_tokens(self, tokens: Any) -> None:
-        self._tokens = tokens
-
-    async def get_client_info(self) -> Any:
-        return self._client
-
-    async def set_client_info(self, client_info: Any) -> None:
-        self._client = client_info
 
 
 class _Tail:
