@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
         "agent",
     },
+    "talk": {"net", "wires/_wire", "wires/carriers", "media"},
     "replay": {"evidence", "diagnosis", "sims", "media", "wires/_wire", "wires/_judge", "tap", "dial", "net"},
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",

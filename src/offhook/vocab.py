@@ -85,6 +85,7 @@ class CarrierTraits(Struct, frozen=True):
     returns_marks: bool
     clears: bool
     ends_by_rest: bool  # REST credentials are there: a wanted end goes by REST, then stop is awaited
+    shows: bool = False  # the caller has a screen and reads what is said
 
 
 class ToolSpec(Struct, frozen=True):
@@ -144,6 +145,12 @@ class KeyPressed(Event, frozen=True):
     """A DTMF key of the caller."""
 
     digit: str
+
+
+class CallerTyped(Event, frozen=True):
+    """A line that the caller wrote instead of saying it."""
+
+    text: str
 
 
 class MarkReturned(Event, frozen=True):
@@ -522,6 +529,13 @@ class SetMark(Command, frozen=True, gc=False):
     """Ask for a receipt when everything sent so far has been played."""
 
     name: str
+
+
+class Show(Command, frozen=True):
+    """Let a caller with a screen read what was said."""
+
+    who: Literal["caller", "agent"]
+    text: str
 
 
 class ClearPlayback(Command, frozen=True):

@@ -228,6 +228,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/calls/{call}/listen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Listen
+         * @description A ticket to hear a call that runs, as it goes by: the first message of the WebSocket at `path`.
+         *
+         *     Then come `media` (who, audio: PCMU as base64), `clear` where the caller took the word, `private` while nothing
+         *     may be overheard, and `lost` for what was not taken in time. The agent's audio is ahead of real time.
+         */
+        post: operations["listen_api_calls__call__listen_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/calls/{call}/messages/{n}": {
         parameters: {
             query?: never;
@@ -672,6 +695,28 @@ export interface paths {
         get: operations["list_settings_api_settings_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/talk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Talk
+         * @description A ticket for one call to an agent from a microphone or a keyboard.
+         *
+         *     Show it as the first message of the WebSocket at `path`, within `expires_s`; docs/talk.md has the messages.
+         */
+        post: operations["talk_api_talk_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1554,6 +1599,18 @@ export interface components {
              */
             who: "caller" | "agent";
         };
+        /**
+         * NewTalk
+         * @description Whom somebody at a screen wants to speak with.
+         */
+        NewTalk: {
+            /**
+             * Agent
+             * @description by name; empty: whoever answers unknown callers
+             * @default
+             */
+            agent: string;
+        };
         /** NewToken */
         NewToken: {
             /**
@@ -1829,6 +1886,22 @@ export interface components {
             at_s: number;
             /** Status */
             status: string;
+        };
+        /**
+         * Ticket
+         * @description What lets one WebSocket in, once.
+         */
+        Ticket: {
+            /** Agent */
+            agent: string;
+            /** Call */
+            call: string;
+            /** Expires S */
+            expires_s: number;
+            /** Path */
+            path: string;
+            /** Ticket */
+            ticket: string;
         };
         /** TokenList */
         TokenList: {
@@ -3386,6 +3459,118 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ladder"];
+                };
+            };
+            /** @description It cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description No token, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The token's scopes do not have this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description It cannot be done now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Asked under a name that is not this server's */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Something in it is not as wanted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Too many failed tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The store, or the server, cannot answer now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    listen_api_calls__call__listen_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                call: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ticket"];
                 };
             };
             /** @description It cannot be read */
@@ -6154,6 +6339,120 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingList"];
+                };
+            };
+            /** @description It cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description No token, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The token's scopes do not have this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description It cannot be done now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Asked under a name that is not this server's */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Something in it is not as wanted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Too many failed tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The store, or the server, cannot answer now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    talk_api_talk_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTalk"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ticket"];
                 };
             };
             /** @description It cannot be read */

@@ -89,7 +89,7 @@ def refusal(profile: Profile, facts: CallFacts) -> Refusal | None:
     A number that the carrier does not vouch for opens no door: anybody can send it. It closes one all the same, for
     to be refused gains nobody anything.
     """
-    if facts.outbound:
+    if facts.outbound or facts.let_in:
         return None
     number, name = facts.caller_number, profile.name
     if matches(profile["deny"], number):

@@ -33,6 +33,7 @@ class CallFacts(Struct, frozen=True):
     parameters: Mapping[str, str] = {}  # of the webhook's own address
     verified: bool = False  # the carrier vouches for the caller's number
     attestation: str = ""  # what it said
+    let_in: bool = False  # by ourselves, not by their number: lists of numbers do not concern them
     agent: str = ""  # the agent that is asked for by name; empty: whoever the number leads to
     caller: Mapping[str, str] = {}  # what was found out about the caller
 

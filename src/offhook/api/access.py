@@ -30,7 +30,7 @@ SCOPES: Mapping[str, str] = {
     "read": "see calls, transcripts, verdicts, agents and settings, and watch",
     "audio": "hear recordings",
     "control": "act on running calls",
-    "place": "place calls",
+    "place": "place calls, and speak with agents from a screen",
     "numbers": "see phone numbers in full, where the store keeps them",
     "admin": "all of these, run checks, and manage tokens and sessions",
 }

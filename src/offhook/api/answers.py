@@ -14,7 +14,7 @@ from offhook.api.access import SCOPES, Who
 from offhook.api.problems import MEDIA_TYPE, Problem
 from offhook.api.world import World
 
-__all__ = ["PROBLEMS", "Acts", "Hears", "Manages", "Places", "Reads", "answer", "the_world"]
+__all__ = ["PROBLEMS", "Acts", "Hears", "Manages", "Places", "Reads", "Talks", "answer", "the_world"]
 
 
 def answer(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -63,6 +63,7 @@ Reads = Annotated[Who, needs("read")]
 Hears = Annotated[Who, needs("audio")]
 Acts = Annotated[Who, needs("control")]
 Places = Annotated[Who, needs("place")]
+Talks = Places  # whoever may place calls may speak with an agent
 Manages = Annotated[Who, needs("admin")]
 
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.types import Receive, Send
 
-from offhook.api import acting, calls, server, sessions, streams
+from offhook.api import acting, calls, server, sessions, streams, talking
 from offhook.api.access import Asked, Denied, host_allowed
 from offhook.api.checking import Checking
 from offhook.api.problems import install, problem_response
@@ -68,7 +68,7 @@ def _application(version: str) -> FastAPI:
         openapi_url="/api/openapi.json", redirect_slashes=False,
     )  # fmt: skip
     install(app)
-    for part in (calls, acting, streams, server, sessions):
+    for part in (calls, acting, talking, streams, server, sessions):
         app.include_router(part.router, prefix="/api")
     _docs(app)
     _describe_access(app)

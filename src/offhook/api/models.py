@@ -52,6 +52,25 @@ class ProblemAnswer(Answer):
     errors: list[Mistake]
 
 
+# -------------------------------------------------------------------------------------------------- talk
+
+
+class NewTalk(Body):
+    """Whom somebody at a screen wants to speak with."""
+
+    agent: str = Field(default="", max_length=128, description="by name; empty: whoever answers unknown callers")
+
+
+class Ticket(Answer):
+    """What lets one WebSocket in, once."""
+
+    call: str
+    ticket: str
+    path: str
+    agent: str
+    expires_s: float
+
+
 # ------------------------------------------------------------------------------------------------- calls
 
 

@@ -12,7 +12,7 @@ Knows no wire, no socket and no clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from offhook import vocab as v
 from offhook.bridge.control import ASKED, Control
@@ -38,8 +38,8 @@ _NOTHING: tuple[v.Command, ...] = ()
 # Once a call is ending these change nothing: a late report of speech must not clear the last line, say.
 _OVER_WITH_THE_TALK = frozenset(
     {
-        v.KeyPressed, v.SessionGreeted, v.SessionConfigured, v.SessionRejected, v.SpeechStarted, v.SpeechStopped,
-        v.ResponseStarted, v.AgentAudioDone, v.ToolCalled, v.SessionEnding,
+        v.CallerTyped, v.KeyPressed, v.SessionGreeted, v.SessionConfigured, v.SessionRejected, v.SpeechStarted,
+        v.SpeechStopped, v.ResponseStarted, v.AgentAudioDone, v.ToolCalled, v.SessionEnding,
     }
 )  # fmt: skip
 
@@ -106,6 +106,7 @@ class Bridge:
             v.NextFailed: self._handover.failed,
             v.FromNext: self._handover.heard,
             v.KeyPressed: self._on_key,
+            v.CallerTyped: self._on_typed,
             v.ProviderOpened: self._session.opened,
             v.Briefed: self._session.briefed,
             v.DialFailed: self._session.dial_failed,
@@ -119,7 +120,7 @@ class Bridge:
             v.ResponseStarted: self._on_response_started,
             v.AgentAudioDone: self._responses.audio_done,
             v.ResponseDone: self._on_response_done,
-            v.CallerTranscript: self._talk.transcript,
+            v.CallerTranscript: self._on_caller_transcript,
             v.AgentTranscript: self._on_agent_transcript,
             v.ToolCalled: self._tools.called,
             v.ToolFinished: self._tools.finished,
@@ -281,6 +282,11 @@ class Bridge:
         self._patience.caller_did_something()
         self._talk.key(event, now)
 
+    def _on_typed(self, event: v.CallerTyped, now: float) -> None:
+        self._patience.caller_did_something()
+        self._control.sayings.caller_spoke(now)
+        self._talk.typed(event, now)
+
     def _on_ready(self, now: float) -> None:
         self._talk.maybe_ready(now)
         self._pickup.ready(now)
@@ -314,9 +320,20 @@ class Bridge:
             self._control.response_done(event, now)
             self._transfer.look(now)
 
+    def _on_caller_transcript(self, event: v.CallerTranscript, now: float) -> None:
+        self._talk.transcript(event, now)
+        if event.final:
+            self._show("caller", event.text)
+
+    def _show(self, who: Literal["caller", "agent"], text: str) -> None:
+        """Let a caller with a screen read what was said."""
+        if self._s.carrier.shows and self._s.stream is Stream.OPEN and text:
+            self._s.do(v.Show(who, text))
+
     def _on_agent_transcript(self, event: v.AgentTranscript, now: float) -> None:
         record = self._s.record
         if event.final:
+            self._show("agent", event.text)
             record.partials.pop(event.item_id, None)
             record.text(event.item_id, event.text)
             if not self._control.sayings.transcript(event):

@@ -28,7 +28,7 @@ class Talk:
 
     __slots__ = (
         "_ending", "_greeting", "_greeting_played_at", "_greeting_response", "_keys", "_s", "_speech_at",
-        "_spoken_at", "_stopped_at", "first_audio", "gather", "responses", "waits_for_hello", "watch",
+        "_spoken_at", "_stopped_at", "_typed", "first_audio", "gather", "responses", "waits_for_hello", "watch",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending) -> None:
@@ -43,6 +43,7 @@ class Talk:
         self._spoken_at = 0.0  # when it was spoken
         self._stopped_at: float | None = None  # the end of the caller's last words, until they are answered
         self._keys: list[str] = []  # pressed before anybody could be told
+        self._typed: list[str] = []  # written before anybody could read it
         self.first_audio: Callable[[float], None] = lambda now: None  # of a response; for who waits for the next agent
         self.waits_for_hello = False  # of whoever we called: see ``pickup``
         self.gather: Callable[[str, float], bool] = lambda digit, now: False  # takes a key that is being collected
@@ -88,9 +89,11 @@ class Talk:
         s.do(*s.uplink.release(now))
         s.milestone("M10", "caller audio goes to the provider", now)
         keys, self._keys = self._keys, []
-        if keys:
-            for digit in keys:
-                self._tell_key(digit)
+        typed, self._typed = self._typed, []
+        for digit in keys:
+            self._tell_key(digit)
+        s.do(*(v.TellAgent(text) for text in typed))
+        if keys or typed:
             self._ask_for_key(now)
 
     def _first_audio(self, event: v.AgentAudio, now: float) -> None:
@@ -211,8 +214,7 @@ class Talk:
         s.record.totals["keys"] += 1
         s.private.key(now)
         s.note("key", digit=event.digit if s.settings.note_digits else v.MASKED)
-        unheard_greeting = self._greeting == "due" or (self._greeting == "asked" and self._greeting_played_at is None)
-        if not s.session_ready or s.stream is not Stream.OPEN or unheard_greeting:
+        if not self._may_be_told:
             self._keys.append(event.digit)  # not lost, and no reason to cut a greeting that nobody has heard
             return
         if s.on_hold:
@@ -223,6 +225,26 @@ class Talk:
             return
         self._tell_key(event.digit)
         self._ask_for_key(now)
+
+    @property
+    def _may_be_told(self) -> bool:
+        """Whether the agent can be told something now, and no greeting is cut that nobody has heard."""
+        unheard_greeting = self._greeting == "due" or (self._greeting == "asked" and self._greeting_played_at is None)
+        return self._s.session_ready and self._s.stream is Stream.OPEN and not unheard_greeting
+
+    def typed(self, event: v.CallerTyped, now: float) -> None:
+        """A written line is a turn of the caller's: it interrupts the agent and is answered."""
+        s = self._s
+        s.last_word_at = now
+        s.note("typed", text=event.text)
+        if not self._may_be_told:
+            self._typed.append(event.text)
+            return
+        if s.provider.turn_events:
+            self._barge_in(now, by_caller_speech=False)
+        s.do(v.TellAgent(event.text))
+        if not s.on_hold:
+            self._ask_for_key(now)
 
     def _tell_key(self, digit: str) -> None:
         self._s.do(v.TellAgent(text=f"The caller pressed key {digit}."))

@@ -111,6 +111,20 @@ def serve(
     raise typer.Exit(run(settings, live=live, declared=declared_in(app_file), tunnel=tunnel, number=number))
 
 
+@app.command(
+    epilog="Examples: offhook talk   |   offhook talk --agent night   |   echo 'opening hours' | offhook talk --text"
+)
+def talk(
+    agent: Annotated[str, typer.Option(help="Which agent; default: whoever answers unknown callers.")] = "",
+    text: Annotated[bool, typer.Option("--text", help="Write instead of speaking.")] = False,
+    config: Config = None,
+) -> None:
+    """Speak with an agent from this terminal: microphone and speakers, or in writing."""
+    from offhook.cli.talk import run
+
+    raise typer.Exit(run(_settings(config), agent=agent, text=text))
+
+
 @app.command(epilog="Examples: offhook init --provider openai   |   offhook init --provider xai --force")
 def init(
     provider: Annotated[str, typer.Option(help="openai, xai (grok) or loopback.")] = "",

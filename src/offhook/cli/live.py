@@ -49,6 +49,8 @@ def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
     match happened:
         case v.CallerTranscript(text=text, final=True):
             return "caller", {"text": text}
+        case v.Note(kind="typed", data=data):
+            return "typed", {"text": str(data["text"])}
         case v.AgentTranscript(text=text, final=True, item_id=item):
             return "agent", {"text": text, "item": item}
         case v.KeyPressed(digit=digit):

@@ -61,7 +61,7 @@ from offhook.settings import Settings
 from offhook.store.state import StoreError
 from offhook.testing.effects import side_effects_allowed
 from offhook.wires._wire import Refusal
-from offhook.wires.carriers import twilio
+from offhook.wires.carriers import browser, twilio
 from offhook.wires.carriers._twilio_oracle import oracle
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ class Serving:
             number_id=self.store.number_id,
             tools=self.box,
             spending=self._spending(),
+            screen=browser,
         )
 
     async def _work_queue(self) -> None:
@@ -333,7 +334,10 @@ class Serving:
         return told[0] if len(told) == 1 else all_of_them if told else None
 
     def _upgrade(self, request: UpgradeRequest) -> Refusal | Listener:
-        """A WebSocket: a programs' under /api, else the carrier's."""
+        """A WebSocket: a screen's, a program's under /api, else the carrier's."""
+        taken = self.host.screens(request)
+        if taken is not None:
+            return taken
         if self.api is not None and request.path.startswith("/api/"):
             return self.api.upgrade(request)
         return self.host.streams.upgrade(request)

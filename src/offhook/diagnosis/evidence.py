@@ -22,6 +22,7 @@ from offhook.evidence.record import Line, Recording
 __all__ = ["EVERYTHING", "Evidence"]
 
 EVERYTHING = frozenset({"webhook", "carrier", "provider", "bridge"})
+SCREENS = ("browser",)  # carriers whose calls begin with their stream
 
 
 class Evidence(Struct, frozen=True):
@@ -78,7 +79,7 @@ class Evidence(Struct, frozen=True):
         return cls(
             recording=call,
             source=source,
-            sees=seen - {"carrier"} if passed_by is not None else seen,
+            sees=seen - _without(call, passed_by),
             passed_by=passed_by,
             dialled=_dialled(call),
             boot=_boot(call),
@@ -118,6 +119,11 @@ class Evidence(Struct, frozen=True):
     def saw(self, *what: str) -> bool:
         """Whether the recorder could observe all of these: "webhook", "carrier", "provider", "bridge"."""
         return self.sees.issuperset(what)
+
+    @property
+    def from_a_screen(self) -> bool:
+        """Whether the call began with its stream: no webhook was part of it."""
+        return self.recording.begin.get("carrier") in SCREENS
 
     def closed(self, leg: str) -> f.Close | None:
         """How a leg's WebSocket ended; None while it lives or was not seen."""
@@ -379,6 +385,12 @@ def _sees(begun: list[Any], call: Recording) -> frozenset[str]:
     """What the recorder could observe; it may say more later, when it turns out."""
     later = [what for line in call.notes("sees") for what in line.data.get("what") or ()]
     return frozenset(map(str, [*begun, *later]))
+
+
+def _without(call: Recording, passed_by: f.Twiml | None) -> set[str]:
+    """What there was not to be seen: a stream that went past the tap, a webhook of a call that began at a screen."""
+    missing = {"carrier"} if passed_by is not None else set()
+    return missing | ({"webhook"} if call.begin.get("carrier") in SCREENS else set())
 
 
 def _opened(dial: f.Dial) -> bool:

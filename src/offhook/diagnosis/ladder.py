@@ -51,6 +51,8 @@ def ladder(view: Evidence) -> tuple[Step, ...]:
     steps = []
     for mid, what, boundary, needs, judge in _STEPS:
         state, why, fact = judge(view) if view.saw(*needs) else ("not seen", "", None)
+        if "webhook" in needs and view.from_a_screen:
+            state, why, fact = "not due", "not part of this call: it began at a screen", None
         steps.append(Step(mid, what, boundary, state, why, fact.line if fact else 0, fact.at_ms if fact else None))
     return tuple(_due(view, _implied(steps)))
 

@@ -213,6 +213,9 @@ def _acts(call: Recording) -> Iterator[Turn]:
         detail = {name: value for name, value in line.data.items() if name != "note"}
         if kind in ("tool", "tool.done"):
             yield Turn(at_ms=line.at_ms, who="tool", text=_tool(kind, detail), kind=kind, detail=detail)
+        elif kind == "typed":
+            text = str(detail.get("text") or "")
+            yield Turn(at_ms=line.at_ms, who="caller", text=text, heard=text, kind=kind)
         elif kind in _ACTS:
             yield Turn(at_ms=line.at_ms, who="act", text=_act(kind, detail), kind=kind, detail=detail)
 

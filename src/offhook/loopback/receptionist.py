@@ -10,7 +10,9 @@ from msgspec import Struct
 from offhook.loopback.grammar import intent_of
 from offhook.loopback.lines import AGENT, NUMBERS
 
-__all__ = ["Answer", "answer_key", "answer_result", "answer_say", "answer_speech", "answer_told", "greeting"]
+__all__ = [
+    "Answer", "answer_key", "answer_result", "answer_say", "answer_speech", "answer_told", "answer_written", "greeting",
+]  # fmt: skip
 
 _NOT_TRIED = ("hang_up", "job_status", "job_cancel", "transfer_call", "press_keys", "collect_digits")
 
@@ -73,6 +75,11 @@ def answer_told(told: str) -> Answer | None:
     if "transfer failed" in told:
         return Answer("back")
     return answer_key(told)
+
+
+def answer_written(text: str, tools: Sequence[str] = ()) -> Answer:
+    """The answer to a line that the caller wrote: as if it had been said."""
+    return answer_speech(re.sub(r"[^\w\s]", "", text), True, tools)
 
 
 def answer_key(told: str) -> Answer | None:

@@ -30,6 +30,7 @@ from offhook.loopback.receptionist import (
     answer_say,
     answer_speech,
     answer_told,
+    answer_written,
     greeting,
 )  # fmt: skip
 from offhook.wires._wire import Out, PeerClose
@@ -112,7 +113,7 @@ class _Session(WSListener):
             elif "goodbye" in asked:
                 self._speak(Answer("goodbye"))
             else:
-                self._speak(answer_told(self._told) or Answer("unknown"))
+                self._speak(answer_written(self._told, self._peer.tools))
 
     def _speak(self, answer: Answer) -> None:
         calls = [("hang_up", "{}")] if answer.hang_up and "hang_up" in self._peer.tools else []

@@ -99,6 +99,7 @@ class Call:
             v.PlayAudio: self._play,
             v.SetMark: self._mark,
             v.ClearPlayback: self._clear,
+            v.Show: self._to_carrier,
             v.CloseStream: self._close_stream,
             v.CloseProvider: self._close_provider,
             v.DialProvider: self._dial,
@@ -114,6 +115,11 @@ class Call:
             v.Done: self._done,
             v.EndCall: self._end,
         }
+
+    def record_by(self, recorder: Recorder | None) -> None:
+        """Give the audio of both sides to another recorder from now on."""
+        self.recorder = recorder
+        self._lay()
 
     # ------------------------------------------------------------------------------- the carrier's side
 
@@ -499,8 +505,8 @@ class Call:
             if socket is not None:  # it did not confirm its end in time
                 socket.close(1000, "")
         summary = dict(self.bridge.summary())
-        if self.recorder is not None:
-            summary["recording"] = dict(self.recorder.close(now))
+        if self.recorder is not None and (kept := self.recorder.close(now)):
+            summary["recording"] = dict(kept)
         if self._carrier_leg is not None:
             summary["carrier_wire"] = dict(self._carrier_leg.counters())
         summary["end"] = {"wanted": command.wanted, "why": command.why}  # an abandoned call's bridge knows none

@@ -84,8 +84,10 @@ class Calls:
         self.answerers: dict[str, Answerer] = {}  # of the running calls
         self._tails: dict[str, Tail] = {}
         self._facts: dict[str, CallFacts] = {}
+        self.carriers: dict[str, Carrier] = {}  # likewise: who brought them
         self.draining = False
         errands.options_of = lambda call: self.answerers[call.name].dial_options
+        errands.carrier_of = lambda call: self.carriers.get(call.name, carrier)
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up
         self.transfer, self.stop_redialling = errands.transfer, errands.stop_redialling
         self._carrier = carrier
@@ -124,9 +126,14 @@ class Calls:
     def dials_of_last_minute(self) -> int:
         return self._errands.dials_of_last_minute()
 
-    def facts(self, asked: Any) -> CallFacts:
+    def find(self, name: str) -> Call | None:
+        """A running call, by the carrier's name for it or by its record's."""
+        call = self.running.get(name)
+        return call or next((one for one in self.running.values() if one.journal.path.stem == name), None)
+
+    def facts(self, asked: Any, carrier: Carrier | None = None) -> CallFacts:
         """What a webhook tells of its call."""
-        verified, said = self._carrier.wire.vouches(asked.parameters)
+        verified, said = (carrier or self._carrier).wire.vouches(asked.parameters)
         return CallFacts(
             caller_number=asked.from_,
             called_number=asked.to,
@@ -136,17 +143,22 @@ class Calls:
             parameters=asked.own,
             verified=verified,
             attestation=said,
+            let_in=carrier is not None and carrier is not self._carrier and asked.let_in,
         )
 
-    def make(self, asked: Any, who: Answerer) -> Call:
-        """The call that a webhook offers, with its record open; nothing has been done about it yet."""
+    def make(self, asked: Any, who: Answerer, carrier: Carrier | None = None) -> Call:
+        """
+        The call that a webhook offers, with its record open; nothing has been done about it yet.
+
+        ``carrier`` brings it, where that is not the one with the webhooks.
+        """
+        carrier = carrier or self._carrier
         session, settings = self._equipped(who)
-        facts = self.facts(asked)
+        facts = self.facts(asked, carrier)
         if self._hands is not None:
             self._hands.begin(asked.call_sid, facts, who.agent)
         leg = who.provider.Leg(session)
         now = self._clock.now()
-        carrier = self._carrier
         journal = self._journals.open(
             asked.call_sid,
             {v.Leg.PROVIDER: leg.redact},
@@ -184,6 +196,7 @@ class Calls:
         if self._spending is not None:
             self._spending.begin(call, who)
         self._tails[asked.call_sid] = Tail()
+        self.carriers[asked.call_sid] = carrier
         self._idle.clear()
         self._metrics.calls_active.set(len(self.running))
         log.info("call started", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})
@@ -223,10 +236,11 @@ class Calls:
 
     def _tell_begin(self, call: Call, asked: Any, who: Answerer, session: Any) -> None:
         if self._observer is not None:
-            mask = self._carrier.wire.mask_number
+            wire = self.carriers[call.name].wire
+            mask = wire.mask_number
             told = {
                 "record": call.journal.path.stem, "agent": who.agent, "why": who.why, "direction": asked.direction,
-                "caller": mask(asked.from_), "called": mask(asked.to), "carrier": self._carrier.wire.NAME,
+                "caller": mask(asked.from_), "called": mask(asked.to), "carrier": wire.NAME,
                 "provider": who.provider.LABEL, "wire": who.provider.NAME, "model": session.model,
                 "voice": session.voice,
             }  # fmt: skip
@@ -267,6 +281,7 @@ class Calls:
         now = self._clock.now()
         self.running.pop(call.name, None)
         who = self.answerers.pop(call.name)
+        self.carriers.pop(call.name, None)
         self._errands.stop_briefing(call)
         tail = self._tails.pop(call.name, None)
         self._facts.pop(call.name, None)

@@ -59,6 +59,7 @@ class Errands:
         self._dial_times: deque[float] = deque()
         self._rests: set[asyncio.Task[None]] = set()
         self.options_of: Callable[[Call], Mapping[str, Any]] = lambda call: {}  # of one call's answerer
+        self.carrier_of: Callable[[Call], Carrier] = lambda call: self._carrier
 
     def dials_of_last_minute(self) -> int:
         """How many provider connections were asked for."""
@@ -148,7 +149,8 @@ class Errands:
         task.add_done_callback(self._rests.discard)
 
     async def _hang_up(self, call: Call) -> None:
-        request = self._carrier.wire.end_call(self._carrier.settings, call.name)
+        carrier = self.carrier_of(call)
+        request = carrier.wire.end_call(carrier.settings, call.name)
         result = await self.rest("hang-up", request, call)
         call.feed(v.HangUpFinished(ok=result.done, detail=result.detail))
 
@@ -157,8 +159,8 @@ class Errands:
         self._begin(self._transfer(call, asked), f"transfer {call.name}")
 
     async def _transfer(self, call: Call, asked: v.Transfer) -> None:
-        wire, settings = self._carrier.wire, self._carrier.settings
-        request = wire.transfer(settings, call.name, asked.target, round(asked.ring_s))
+        carrier = self.carrier_of(call)
+        request = carrier.wire.transfer(carrier.settings, call.name, asked.target, round(asked.ring_s))
         result = await self.rest("update", request, call)
         call.feed(v.TransferAccepted(ok=result.done, detail=result.detail))
 

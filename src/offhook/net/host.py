@@ -22,13 +22,18 @@ from offhook.net.clock import Clock, Handle
 from offhook.net.errands import Errands
 from offhook.net.gate import Gate
 from offhook.net.hands import Box, Hands
+from offhook.net.listening import Listening
 from offhook.net.metrics import Metrics
 from offhook.net.notes import RequestNotes
 from offhook.net.outbound import Outbound
 from offhook.net.parties import Carrier, Recorder
+from offhook.net.server import UpgradeRequest
+from offhook.net.sockets import Listener
 from offhook.net.spending import Spending
 from offhook.net.streams import Streams
+from offhook.net.talks import Talks
 from offhook.net.webhooks import Webhooks
+from offhook.wires._wire import Refusal
 
 __all__ = ["Host"]
 
@@ -40,7 +45,8 @@ class Host:
     """
     All calls of one process, on one loop.
 
-    ``carrier`` is a wire module; ``answer_for`` says who takes a call; ``number_id`` tells callers apart
+    ``carrier`` is the wire module of who brings phone calls, ``screen`` of those that begin at a screen, where there
+    are any; ``answer_for`` says who takes a call; ``number_id`` tells callers apart
     without their numbers. ``dialler`` and ``send_rest`` are replaced where
     there is no network.
     """
@@ -64,6 +70,7 @@ class Host:
         send_rest: Callable[..., Awaitable[rest.RestResult]] = rest.send,
         oracle: Callable[..., Any] | None = None,
         tools: Box | None = None,
+        screen: ModuleType | None = None,
         number_id: Callable[[str], str] = lambda number: "",
         spending: Spending | None = None,
         unix: Callable[[], float] = time.time,
@@ -89,6 +96,12 @@ class Host:
             self.carrier, self.gate, self.calls,
             token_secret=token_secret, clock=clock, limits=limits, notes=notes, metrics=metrics,
         )  # fmt: skip
+        self.talks = (
+            Talks(Carrier(screen, screen.CarrierSettings()), self.calls,
+                  secret=token_secret, clock=clock, limits=limits, metrics=metrics)
+            if screen is not None else None
+        )  # fmt: skip
+        self.listening = Listening(self.calls, secret=token_secret, clock=clock)
         self.outbound = Outbound(self.carrier, self._errands, self.calls, journals=journals, clock=clock)
         self.webhooks = Webhooks(
             self.carrier, self.gate, self.calls, self.streams, self.outbound,
@@ -100,6 +113,12 @@ class Host:
         carrier = self.carrier
         result = await self._errands.rest("show", carrier.wire.show_call(carrier.settings, call_sid))
         return str(result.data.get("status", "")) if result.done else ""
+
+    def screens(self, request: UpgradeRequest) -> Refusal | Listener | None:
+        """Take the WebSocket of a screen: a call's, or of somebody who listens in; None for any other."""
+        if self.talks is not None and request.path.endswith(self.talks.path):  # behind a prefix too
+            return self.talks.upgrade(request)
+        return self.listening.upgrade(request)
 
     def start(self) -> None:
         """Begin to watch the loop: work that blocks it is noted in every call that it hurt."""
@@ -119,6 +138,8 @@ class Host:
         await self.outbound.stop()
         await self.calls.drain()
         self.streams.give_up("draining")
+        if self.talks is not None:
+            self.talks.give_up("draining")
         if self._lag_timer is not None:
             self._lag_timer.cancel()
         await self._errands.finish()
