@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs console bench score peers field clean
+.PHONY: demo test lint format docs console bench score peers field gptme s3 clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -44,6 +44,14 @@ peers: $(STAMP)
 field: $(STAMP)
 	$(BIN)/python tools/field.py
 
+# The real gptme as a delegate, its model on loopback, in an environment of its own. Heavy, so not part of test.
+gptme: $(STAMP)
+	$(BIN)/python tools/gptme_delegate.py
+
+# A recording into other people's S3-compatible servers, in an environment of its own. Heavy, so not part of test.
+s3: $(STAMP)
+	$(BIN)/python tools/bucket.py
+
 bench: $(STAMP)
 	bench/run 300 3
 	$(BIN)/python bench/summary.py
@@ -59,4 +67,4 @@ $(STAMP): pyproject.toml requirements.lock hatch_build.py $(wildcard native/*)
 	@touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) .peers .field dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .peers .field .gptme .s3 dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

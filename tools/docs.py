@@ -19,7 +19,7 @@ COMMANDS = (
     (), ("demo",), ("serve",), ("init",), ("config",), ("show",), ("explain",), ("calls",), ("transcript",), ("erase",),
     ("trace",), ("fake",), ("dial",), ("tap",), ("replay",),
     ("check", "settings"), ("check", "provider"), ("agent", "list"), ("agent", "show"), ("service", "systemd"),
-    ("hooks",), ("hooks", "retry"),
+    ("hooks",), ("hooks", "retry"), ("import", "gptme-voice"),
     ("tools",), ("tools", "run"), ("token", "create"), ("token", "list"), ("token", "revoke"), ("ctl", "calls"),
     ("ctl", "watch"), ("ctl", "hangup"), ("ctl", "say"), ("ctl", "tell"), ("ctl", "transfer"), ("ctl", "hold"),
     ("ctl", "press"),

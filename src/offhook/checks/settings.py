@@ -200,6 +200,8 @@ def carrier_settings(settings: Settings, public_url: str) -> CarrierSettings:
         given["fallback_say"] = settings["carrier.fallback_say"]
     if settings["carrier.rest_url"]:
         given["rest_base"] = settings["carrier.rest_url"].rstrip("/")
+    if settings["carrier.paths"] == "gptme-voice":
+        given |= {"webhook_path": "/incoming", "media_path": "/twilio"}
     key_id, key = settings["carrier.shared_key_id"], settings["carrier.shared_key"].reveal()
     return CarrierSettings(
         public_url=public_url.rstrip("/"),

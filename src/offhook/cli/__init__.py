@@ -34,6 +34,10 @@ tools_app = typer.Typer(
     help="What agents can do: listed, or one of them tried alone.", invoke_without_command=True, rich_markup_mode=None
 )
 app.add_typer(tools_app, name="tools")
+import_app = typer.Typer(
+    help="Settings of another program, made into ours.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(import_app, name="import")
 hooks_app = typer.Typer(
     help="What happens after calls: what waits, what was given up.", invoke_without_command=True, rich_markup_mode=None
 )
@@ -234,6 +238,37 @@ def transcript(
     settings = _settings(config)
     patterns = Patterns(settings["redact.patterns"])
     raise typer.Exit(transcript_of(call, data_dir(settings), "srt" if srt else "json" if json else "text", patterns))
+
+
+@import_app.command("gptme-voice", epilog="Example: offhook import gptme-voice --provider grok --workspace ~/bob")
+def import_gptme_voice(
+    provider: Annotated[str, typer.Option(help="As its server was started: openai or grok.")] = "",
+    model: Annotated[str, typer.Option(help="The same.")] = "",
+    voice: Annotated[str, typer.Option(help="The same.")] = "",
+    workspace: Annotated[str, typer.Option(help="The same: the agent's folder.")] = "",
+    host: Annotated[str, typer.Option(help="The same.")] = "",
+    port: Annotated[int, typer.Option(help="The same.")] = 0,
+    reasoning_effort: Annotated[str, typer.Option(help="Has no counterpart.")] = "",
+    output_speed: Annotated[float | None, typer.Option(help="Has no counterpart.")] = None,
+    enable_browser_transport: Annotated[
+        bool, typer.Option("--enable-browser-transport", help="Has no counterpart.")
+    ] = False,
+    env_file: Annotated[Path, typer.Option(help="Its .env.")] = Path(".env"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite offhook.toml.")] = False,
+    json: Json = False,
+) -> None:
+    """Write an offhook.toml from a gptme-voice server's environment; says what maps, what does not, what was unsafe."""
+    from offhook.cli.moving import Given, run
+
+    other = {
+        "--reasoning-effort": reasoning_effort, "--output-speed": output_speed,
+        "--enable-browser-transport": enable_browser_transport,
+    }  # fmt: skip
+    given = Given(
+        provider=provider, model=model, voice=voice, workspace=workspace, host=host, port=port,
+        other=tuple(name for name, value in other.items() if value),
+    )  # fmt: skip
+    raise typer.Exit(run(given, dotenv=env_file, force=force, as_json=json))
 
 
 @hooks_app.callback(epilog="Examples: offhook hooks   |   offhook hooks --all   |   offhook hooks retry all")

@@ -21,6 +21,7 @@ from offhook.net.host import Host
 __all__ = ["Paths", "make_app", "with_api"]
 
 API = "/api"
+OWN_WEBHOOK = "/twilio/voice"
 MAX_BODY_BYTES = 64 * 1024  # a webhook's form is about 1 kB; Twilio documents 64 kB for its own answers
 
 Handler = Callable[[str, str, Sequence[tuple[str, str]], bytes], Answer]
@@ -31,6 +32,7 @@ class Paths:
 
     def __init__(self, webhook: str, media: str, status: str, after: str, call: str = "/twilio/call") -> None:
         self.webhook = webhook
+        self.webhooks = tuple({webhook, OWN_WEBHOOK})  # a number that points at our own path is answered all the same
         self.media = media
         self.status = status
         self.after = after
@@ -80,7 +82,7 @@ def make_app(host: Host, paths: Paths, detail: Callable[[], Mapping[str, Any]] =
     both = ["GET", "POST"]
     app = Starlette(
         routes=[
-            Route(paths.webhook, carrier(host.webhooks.voice), methods=both),
+            *(Route(path, carrier(host.webhooks.voice), methods=both) for path in paths.webhooks),
             Route(paths.status, carrier(host.webhooks.status), methods=both),
             Route(paths.after, carrier(host.webhooks.after), methods=both),
             *(
