@@ -5,8 +5,10 @@ import tomllib
 import pytest
 from typer.testing import CliRunner
 
+from offhook.checks.agents import ready_agents
 from offhook.checks.settings import carrier_settings, problems
 from offhook.cli import app
+from offhook.cli.banner import banner
 from offhook.cli.moving import Given, MovingError, moved
 from offhook.net.app import Paths
 from offhook.settings import Value, load
@@ -54,6 +56,10 @@ def test_what_it_was_set_to_becomes_a_file_that_serves(tmp_path, monkeypatch):
     assert tools == {"subagent": 90, "subagent_fast": 60}
     carrier = carrier_settings(settings, settings["server.public_url"])
     assert carrier.webhook_path == "/incoming" and carrier.stream_url == "wss://voice.example.com/twilio"
+    roster, _ = ready_agents(settings)
+    sessions = {name: ready.session for name, ready in roster.ready.items()}
+    shown = "\n".join(banner(settings, roster, sessions, settings["server.public_url"], 8080))
+    assert "https://voice.example.com/incoming" in shown
     again = CliRunner().invoke(app, ["import", "gptme-voice"])
     assert again.exit_code == 1 and isinstance(again.exception, MovingError)  # nothing is overwritten
 

@@ -31,9 +31,10 @@ def banner(settings: Settings, roster: Roster, sessions: dict[str, Any], public_
     if several:
         rest = roster.agents.default
         lines.append(_row("else", f"-> {rest}" if rest else "nobody answers", "where no route fits"))
+    webhook = public_url + judge.carrier_settings(settings, public_url).webhook_path
     lines += [
         _row("public URL", public_url, settings.origin("server.public_url")),
-        _row("webhook", public_url + "/twilio/voice", "set this at the carrier's number"),
+        _row("webhook", webhook, "set this at the carrier's number"),
         _row("signatures", "checked" if auth == "signature" else "NOT CHECKED (loopback only)",
              settings.origin("carrier.auth")),
         _row("call end", *_call_end(settings, public_url)),
