@@ -97,12 +97,51 @@ def test_a_call_that_came_in_waits_for_nobody():
     assert call.of(v.Greet)
 
 
+@pytest.mark.parametrize("policy", ["hang_up", "message", "talk"])
+def test_whoever_talks_long_is_noted_let_finish_and_greeted(policy: Any):
+    call = called(machine=policy, machine_message="Your parcel is here.")
+    hears(call, MENU[:48000])
+    assert call.ended is None and not call.of(v.Greet) and not call.of(v.HangUp)
+    party = {"who": "machine", "by": "own", "why": "talks on", "confidence": 0.7, "acted": False}
+    (noted,) = call.notes("party")
+    assert 4000 < noted.pop("ms") < 5000 and noted == party
+    quiet(call, 1.3)
+    greet(call)
+    assert call.ended is None and not call.of(v.Say)
+
+
+def test_who_wants_to_may_take_a_long_opening_for_a_machine():
+    call = called(machine="hang_up", machine_sure=0.7)
+    hears(call, MENU[:48000])
+    assert call.bridge.summary()["end"] == {"why": "voicemail: agent hung up", "wanted": True}
+
+
+def test_a_line_that_is_never_quiet_is_greeted_all_the_same():
+    call = called(machine="hang_up")
+    for _ in range(4):
+        hears(call, MENU[8000:40000])
+    assert call.of(v.Greet) and call.ended is None
+
+
+def test_a_beep_behind_words_is_a_machine():
+    call = called(machine="hang_up")
+    hears(call, MENU[:24000])
+    hears(call, BEEP)
+    assert call.notes("party")[0]["confidence"] == 0.95
+    assert call.bridge.summary()["end"] == {"why": "voicemail: agent hung up", "wanted": True}
+
+
+@pytest.mark.parametrize(("words", "hz"), [(MENU[:24000], 425), (b"", 1000)])
+def test_a_ringing_tone_and_a_tone_without_words_are_none(words: bytes, hz: int):
+    call = called(machine="hang_up", hello_s=10.0)
+    hears(call, words + pcmu(sine(hz, -12, seconds=1.0)))
+    assert call.ended is None and not call.notes("party")
+
+
 def test_a_machine_gets_the_message_after_its_beep_and_is_hung_up_on():
     call = called(machine="message", machine_message="Your parcel is here.")
     hears(call, MENU[:64000])
     assert not call.of(v.Greet) and not call.of(v.Say)
-    party = call.notes("party")[0]
-    assert (party["by"], party["who"]) == ("own", "machine") and party["confidence"] < 1
     hears(call, BEEP)
     quiet(call, 0.1)
     assert call.of(v.Say) == [v.Say("Your parcel is here.")]
@@ -115,6 +154,7 @@ def test_a_machine_gets_the_message_after_its_beep_and_is_hung_up_on():
 
 def test_a_machine_that_does_not_beep_is_spoken_to_when_it_falls_silent():
     call = called(machine="message", machine_message="Your parcel is here.")
+    call.feed(v.PartyDetected("machine_start"))
     hears(call, MENU[:64000])
     quiet(call, 2.4)
     assert not call.of(v.Say)

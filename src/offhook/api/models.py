@@ -416,6 +416,7 @@ class Place(Body):
     hello_s: float | None = Field(None, ge=0, le=30, description="wait so long for the other side's first word")
     machine: Literal["off", "detect", "beep"] | None = None
     voicemail: Literal["talk", "hang_up", "message"] | None = None
+    machine_sure: float | None = Field(None, ge=0.5, le=1, description="act on our own ear from here on")
     message: str | None = Field(None, max_length=1000, description="left after the beep")
     send_digits: str | None = Field(None, max_length=32, pattern=r"^[0-9*#wW]*$")
 

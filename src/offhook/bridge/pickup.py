@@ -2,10 +2,11 @@
 Who picked up a call that we placed: somebody who says hello, or a machine that wants a message.
 
 A person says a short word and waits; the greeting comes then, or when nobody says anything for ``hello_s``. A machine
-talks on. The carrier's detection tells by an event of its own, often seconds later; beside it stands what is heard
-here, from the caller's frames while they are held back, so that no detection delays a call. After a machine's words
-its beep is awaited, a pure tone, or its silence; then the message is said, word for word, and the call ends. Everything
-that was noticed is a note with its time and how sure it is. Knows no wire.
+talks on, and so do some people. The carrier's detection tells by an event of its own, often seconds later; beside it
+stands what is heard here, from the caller's frames while they are held back, so that no detection delays a call. What
+is noticed here and is less sure than ``machine_sure`` is noted and changes nothing. After a machine's words its beep
+is awaited, a pure tone, or its silence; then the message is said, word for word, and the call ends. Everything that
+was noticed is a note with its time and how sure it is. Knows no wire.
 """
 
 from __future__ import annotations
@@ -27,9 +28,14 @@ _FRAME_S = 0.02
 _WORD_S = 0.1  # so much sound is a word, less is a click
 _PAUSE_S = 0.5  # so long is the silence behind a "hello?"
 _LONG_WORD_S, _LONG_PAUSE_S = 1.8, 1.2  # "Miller and Sons, good morning": a name that may go on
-_TALKS_ON_S = 4.0  # nobody says hello for so long; the carrier's own default is 2.4 s (MachineDetectionSpeechThreshold)
+# Few people say hello for so long, but receptions do, and whoever asks a question at once; the carrier's own default is
+# 2.4 s (MachineDetectionSpeechThreshold), and it knows more than the length.
+_TALKS_ON_S, _TALKS_ON_SURE = 4.0, 0.7
+_LONGEST_S = 15.0  # a noisy line never pauses: whoever waits behind it is greeted then
 _BEEP_FRAMES = 8  # 160 ms of one tone
 _BEEP_DRIFT = 0.02
+_BEEP_SURE = 0.95  # behind words; a song and a whistle are no tone of 160 ms
+_PROGRESS_HZ = (390.0, 460.0)  # ringing and busy tones (ITU-T E.180): an exchange that puts us through is no machine
 _SILENT_S = 2.5  # behind the words of a machine that does not beep
 
 
@@ -38,7 +44,7 @@ class Pickup:
 
     __slots__ = (
         "_beep_frames", "_beep_hz", "_beeped", "_control", "_ending", "_loud_at", "_s", "_spoke_s", "_stage",
-        "_started_at", "_talk", "_who", "_word_at",
+        "_started_at", "_talk", "_talks_on", "_who", "_word_at",
     )  # fmt: skip
 
     def __init__(self, state: State, talk: Talk, ending: Ending, control: Control) -> None:
@@ -54,6 +60,7 @@ class Pickup:
         self._word_at: float | None = None  # since when somebody speaks
         self._loud_at = 0.0
         self._spoke_s = 0.0
+        self._talks_on = False
         self._beep_hz = 0.0
         self._beep_frames = 0
         self._beeped = False
@@ -75,23 +82,39 @@ class Pickup:
 
     def frame(self, event: v.CallerAudio, now: float) -> None:
         """A frame of whoever picked up."""
-        if is_loud(event.payload):
+        loud = is_loud(event.payload)
+        if loud:
             if self._word_at is None:
                 self._word_at = now
             self._loud_at = now
-            self._spoke_s += _FRAME_S
-        if self._stage == "hello":
-            self._look_for_hello(now)
-        else:
+        if self._stage == "beep":
             self._look_for_beep(event, now)
+        elif not self._is_beep(event, loud, now):
+            self._look_for_hello(now)
+
+    def _is_beep(self, event: v.CallerAudio, loud: bool, now: float) -> bool:
+        """Whether a beep has sounded behind somebody's words, and that is sure enough."""
+        if not (loud and self._hear_tone(event)):
+            self._beeped, self._beep_frames = False, 0
+            self._spoke_s += _FRAME_S if loud else 0.0
+            return False
+        progress = _PROGRESS_HZ[0] < self._beep_hz < _PROGRESS_HZ[1]
+        if self._beep_frames != _BEEP_FRAMES or self._spoke_s < _WORD_S or progress:
+            return False
+        return self._machine(f"a beep of {self._beep_hz:.0f} Hz", _BEEP_SURE, now)
 
     def _look_for_hello(self, now: float) -> None:
         began = self._word_at
         if began is None:
             return
         ran_s, quiet_s = self._loud_at - began, now - self._loud_at
-        if ran_s > _TALKS_ON_S:
-            self._machine("talks on", "own", 0.7, now)
+        if ran_s > _TALKS_ON_S and not self._talks_on:
+            self._talks_on = True
+            if self._machine("talks on", _TALKS_ON_SURE, now):
+                return
+        if ran_s > _LONGEST_S:
+            if self._s.session_ready:
+                self._person(round(ran_s * 1000), now)
         elif quiet_s > (_LONG_PAUSE_S if ran_s > _LONG_WORD_S else _PAUSE_S):
             if self._spoke_s < _WORD_S:
                 self._word_at, self._spoke_s = None, 0.0  # a click
@@ -139,9 +162,15 @@ class Pickup:
         if self._stage == "beep" and event.who.startswith("machine_end"):
             self._leave(event.who, now)
 
-    def _machine(self, why: str, by: str, confidence: float, now: float) -> None:
-        self._s.note("party", who="machine", by=by, why=why, confidence=confidence)
-        self._begin_machine("machine", now)
+    def _machine(self, why: str, confidence: float, now: float) -> bool:
+        """What was heard here sounds like a machine; True where that is sure enough to act on it."""
+        sure = confidence >= self._s.settings.machine_sure
+        self._s.note(
+            "party", who="machine", by="own", why=why, confidence=confidence, ms=self._waited_ms(now), acted=sure
+        )
+        if sure:
+            self._begin_machine("machine", now)
+        return sure
 
     def _begin_machine(self, who: str, now: float) -> None:
         s, policy = self._s, self._s.settings.machine
@@ -167,16 +196,22 @@ class Pickup:
         if self._stage == "beep":
             self._talk.responses.cancel(by_caller_speech=False)
 
-    def _look_for_beep(self, event: v.CallerAudio, now: float) -> None:
+    def _hear_tone(self, event: v.CallerAudio) -> bool:
+        """Whether a tone sounds: the same one as in the frames before."""
         hz = tone_hz(a2b_base64(event.payload))
-        if hz is not None and (not self._beep_frames or abs(hz - self._beep_hz) < _BEEP_DRIFT * self._beep_hz):
-            self._beep_hz, self._beep_frames = hz, self._beep_frames + 1
-            self._beeped = self._beeped or self._beep_frames >= _BEEP_FRAMES
+        if hz is None or (self._beep_frames and abs(hz - self._beep_hz) >= _BEEP_DRIFT * self._beep_hz):
+            self._beep_frames = 0
+            return False
+        self._beep_hz, self._beep_frames = hz, self._beep_frames + 1
+        self._beeped = self._beeped or self._beep_frames >= _BEEP_FRAMES
+        return True
+
+    def _look_for_beep(self, event: v.CallerAudio, now: float) -> None:
+        if self._hear_tone(event):
             return
         if self._beeped:
             self._leave(f"a beep of {self._beep_hz:.0f} Hz", now)
             return
-        self._beep_frames = 0
         if self._word_at is not None and now - self._loud_at > _SILENT_S:
             self._leave("it fell silent", now)
 

@@ -78,6 +78,9 @@ class BridgeSettings(Struct, frozen=True):
     hello_s: float = 0.0  # the greeting waits so long for a hello; 0: a call that came in, nobody waits
     machine: Literal["talk", "hang_up", "message"] = "talk"  # what a voicemail gets
     machine_message: str = ""
+    # Our own ear acts on what is as sure as this; the carrier's word always counts. A long opening is 0.7: receptions
+    # talk so long, and a person who is hung up on costs more than a greeting said to a machine. A beep is 0.95.
+    machine_sure: float = 0.9
     beep_s: float = 45.0  # voicemails talk for up to half a minute
 
     # Call control.

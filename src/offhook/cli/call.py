@@ -44,6 +44,7 @@ def options_of(settings: Settings, **given: object) -> Options:
         machine=settings["outbound.detect"],
         voicemail=settings["outbound.voicemail"],
         message=settings["outbound.message"],
+        machine_sure=settings["outbound.machine_sure"],
     )
     return structs.replace(made, **{name: value for name, value in given.items() if value is not None})
 

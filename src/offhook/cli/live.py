@@ -78,7 +78,8 @@ def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
         case v.Note(kind="hello", data=data):
             return "hello", {"text": "heard" if data["heard"] else "none; we speak first"}
         case v.Note(kind="party", data=data):
-            return "party", {"text": f"{data['who']}, by {data['by']}, {data['confidence']:.0%} sure"}
+            noted = "" if data.get("acted", True) else ", not enough to act on"
+            return "party", {"text": f"{data['who']}, by {data['by']}, {data['confidence']:.0%} sure{noted}"}
         case v.Note(kind="voicemail", data=data) if "heard" in data:
             return "voicemail", {"text": f"after {data['heard']}"}
         case v.Note(kind="voicemail", data=data):

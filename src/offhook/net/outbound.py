@@ -46,6 +46,7 @@ class Options(Struct, frozen=True):
     machine: Literal["off", "detect", "beep"] = "detect"  # what the carrier's own detection is asked for
     voicemail: Literal["talk", "hang_up", "message"] = "hang_up"
     message: str = ""
+    machine_sure: float = 0.9  # our own ear's word counts from here on
     send_digits: str = ""
 
 
@@ -187,8 +188,9 @@ class Outbound:
         """The agent as it meets somebody whom we called."""
         options = placed.options
         bridge = structs.replace(
-            who.bridge, hello_s=options.hello_s, machine=options.voicemail, machine_message=options.message
-        )
+            who.bridge, hello_s=options.hello_s, machine=options.voicemail, machine_message=options.message,
+            machine_sure=options.machine_sure,
+        )  # fmt: skip
         return structs.replace(who, bridge=bridge)
 
     def answered(self, placed: Placed, call: Call) -> None:

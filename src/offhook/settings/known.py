@@ -189,6 +189,8 @@ SPECS: tuple[Spec, ...] = (
          "also waits for a voicemail's end", choices=("off", "detect", "beep")),
     Spec("outbound.voicemail", str, "hang_up", "what a voicemail gets: hang_up; message; talk, as a person does",
          choices=("hang_up", "message", "talk")),
+    Spec("outbound.machine_sure", float, 0.9, "what we hear of a voicemail ourselves is acted on when it is as sure as "
+         "this; a long opening is 0.7, a beep 0.95, the carrier's word always counts", least=0.5, most=1),
     Spec("outbound.at_once", int, 1, "calls of the queue that are placed at the same time", least=1),
     Spec("outbound.tries", int, 3, "how often the queue calls a number at most", least=1),
     Spec("outbound.again_busy_s", float, 300.0, "the queue calls again after a busy line; 0: not", least=0),
