@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
         "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence", "outward", "after",
-        "proxies",
+        "proxies", "traces",
     },
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",
@@ -48,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "tap": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "evidence", "net", "sims",
     },
+    "traces": {"evidence", "diagnosis"},
     "api": {
         "vocab", "evidence", "diagnosis", "store", "settings", "checks", "net", "wires/_wire",
     },

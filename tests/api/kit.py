@@ -134,7 +134,8 @@ class Api:
             host=self.host, hub=self.hub, access=self.access, metrics=self.metrics, directory=self.directory,
             settings=lambda: self.settings, reader=lambda: self._reader, clean=self.sieve.clean_data,
             public_url=lambda: "https://voice.example.com", detail=lambda: {"store": {"state": "ok"}, "agents": {}},
-            agents=lambda: {"agents": [], "routes": [], "default": None, "problems": []}, agent=self._agent,
+            numbers=self._numbers, agent=self._agent,
+            agents=lambda: {"agents": [], "routes": [], "default": None, "problems": []},
             options=lambda given: options_of(self.settings, **given), check=self._check,
             project=projection(self.settings), version="0.0.0", began_at=1, hosts=lambda: ("voice.example.com",),
             tokens=lambda: self.tokens if self.has_store else None,
@@ -147,6 +148,11 @@ class Api:
     async def _rest(self, request: Any, **kwargs: Any) -> RestResult:
         self.rest.append(request)
         return self.rest_answer
+
+    async def _numbers(self) -> Sequence[Mapping[str, Any]]:
+        if self.has_store:
+            return [{"number": "+15550100002", "points_at": "https://x", "here": False, "before": ""}]
+        raise LookupError("the carrier's REST is not set up")
 
     def _agent(self, name: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         raise LookupError(f"there is no agent {name!r}")

@@ -169,6 +169,8 @@ def test_a_call_is_acted_on_and_says_how_it_went(tmp_path: Path):
             assert muted.status_code == 200 and muted.json()["outcome"] == "done"
             waiting = await client.post(f"/api/calls/{RUNNING}/say?wait_s=0", json={"text": "hello"})
             assert waiting.status_code == 202 and waiting.json()["outcome"] == "asked"
+            paused = await client.post(f"/api/calls/{RUNNING}/pause-recording", json={"why": "card"})
+            assert paused.status_code == 409 and "record.audio" in paused.json()["detail"]
             ended = await client.post(f"/api/calls/{RUNNING}/hangup")
             assert ended.status_code == 202
             refused = await client.post(f"/api/calls/{RUNNING}/hold", json={})
@@ -215,6 +217,7 @@ def test_calls_are_placed_followed_and_taken_back(tmp_path: Path):
         await problem(server, 422, "/api/calls", "place", method="POST", json={"to": "911"})
         await problem(server, 403, "/api/calls", "control", method="POST", json=body)
         await problem(server, 404, "/api/outbound/nothing", "read")
+        assert (await server.get("/api/numbers"))["numbers"][0]["number"] == "+15550100002"
 
     run(tmp_path, main)
 

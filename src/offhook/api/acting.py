@@ -112,7 +112,25 @@ async def hand_over(
     return await _ask(request, call, v.HandOverAsked(body.agent), wait_s)
 
 
+@router.post("/calls/{call}/pause-recording", **_act)
+async def pause_recording(
+    request: Request, call: CallName, body: models.PauseRecording, who: Acts, wait_s: Wait = WAIT_S
+) -> Response:
+    """Pause the recording, for a card number, say, or go on with it."""
+    return await _ask(request, call, v.RecordingAsked(not body.on, body.why), wait_s)
+
+
 # ---------------------------------------------------------------------------------------------- outbound
+
+
+@router.get("/numbers", response_model=models.NumberList, tags=["placing"])
+async def list_numbers(request: Request, who: Reads) -> Response:
+    """The carrier account's numbers, and where they point."""
+    try:
+        return answer({"numbers": await the_world(request).numbers()})
+    except LookupError as error:
+        raise Problem(409, str(error.args[0]), kind="no-rest", field="carrier", got="no answer to list",
+                      wanted="the carrier's REST interface", fix="see offhook check account") from None  # fmt: skip
 
 
 @router.post("/calls", response_model=models.Placed, status_code=201, tags=["placing"])

@@ -391,7 +391,9 @@ class HandOver(Body):
 
 
 class PauseRecording(Body):
-    paused: bool = True
+    """``on``: the recording is paused; the audio of that time is silence in it."""
+
+    on: bool = True
     why: str = Field("asked", max_length=200)
 
 
@@ -443,6 +445,17 @@ class Placed(Answer):
     sip: str
     over: bool
     history: list[StatusAt]
+
+
+class Number(Answer):
+    number: str
+    points_at: str
+    here: bool = Field(description="its calls come to this server")
+    before: str = Field(description="where it pointed before offhook numbers point; empty: it was not changed")
+
+
+class NumberList(Answer):
+    numbers: list[Number]
 
 
 class PlacedList(Answer):

@@ -24,7 +24,7 @@ KINDS = (
 _NOTES = frozenset((
     "control.asked", "control.done", "mute", "keys.gathered", "transfer", "transfer.asked", "hello", "party",
     "voicemail", "lookup", "tool.filler", "job", "recording.paused", "recording.resumed", "call.status", "line",
-    "session.ending", "claim.unmet", "hand-over",
+    "session.ending", "claim.unmet", "handover", "handover.asked", "handover.failed", "spend.unknown-price",
 ))  # fmt: skip
 # And those that say that something is not as it should be.
 _TROUBLES = frozenset((
@@ -83,6 +83,8 @@ def _note(call: RunningCall, kind: str, data: dict[str, Any]) -> Iterator[Told]:
         yield from _state(call, "on hold" if data.get("on") else "talking")
     elif kind == "transfer" and data.get("state") == "answered":
         yield from _state(call, "transferred")
+    elif kind == "handover":
+        call.told = {**call.told, "agent": str(data.get("agent"))}
     elif kind == "tool.done":
         call.tools.pop(str(data.get("id")), None)
         done = {name: data.get(name) for name in ("name", "outcome", "ms")}

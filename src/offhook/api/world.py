@@ -48,6 +48,7 @@ class World(Struct):
     options: Callable[
         [Data], Options
     ]  # of a call to be placed, by what was said of it and by the settings; on the loop
+    numbers: Callable[[], Awaitable[Sequence[Data]]]  # awaited; raises LookupError where the carrier does not tell
     check: Callable[[Sequence[str], bool, bool, Callable[[Data], None]], Awaitable[None]]  # awaited; names, live, full
     version: str
     project: Projection

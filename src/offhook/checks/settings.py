@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from offhook.checks.wire import HANG_UP, PROVIDERS, provider_module
 from offhook.evidence.patterns import BUILT_IN, PatternError, Patterns
 from offhook.media.lines import LineError, spoken_lines
 from offhook.settings import Settings
+from offhook.traces.headers import HeadersError, headers_of
 from offhook.wires._checks import is_loopback
 from offhook.wires._wire import SettingProblem
 from offhook.wires.carriers.twilio import CarrierSettings
@@ -53,8 +55,27 @@ def problems(settings: Settings, declared: Sequence[Agent] = ()) -> list[Setting
 
 def beside_agents(settings: Settings) -> list[SettingProblem]:
     """What cannot work of the settings that are no agent's."""
-    own = (_tools, public_url_problems, _carrier, _lines, _records, _patterns, _after)
+    own = (_tools, public_url_problems, _carrier, _lines, _records, _patterns, _after, _otel)
     return [problem for judge in own for problem in judge(settings)]
+
+
+def _otel(settings: Settings) -> list[SettingProblem]:
+    endpoint = settings["otel.endpoint"]
+    if not endpoint:
+        return []
+    found = []
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        wanted = "an address as http://127.0.0.1:4318/v1/traces"
+        found.append(_problem(settings, "otel.endpoint", repr(endpoint[:80]), wanted, "write it whole"))
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        wanted = "OpenTelemetry, which is not installed"
+        found.append(_problem(settings, "otel.endpoint", repr(endpoint[:80]), wanted, "pip install 'offhook[otel]'"))
+    try:
+        headers_of(settings["otel.headers"].reveal())
+    except HeadersError as error:
+        found.append(_problem(settings, "otel.headers", "a secret", str(error), "correct it"))
+    return found
 
 
 def _patterns(settings: Settings) -> list[SettingProblem]:

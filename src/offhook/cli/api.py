@@ -183,7 +183,7 @@ class Api:
                 host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
                 directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
                 clean=serving.sieve.clean_data, public_url=lambda: serving.public_url, detail=serving.detail,
-                agents=self._agents, agent=self._agent, check=self._check,
+                numbers=self._numbers, agents=self._agents, agent=self._agent, check=self._check,
                 options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),
                 version=__version__, began_at=round(time.time() * 1000), hosts=self._hosts,
                 tokens=lambda: tokens_of(serving.settings),
@@ -203,6 +203,15 @@ class Api:
     def _hosts(self) -> Sequence[str]:
         public = urlsplit(self._serving.public_url).netloc
         return (public, *self._serving.settings["api.hosts"])
+
+    async def _numbers(self) -> Sequence[Mapping[str, Any]]:
+        from offhook.cli.carrier_rest import NoRest
+        from offhook.cli.numbers import pointing
+
+        try:
+            return await pointing(self._serving.settings)
+        except NoRest as error:
+            raise LookupError(str(error)) from None
 
     def _agents(self) -> Mapping[str, Any]:
         from offhook.cli.agent import overview

@@ -14,7 +14,7 @@ from offhook.cli.places import data_dir
 from offhook.net.hot import path_of_frames
 from offhook.settings import Settings, shown
 
-__all__ = ["banner", "refusal"]
+__all__ = ["api_rows", "banner", "refusal"]
 
 
 def banner(settings: Settings, roster: Roster, sessions: dict[str, Any], public_url: str, port: int) -> list[str]:
@@ -53,6 +53,15 @@ def tool_rows(declared: Declared, box: ToolBox | None) -> list[str]:
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     rows = [_row("tools", shown or "none yet", "offhook tools lists them")]
     return rows + [_row("", f"{s.name}: {s.state}"[:80], s.source) for s in declared.servers if not s.tools]
+
+
+def api_rows(settings: Settings, port: int) -> list[str]:
+    """Where programs ask, and who may."""
+    host = settings["server.host"]
+    name = "127.0.0.1" if host in ("", "*", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    tokens = "offhook token create NAME makes a token"
+    who = f"{tokens}; this machine needs none" if settings["api.open"] == "loopback" else tokens
+    return [_row("API", f"http://{name}:{port}/api/docs", who)]
 
 
 def _call_end(settings: Settings, public_url: str) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from offhook.cli.places import data_dir
 from offhook.settings import Settings
 from offhook.wires.carriers import twilio
 
-__all__ = ["listed", "point", "point_number", "restore", "restore_number"]
+__all__ = ["listed", "point", "pointing", "point_number", "restore", "restore_number"]
 
 FILE = "numbers.json"
 # What decides where a number's calls go: Twilio's names in an answer, and in a request.
@@ -106,18 +106,23 @@ def _where(row: Mapping[str, Any]) -> str:
     return str(row.get("voice_url") or "nothing")
 
 
+async def pointing(settings: Settings) -> list[dict[str, Any]]:
+    """The numbers and where they point, as data. Raises NoRest."""
+    carrier = carrier_of(settings)
+    ours = settings["server.public_url"].rstrip("/") + carrier.webhook_path
+    known = Memory(data_dir(settings)).read()
+    return [
+        {"number": row.get("phone_number"), "points_at": _where(row), "here": row.get("voice_url") == ours,
+         "before": _where(known[row["phone_number"]]) if row.get("phone_number") in known else ""}
+        for row in await numbers(settings)
+    ]  # fmt: skip
+
+
 def listed(settings: Settings, *, as_json: bool = False) -> int:
     """The numbers and where they point."""
 
     async def work() -> str:
-        carrier = carrier_of(settings)
-        ours = settings["server.public_url"].rstrip("/") + carrier.webhook_path
-        known = Memory(data_dir(settings)).read()
-        rows = [
-            {"number": row.get("phone_number"), "points_at": _where(row), "here": row.get("voice_url") == ours,
-             "before": _where(known[row["phone_number"]]) if row.get("phone_number") in known else ""}
-            for row in await numbers(settings)
-        ]  # fmt: skip
+        rows = await pointing(settings)
         if as_json:
             return json.dumps(rows, indent=1)
         lines = [

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from offhook import __version__
 from offhook import vocab as v
 from offhook.agent.aside import Aside
 from offhook.agent.profile import Agent
@@ -30,7 +31,7 @@ from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
 from offhook.cli.agents import Switchboard, needs_loopback
 from offhook.cli.api import Api
-from offhook.cli.banner import banner, refusal, tool_rows
+from offhook.cli.banner import api_rows, banner, refusal, tool_rows
 from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
 from offhook.cli.live import Live
@@ -60,6 +61,7 @@ from offhook.net.spending import Caps, Spending
 from offhook.settings import Settings
 from offhook.store.state import StoreError
 from offhook.testing.effects import side_effects_allowed
+from offhook.traces.headers import headers_of
 from offhook.wires._wire import Refusal
 from offhook.wires.carriers import browser, twilio
 from offhook.wires.carriers._twilio_oracle import oracle
@@ -67,6 +69,7 @@ from offhook.wires.carriers._twilio_oracle import oracle
 if TYPE_CHECKING:
     from offhook.cli.queued import StoredQueue
     from offhook.net.queue import Queue, Rules
+    from offhook.traces.export import Traces
 
 __all__ = ["ListenError", "Serving", "judged", "new_loop", "run"]
 
@@ -153,6 +156,7 @@ class Serving:
             self.journals.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:  # said now, not when the first call has gone unrecorded
             self._journal_fails(f"{self.journals.directory}: {error.strerror}")
+        self.traces = self._make_traces()
         self.store.start()
         self.journals.start()
         self.host.start()
@@ -342,6 +346,25 @@ class Serving:
             return self.api.upgrade(request)
         return self.host.streams.upgrade(request)
 
+    def _make_traces(self) -> Traces | None:
+        """What sends calls as traces, begun; None where nobody asked for them."""
+        settings = self.settings
+        endpoint = settings["otel.endpoint"]
+        if not endpoint:
+            return None
+        from offhook.traces.export import Traces
+
+        made = Traces(
+            endpoint,
+            headers=headers_of(settings["otel.headers"].reveal()),
+            service=settings["otel.service"],
+            version=__version__,
+            lost=self.metrics.traces_lost.inc,
+            proxy=choose_proxy(endpoint, settings.environment),
+        )
+        made.start()
+        return made
+
     def _judged(self, report: Report) -> None:
         """A call's record is whole; on the writer's thread."""
         begin = report.call.begin
@@ -350,6 +373,8 @@ class Serving:
 
     def _whole(self, path: Path) -> Mapping[str, Any] | None:
         line = self.store.whole(path)
+        if self.traces is not None:
+            self.traces.offer(path)
         if self.api is not None:
             self.api.judged(path, line)
         return line
@@ -401,6 +426,8 @@ class Serving:
         self.switchboard.stop()
         await self._stop_queue()
         self.journals.stop()
+        if self.traces is not None:
+            self.traces.stop()
         self.store.stop()
 
 
@@ -469,6 +496,7 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
         rows = banner(settings, board.roster, sessions, serving.public_url, port)
         rows += tool_rows(serving.tools, serving.box)
         rows += [f"  console     {serving.api.link()}"] if serving.api is not None else []
+        rows += api_rows(settings, port) if serving.api is not None else []
         sys.stdout.write("\n".join(rows) + "\n")
         sys.stdout.flush()
     if serving.api is not None:

@@ -307,7 +307,8 @@ class JournalDir:
     ) -> Journal:
         """Begin the record of a call between ``numbers``, which it masks; nothing is written yet."""
         self._look_at_writer()
-        now = time.gmtime()
+        moment = time.time()
+        now = time.gmtime(moment)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", now)
         # what a dial or a tap records of a call is another record than the server's, in the same directory or not
         by = "" if (source := facts.get("source", "bridge")) == "bridge" else f"-{source}"
@@ -322,9 +323,9 @@ class JournalDir:
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
         numbers = tuple(numbers)
         scribe = Scribe(t0, redactors, numbers, self._digits)
-        journal = Journal(
-            name, path, t0, scribe, {"began": began, **facts, "boot": {**self.boot, **facts.get("boot", {})}}
-        )
+        boot = {**self.boot, **facts.get("boot", {})}
+        begin = {"began": began, "began_ms": round(moment * 1000), **facts, "boot": boot}
+        journal = Journal(name, path, t0, scribe, begin)
         with self._lock:
             self._open[journal] = _Writing()
         self._on_begin(path, {"began": began, **facts}, numbers)

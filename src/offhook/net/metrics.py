@@ -47,6 +47,7 @@ class Metrics:
             "offhook_journal_failures", "Journal writes that failed", registry=self.registry
         )
 
+        self.traces_lost = Counter("offhook_traces_lost", "Calls whose trace could not be sent", registry=self.registry)
         self._store_seconds = Histogram(
             "offhook_store_stall_seconds",
             "Writes to the store that took more than 200 ms or failed; no call waited for them",
