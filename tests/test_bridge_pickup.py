@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.signals import pcmu, sine
-from tests.simcall import SimCall
+from tests.simcall import TRAITS, SimCall
 
 from offhook import vocab as v
 from offhook.loopback.lines import audio
@@ -57,6 +58,33 @@ def test_the_greeting_waits_for_the_hello_and_answers_it():
     assert call.notes("hello")[0]["heard"] is True and 300 < call.notes("hello")[0]["spoke_ms"] < 700
     sent = b"".join(base64.b64decode(append.payload) for append in call.of(v.AppendAudio))
     assert HELLO[800:2400] not in sent  # the model is not to answer it again
+
+
+def test_the_model_knows_the_hello_before_it_greets_and_hears_it_once():
+    call = called(traits=structs.replace(TRAITS, takes_said=True))
+    quiet(call, 2.0)
+    hears(call, HELLO)
+    quiet(call, 0.6)
+    kinds = [type(command) for command in call.did]
+    assert kinds.index(v.TellSaid) < kinds.index(v.Greet) and kinds.count(v.TellSaid) == 1
+    (said,) = call.of(v.TellSaid)
+    sound = base64.b64decode(said.payload)
+    assert HELLO[800:2400] in sound and said.n_bytes == len(sound) < len(HELLO) + 6400  # not the silence around it
+    assert call.notes("hello")[0]["passed"] == "audio"
+    call.agent_says(1500, "g", "g")
+    quiet(call, 0.1)
+    sent = b"".join(base64.b64decode(append.payload) for append in call.of(v.AppendAudio))
+    assert sent and HELLO[800:2400] not in sent and not call.of(v.ClearPlayback)
+
+
+def test_a_model_that_takes_no_sound_is_told_that_something_was_said():
+    call = called()
+    hears(call, HELLO)
+    quiet(call, 0.6)
+    kinds = [type(command) for command in call.did]
+    assert kinds.index(v.TellAgent) < kinds.index(v.Greet)
+    assert "did not hear" in call.of(v.TellAgent)[0].text and call.notes("hello")[0]["passed"] == "note"
+    assert not call.of(v.AskResponse)
 
 
 def test_a_hello_before_anything_is_ready_counts():

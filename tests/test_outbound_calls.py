@@ -8,7 +8,7 @@ import pytest
 
 from offhook import vocab as v
 from offhook.diagnosis.report import report
-from offhook.evidence.record import Recording
+from offhook.evidence.record import Channel, Recording
 from offhook.loopback.lines import audio
 from offhook.net.outbound import Options, Placed
 from offhook.sims.faults.scene import ours
@@ -75,6 +75,21 @@ def test_a_call_is_placed_followed_and_answered_after_the_hello():
     assert call.begin["direction"] == "outbound-api" and THEM not in repr([line.data for line in call.lines])
     assert report(call).verdict == "healthy"
     assert placing.line is not None and placing.line.alerts == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"), [("openai", "input_audio"), ("xai", "input_text"), ("loopback", "input_text")]
+)
+def test_the_model_knows_the_hello_and_answers_it_once_by_the_greeting(provider: str, kind: str):
+    placing = Placing(Person(answers_s=4.0, does=says_hello))
+    (call,) = ours(provider, then=placing, calls=0, settle_s=120.0, greeting="Hello, this is the clinic.")
+    sent = [line.data["m"] for line in call.lines if line.data.get("ch") == Channel.TO_PROVIDER and "m" in line.data]
+    at = [n for n, m in enumerate(sent) if m.get("item", {}).get("role") == "user"]
+    (part,) = sent[at[0]]["item"]["content"]
+    assert len(at) == 1 and part["type"] == kind and part.get("audio", "<").startswith("<")  # its size alone
+    got = [line.data["m"] for line in call.lines if line.data.get("ch") == Channel.FROM_PROVIDER and "m" in line.data]
+    assert [m["type"] for m in got].count("response.created") == 1  # nothing beside the greeting
+    assert not [m for m in got if m["type"] == "error"] and report(call).verdict == "healthy"
 
 
 @pytest.mark.parametrize("how", ["busy", "no-answer", "failed"])

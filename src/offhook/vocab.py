@@ -76,6 +76,7 @@ class ProviderTraits(Struct, frozen=True):
     session_limit_s: float | None  # the provider cuts the session at this age; None: no known limit
     audio_in: AudioFormat  # what we send to it
     audio_out: AudioFormat  # what it sends to us
+    takes_said: bool = False  # takes TellSaid
 
 
 class CarrierTraits(Struct, frozen=True):
@@ -582,6 +583,17 @@ class TellAgent(Command, frozen=True):
     """Add something that the caller did (a key), or that the agent should know, to the conversation, as text."""
 
     text: str
+
+
+class TellSaid(Command, frozen=True):
+    """
+    Add what the caller said before anybody listened to the conversation, as sound.
+
+    It is known to the model like any turn, but passes no turn detection: nobody answers it, and it cuts nothing.
+    """
+
+    payload: bytes  # PCMU, as base64
+    n_bytes: int
 
 
 class AskResponse(Command, frozen=True):

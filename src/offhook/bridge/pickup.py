@@ -11,6 +11,7 @@ was noticed is a note with its time and how sure it is. Knows no wire.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from binascii import a2b_base64
 from typing import Literal
 
@@ -37,6 +38,11 @@ _BEEP_DRIFT = 0.02
 _BEEP_SURE = 0.95  # behind words; a song and a whistle are no tone of 160 ms
 _PROGRESS_HZ = (390.0, 460.0)  # ringing and busy tones (ITU-T E.180): an exchange that puts us through is no machine
 _SILENT_S = 2.5  # behind the words of a machine that does not beep
+
+_UNHEARD = (
+    "(The person who was called picked up and spoke for {seconds:.1f} seconds, which you did not hear: perhaps a "
+    "hello, perhaps a name. Ask for the name if you need it.)"
+)
 
 
 class Pickup:
@@ -132,8 +138,26 @@ class Pickup:
         self._greet(now)
 
     def _person(self, spoke_ms: int, now: float) -> None:
-        self._s.note("hello", heard=True, spoke_ms=spoke_ms, waited_ms=self._waited_ms(now))
+        self._s.note(
+            "hello", heard=True, spoke_ms=spoke_ms, waited_ms=self._waited_ms(now),
+            passed="audio" if not self._s.greeting or self._s.provider.takes_said else "note",
+        )  # fmt: skip
+        if self._s.greeting:
+            self._pass_on(spoke_ms)
         self._greet(now)
+
+    def _pass_on(self, spoke_ms: int) -> None:
+        """
+        Let the model know the hello, for a name may be in it, without its being answered beside the greeting.
+
+        Sent as frames it would be a turn of the provider's own detection: answered, and reported over the greeting.
+        """
+        s = self._s
+        if s.provider.takes_said:
+            said = s.uplink.take()
+            s.do(v.TellSaid(b64encode(said), len(said)))
+        else:
+            s.do(v.TellAgent(_UNHEARD.format(seconds=spoke_ms / 1000)))
 
     def _waited_ms(self, now: float) -> int:
         return round((now - self._started_at) * 1000) if self._started_at else 0

@@ -24,6 +24,7 @@ QUIET = bytes(code for code in range(256) if (~code & 0x7F) < 0x30)
 _LOUD_BYTES = 8  # a click is shorter than a millisecond
 
 
+_AROUND = 10  # frames beside a word: what is said softly before and after it
 _SILENT_FRAME = b64encode(b"\xff" * 160)
 
 
@@ -103,6 +104,16 @@ class Uplink:
         self._held.clear()
         self._held_bytes = 0
         self._loud_since = None
+
+    def take(self) -> bytes:
+        """What is held, without the silence around it, for whoever passes it on as a whole; then it is gone."""
+        sounds = [is_loud(frame.payload) for frame in self._held]
+        first = sounds.index(True) if True in sounds else len(sounds)
+        last = len(sounds) - sounds[::-1].index(True) if True in sounds else 0
+        frames = [a2b_base64(frame.payload) for frame in self._held]
+        self._held_bytes = 0
+        self.forget()
+        return b"".join(frames[max(0, first - _AROUND) : last + _AROUND])
 
     def begun(self) -> bool:
         """The first frame came. Whether it and the next go straight through: what was released before is open now."""

@@ -325,10 +325,20 @@ def redact_json(
             message[name] = f"<{len(message[name])} characters>"
         elif isinstance(message.get("delta"), str):
             message["delta"] = re.sub(r"\d", MASKED, message["delta"])
+        _size_said(message)
         message.pop("obfuscation", None)
         return _brief(clean(message if digits else mask_keys(message)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {"not_json_bytes": len(data)}
+
+
+def _size_said(message: dict[str, Any]) -> None:
+    """The same for sound that is part of an item."""
+    item = message.get("item")
+    parts = item.get("content") if isinstance(item, dict) else None
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("audio"), str):
+            part["audio"] = f"<{len(part['audio'])} characters>"
 
 
 _ASIDE = ("event_id", "previous_item_id", "output_index", "usage", "logprobs")  # usage: the call's total is kept

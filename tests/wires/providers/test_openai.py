@@ -364,6 +364,9 @@ def test_the_walk_finds_what_the_models_let_pass():
         (v.TellAgent("Key 5."),
          {"type": "conversation.item.create", "item": {
              "type": "message", "role": "user", "content": [{"type": "input_text", "text": "Key 5."}]}}),
+        (v.TellSaid(b"////", 3),
+         {"type": "conversation.item.create", "item": {
+             "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "////"}]}}),
         (v.AnswerTool("call_1", '{"ok":true}'),
          {"type": "conversation.item.create", "item": {
              "type": "function_call_output", "call_id": "call_1", "output": '{"ok":true}'}}),

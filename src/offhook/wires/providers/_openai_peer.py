@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from offhook.media import g711
 from offhook.wires._wire import Fact, Out, PeerClose, Refusal
@@ -73,6 +73,7 @@ class Peer:
         self.commits: list[str] = []  # items that the client made of the caller's audio by itself
         self.forced: list[str] = []  # this provider has nothing that is said word for word
         self.told: list[str] = []
+        self.said: list[bytes] = []  # sound that came as an item
         self.tools: list[str] = []
         self.tool_outputs: list[tuple[str, str]] = []
         self.truncated: list[tuple[str, int]] = []
@@ -201,13 +202,7 @@ class Peer:
 
     def _append(self, audio: str, size: int) -> list[Out]:
         self.appended_before_update += not self.updates
-        try:
-            if size > APPEND_BYTES.value or not audio:
-                raise binascii.Error
-            raw = binascii.a2b_base64(audio.encode(), strict_mode=True)
-        except (binascii.Error, UnicodeEncodeError):
-            text = "Invalid 'audio'. Expected base64-encoded audio bytes."
-            raise _Rejected("invalid_value", text, "audio") from None
+        raw = _sound(audio if size <= APPEND_BYTES.value else "", "audio")
         self.heard += raw
         self._buffered += len(raw)
         return []
@@ -249,9 +244,17 @@ class Peer:
                 raise _Rejected("invalid_tool_call_id", text, None)
             self.tool_outputs.append((read.call_id, read.output))
         elif isinstance(read, to.MessageItem):
+            item = {**item, "content": [self._part(at, part) for at, part in enumerate(read.content)]}
             self.told.append(" ".join(part.text for part in read.content if part.text))
         made = {"id": self._id("item"), "object": "realtime.item", "status": "completed", **item}
         return self._added(made, "conversation.item.added") + self._added(made, "conversation.item.done")
+
+    def _part(self, at: int, part: to.Content) -> dict[str, Any]:
+        """A part of a message as the echo has it: sound is not sent back."""
+        if part.type != "input_audio":
+            return {name: value for name, value in structs.asdict(part).items() if value is not None}
+        self.said.append(_sound(part.audio or "", f"item.content[{at}].audio"))
+        return {"type": "input_audio", "transcript": part.transcript}
 
     def _added(self, item: dict[str, Any], kind: str) -> list[Out]:
         """Tell of an item of the conversation; it stands after the last one."""
@@ -589,6 +592,16 @@ def _as_openai_says(error: str) -> _Rejected:
         want = _JSON_NAMES.get(said.get("want", ""), said.get("want"))
         return _Rejected(code, words.format(where=where, want=want, got=said["got"]), where)
     return _Rejected("invalid_value", f"Invalid value for '{path}'.", path or None)
+
+
+def _sound(audio: str, param: str) -> bytes:
+    """Raises what the service says of sound that is none."""
+    try:
+        if not audio:
+            raise binascii.Error
+        return binascii.a2b_base64(audio.encode(), strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise _Rejected("invalid_value", f"Invalid '{param}'. Expected base64-encoded audio bytes.", param) from None
 
 
 def _bytes_per_ms(given: Mapping[str, Any]) -> int:

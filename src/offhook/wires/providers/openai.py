@@ -162,6 +162,7 @@ def traits(settings: SessionSettings) -> v.ProviderTraits:
         name=NAME, speaks_first="provider", echoes_session=True, turn_events=True,
         cancels_itself=True,  # turn_detection.interrupt_response is asked for
         truncates=True, session_limit_s=SESSION_LIMIT_S.value, audio_in=v.PCMU_8K, audio_out=v.PCMU_8K,
+        takes_said=True,  # an item's input_audio is read by the session's input format (openai-python, 2026-11-25)
     )  # fmt: skip
 
 
@@ -510,6 +511,10 @@ class Leg:
                 return self._truncate(command)
             case v.TellAgent(text=text):
                 content = [{"type": "input_text", "text": text}]
+                item = {"type": "message", "role": "user", "content": content}
+                return [{"type": "conversation.item.create", "item": item}]
+            case v.TellSaid(payload=payload):
+                content = [{"type": "input_audio", "audio": payload.decode()}]
                 item = {"type": "message", "role": "user", "content": content}
                 return [{"type": "conversation.item.create", "item": item}]
             case v.AnswerTool(tool_call_id=call_id, output=output):
