@@ -95,7 +95,7 @@ def test_a_small_disk_that_fills_is_named_and_caught_up(tmp_path, calls):
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgres, url, calls):
+def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgres, url, calls, caplog):
     store = writer(url, calls, retry_s=(0.05,))
     try:
         store.whole(record(calls, "CA1"))
@@ -107,6 +107,7 @@ def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgr
         postgres.start()
         store.round()
         assert store.state.word == "ok" and names(url) == {"CA1": "ended", "CA2": "ended"}
+        assert not [entry for entry in caplog.records if entry.exc_info], "a user is told in a line"
     finally:
         store.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from msgspec import structs
 
 from offhook.cli import queued
 from offhook.cli.call import options_of
+from offhook.cli.serve import Serving
 from offhook.settings import Settings, load
 from offhook.store.queue import QueueTable
 
@@ -114,6 +116,27 @@ def test_the_commands_refuse_by_name(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert queued.never(made, THEM, "asked") == 0 and queued.add(made, THEM, options_of(made), "", None) == 1
     assert "do-not-call" in capsys.readouterr().err
     assert queued.allow(made, THEM) == 0 and queued.allow(made, THEM) == 1
+
+
+def test_a_store_that_is_gone_is_said_in_a_line_and_nobody_is_called_without_its_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    gone = load(
+        environment={"OFFHOOK_STORE_URL": f"sqlite:///{tmp_path}/nowhere/offhook.db",
+                     "OFFHOOK_PROVIDER_NAME": "loopback", "OFFHOOK_RECORD_DIR": str(tmp_path)},
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert queued.listed(gone) == 1
+    assert "unable to open database file" in capsys.readouterr().err
+    serving = Serving(gone)
+    assert "has not been read" in asyncio.run(serving._never(THEM))
+    serving._stored_queue = queued.StoredQueue(queued.table_of(gone), lambda: gone)
+    assert "nobody is called: " in asyncio.run(serving._never(THEM))
+    there = settings(tmp_path)
+    serving._stored_queue = queued.StoredQueue(queued.table_of(there), lambda: there)
+    assert asyncio.run(serving._never(THEM)) == ""
+    assert queued.never(there, THEM, "asked") == 0
+    assert asyncio.run(serving._never(THEM)) == "the number is on the do-not-call list"
 
 
 def test_the_store_has_the_tables(tmp_path: Path):

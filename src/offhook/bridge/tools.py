@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct, field
@@ -114,7 +114,7 @@ class Tools:
                 return True
             if policy.changes and now - run.ended < policy.repeat_s:
                 self._s.note("tool.joined", id=event.tool_call_id, name=run.name, of=run.ids[0], running=False)
-                self._answer(event.tool_call_id, run.output, now)
+                self._answer((event.tool_call_id,), run.output, now)
                 return True
             return False
         return False
@@ -123,7 +123,7 @@ class Tools:
         self._s.note("tool.done", id=event.tool_call_id, name=event.name[:60], outcome=outcome, ms=0,
                      out_bytes=len(output), filler=False)  # fmt: skip
         self.promises.failed(event.name)
-        self._answer(event.tool_call_id, output, now)
+        self._answer((event.tool_call_id,), output, now)
 
     def _run(self, event: v.ToolCalled, key: str, policy: v.ToolPolicy, now: float) -> None:
         s, call_id = self._s, event.tool_call_id
@@ -142,7 +142,7 @@ class Tools:
         """Answer a tool of the bridge's own; ``go_on``: the model shall say something to it."""
         self._s.note("tool.done", id=event.tool_call_id, name=event.name, outcome="ok", ms=0, out_bytes=len(output),
                      filler=False)  # fmt: skip
-        self._answer(event.tool_call_id, output, now, go_on=go_on)
+        self._answer((event.tool_call_id,), output, now, go_on=go_on)
 
     # --------------------------------------------------------------------------------------- finished
 
@@ -173,18 +173,19 @@ class Tools:
         for call_id in run.ids:
             self._by_id.pop(call_id, None)
         self._filler.look(now)
-        for call_id in run.ids:
-            self._answer(call_id, event.output, now)
+        self._answer(run.ids, event.output, now)
 
-    def _answer(self, call_id: str, output: str, now: float, *, go_on: bool = True) -> None:
-        """Answer one call; the model goes on once all of its response are answered."""
-        self._s.do(v.AnswerTool(call_id, output))
+    def _answer(self, call_ids: Sequence[str], output: str, now: float, *, go_on: bool = True) -> None:
+        """Answer calls of one run; the model goes on, once, when all of a response are answered."""
+        for call_id in call_ids:
+            self._s.do(v.AnswerTool(call_id, output))
+        before = len(self._batches)
         for response, batch in list(self._batches.items()):
-            batch.waiting.discard(call_id)
+            batch.waiting.difference_update(call_ids)
             if not batch.waiting:
                 del self._batches[response]
-                if go_on and not self._responses.leaving:
-                    self._responses.go_on(now)
+        if len(self._batches) < before and go_on and not self._responses.leaving:
+            self._responses.go_on(now)
 
     def renew(self, now: float) -> None:
         """Another agent goes on: what the old one asked for is nobody's any more, though it may still end."""

@@ -263,6 +263,7 @@ class Serving:
         """The list of calls to place and of numbers that are never called; None where there is neither."""
         if self.host.carrier.settings.rest_credentials is None:
             return None
+        self.host.outbound.never = self._never
 
         def load() -> StoredQueue | None:
             from offhook.cli.queued import StoredQueue, table_of
@@ -275,9 +276,19 @@ class Serving:
         except (OSError, StoreError) as error:
             log.error("the list of calls to place cannot be read", extra={"why": str(error)[:200]})
             return None
-        if stored is not None:
-            self.host.outbound.never = lambda number: asyncio.to_thread(stored.never, number)
+        if stored is None:
+            self.host.outbound.never = None
         return stored
+
+    async def _never(self, number: str) -> str:
+        """Why nobody may call a number; "" when it may be called."""
+        try:
+            if self._stored_queue is None:
+                return "the do-not-call list has not been read, and without it nobody is called"
+            found = await asyncio.to_thread(self._stored_queue.never, number)
+        except (OSError, StoreError) as error:
+            return f"the do-not-call list cannot be read, and without it nobody is called: {error}"
+        return "the number is on the do-not-call list" if found else ""
 
     async def _stop_queue(self) -> None:
         if self._queue_task is not None:

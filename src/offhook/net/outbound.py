@@ -84,7 +84,8 @@ class Outbound:
     def __init__(self, carrier: Carrier, errands: Errands, calls: Calls, *, journals: JournalDir, clock: Clock) -> None:
         self.placed: dict[str, Placed] = {}
         self.watchers: list[Watch] = []
-        self.never: Callable[[str], Awaitable[bool]] | None = None  # whom nobody may call
+        # Why a number may not be called; "" when it may. A list that cannot be read lets nobody be called.
+        self.never: Callable[[str], Awaitable[str]] | None = None
         self._carrier = carrier
         self._errands = errands
         self._calls = calls
@@ -102,8 +103,8 @@ class Outbound:
         self.placed[placed.id] = placed
         self._over[placed.id] = asyncio.Event()
         placed.detail = self._why_not(placed)
-        if not placed.detail and self.never is not None and await self.never(to):
-            placed.detail = "the number is on the do-not-call list"
+        if not placed.detail and self.never is not None:
+            placed.detail = await self.never(to)
         if not placed.detail and not options.from_:
             placed.detail = await self._find_from(placed)
             options = placed.options

@@ -6,6 +6,7 @@ Raises StoreError, which says what to do. Knows no call.
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ FILE = "offhook.db"
 BUSY_MS = 2000  # SQLite waits so long for another writer, on the store's own thread, before it says "locked"
 PG_TIMEOUT_S = 10  # of each answer of a Postgres server
 _LOCK = 0x0FF400C  # of Postgres, for whoever migrates
+# A database that goes away is told of by the writer, in a line; its pool would add a stack for every connection.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 def default_url(directory: Path) -> str:

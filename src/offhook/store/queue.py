@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
 
-from offhook.store.database import engine, migrate
+from offhook.store.database import engine, migrate, reason, shown
 from offhook.store.schema import do_not_call, queue
+from offhook.store.state import StoreError
 
 __all__ = ["QueueRow", "QueueTable"]
 
@@ -44,7 +47,7 @@ class QueueRow(Struct, frozen=True):
 
 
 class QueueTable:
-    """``server`` is this process's id, ``alive`` tells whether another one lives."""
+    """``server`` is this process's id, ``alive`` tells whether another one lives. Raises StoreError."""
 
     def __init__(
         self,
@@ -56,13 +59,27 @@ class QueueTable:
         alive: Callable[[str], bool] = lambda server: False,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self._url = url
         self._engine = engine(url, write=True)
         self._hashed, self._masked = hashed, masked
         self._server, self._alive, self._now = server, alive, now
 
     def prepare(self) -> None:
         """Make or migrate the tables."""
-        migrate(self._engine)
+        with self._told():
+            migrate(self._engine)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StoreError(f"{shown(self._url)}: {reason(error)}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self._told(), self._engine.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         self._engine.dispose()
@@ -77,7 +94,7 @@ class QueueTable:
             "agent": agent, "options": json.dumps(options), "state": WAITING, "tries": 0, "most_tries": most_tries,
             "due_at": due_at, "call": "", "status": "", "detail": "", "server": "", "changed_at": self._ms(),
         }  # fmt: skip
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(queue.insert().values(**row))
         return id_
 
@@ -86,13 +103,13 @@ class QueueTable:
         chosen = sa.select(queue).order_by(queue.c.due_at)
         if not everything:
             chosen = chosen.where(queue.c.state.not_in(OVER))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return [_row(dict(found)) for found in connection.execute(chosen).mappings()]
 
     def claim(self, now: float) -> QueueRow | None:
         """The next that is due; no other process gets it."""
         due = sa.select(queue).where(queue.c.state == WAITING, queue.c.due_at <= int(now * 1000))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             next_ = due.order_by(queue.c.due_at).limit(1).with_for_update(skip_locked=True)
             found = connection.execute(next_).mappings().first()
             if found is None:
@@ -107,19 +124,19 @@ class QueueTable:
             "state": row.state, "tries": row.tries, "due_at": row.due_at, "call": row.call, "status": row.status,
             "detail": row.detail, "changed_at": self._ms(), "number": "" if row.state in OVER else row.number,
         }  # fmt: skip
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(queue.update().where(queue.c.id == row.id).values(**given))
 
     def cancel(self, id_: str) -> bool:
         """Take a call off the list that is not being placed; False where there is none such."""
         wanted = queue.update().where(queue.c.id == id_, queue.c.state.in_((WAITING, "unknown")))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             done = connection.execute(wanted.values(state="cancelled", number="", changed_at=self._ms()))
         return done.rowcount == 1
 
     def left_over(self) -> Sequence[QueueRow]:
         """What processes that are gone were placing."""
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             found = connection.execute(sa.select(queue).where(queue.c.state == CALLING)).mappings().all()
         return [_row(dict(row)) for row in found if row["server"] == self._server or not self._alive(row["server"])]
 
@@ -127,13 +144,13 @@ class QueueTable:
 
     def never(self, number: str) -> bool:
         wanted = sa.select(do_not_call.c.number_id).where(do_not_call.c.number_id == self._hashed(number))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return connection.execute(wanted).first() is not None
 
     def refuse(self, number: str, why: str) -> None:
         """From now on nobody is called under this number."""
         id_ = self._hashed(number)
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(do_not_call.delete().where(do_not_call.c.number_id == id_))
             row = {"number_id": id_, "number_masked": self._masked(number), "why": why[:200], "added_at": self._ms()}
             connection.execute(do_not_call.insert().values(**row))
@@ -141,7 +158,7 @@ class QueueTable:
     def allow(self, number: str) -> bool:
         """Take a number off that list; False where it was not on it."""
         wanted = do_not_call.delete().where(do_not_call.c.number_id == self._hashed(number))
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             return connection.execute(wanted).rowcount == 1
 
     def _ms(self) -> int:
