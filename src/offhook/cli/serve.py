@@ -38,6 +38,7 @@ from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
 from offhook.cli.places import RESUMES, data_dir
 from offhook.cli.reload import Reload
+from offhook.cli.spent import SpentBefore
 from offhook.cli.stored import StoreKeeper, price_of
 from offhook.cli.verdict import prepare
 from offhook.diagnosis.report import Report
@@ -123,6 +124,8 @@ class Serving:
         self.queue: Queue | None = None
         self._queue_task: asyncio.Task[None] | None = None
         self._stored_queue: StoredQueue | None = None
+        self._spent: SpentBefore | None = None
+        self._spent_task: asyncio.Task[None] | None = None
         self._aside = Aside()
         self.declared = tuple(declared)
         self.api = Api(self) if api else None
@@ -150,6 +153,8 @@ class Serving:
         self.reload = Reload(self.switchboard, self.declared, self._aside, self._settings_change, self._lines)
         if self.box is not None:
             await self.box.start()  # before anybody calls
+        if self._spent is not None:
+            await self._spent.look()
         self.server = await self._listen()
         self._set_boot(settings)
         try:
@@ -164,6 +169,8 @@ class Serving:
             self._queue_task = asyncio.create_task(self._work_queue(), name="queue")
         else:
             await self._start_queue()
+        if self._spent is not None:
+            self._spent_task = asyncio.create_task(self._spent.keep_looking(), name="spent")
         self.reload.start()
         if self.api is not None:
             self.api.start()
@@ -308,7 +315,10 @@ class Serving:
         )
         if not caps.any:
             return None
-        return Spending(caps, lambda who: price_of(who.provider.NAME, who.session.model), self._clock)
+        spending = Spending(caps, lambda who: price_of(who.provider.NAME, who.session.model), self._clock)
+        if caps.day_usd > 0:
+            self._spent = SpentBefore(settings, data_dir(settings), spending, self.store.detail)
+        return spending
 
     async def _listen(self) -> Server:
         settings, carrier = self.settings, self.host.carrier.settings
@@ -424,6 +434,8 @@ class Serving:
         """Drain, then close everything."""
         if self._queue_task is not None:
             self._queue_task.cancel()  # nothing new; what it has placed is followed until it is over
+        if self._spent_task is not None:
+            self._spent_task.cancel()
         await self.reload.stop()
         await self.host.drain()
         if self.api is not None:

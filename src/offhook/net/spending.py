@@ -2,8 +2,8 @@
 What the calls of this process cost while they run, and the caps that end them politely.
 
 Counted from the provider's own usage figures and from minutes, by dated prices (``evidence/cost.py``). What has no
-known price counts nothing and is named: a cap over an unknown price holds the minutes alone. The day is UTC, and its
-sum is this process's. Knows no wire.
+known price counts nothing and is named: a cap over an unknown price holds the minutes alone. The day is UTC; what it
+had cost before this process began, somebody tells (``spent_before``). Knows no wire.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from offhook.net.call import Call
 from offhook.net.clock import Clock, Handle
 from offhook.wires._wire import Fact, Price
 
-__all__ = ["Caps", "Spending"]
+__all__ = ["DAY_S", "Caps", "Spending"]
 
 log = logging.getLogger("offhook")
 
+DAY_S = 86_400
 LOOK_S = 5.0  # minutes pass between two reports of usage
 
 PricesOf = Callable[[Answerer], Fact[tuple[Price, ...]] | None]
@@ -52,23 +53,28 @@ class _Running(Struct):
 
 
 class Spending:
-    """``today_usd`` is what was spent before, where somebody knows it."""
+    """What the calls of one process cost."""
 
-    def __init__(
-        self, caps: Caps, prices_of: PricesOf, clock: Clock, *, today_usd: float = 0.0,
-        unix: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+    def __init__(self, caps: Caps, prices_of: PricesOf, clock: Clock, *, unix: Callable[[], float] = time.time) -> None:
         self.caps = caps
         self._prices_of = prices_of
         self._clock = clock
         self._unix = unix
         self._running: dict[str, _Running] = {}
         self._day = self._today()
-        self._ended_usd = today_usd
+        self._began_on = self._day
+        self._ended_usd = 0.0
+        self._before_usd: float | None = None  # unknown until somebody tells
         self._timer: Handle | None = None
 
     def _today(self) -> int:
-        return int(self._unix() // 86_400)
+        return int(self._unix() // DAY_S)
+
+    def spent_before(self, usd: float) -> None:
+        """What the day on which this process began had cost before; the last word counts."""
+        self._new_day()
+        if self._day == self._began_on:
+            self._before_usd = usd
 
     def begin(self, call: Call, who: Answerer) -> None:
         """A call begins, or another agent takes it over: by whose prices it is counted from here on."""
@@ -101,9 +107,9 @@ class Spending:
 
     @property
     def today_usd(self) -> float:
-        """What this process has spent today, running calls included."""
+        """What is known to have been spent today, running calls included."""
         self._new_day()
-        return self._ended_usd + sum(one.usd for one in self._running.values())
+        return (self._before_usd or 0.0) + self._ended_usd + sum(one.usd for one in self._running.values())
 
     @property
     def full(self) -> bool:
@@ -112,7 +118,7 @@ class Spending:
 
     def _new_day(self) -> None:
         if self._today() != self._day:
-            self._day, self._ended_usd = self._today(), 0.0
+            self._day, self._ended_usd, self._before_usd = self._today(), 0.0, 0.0
 
     def _look(self) -> None:
         self._timer = None
@@ -132,7 +138,7 @@ class Spending:
         one.over = True
         one.call.journal.note(
             "spend.cap", self._clock.now(), cap="call" if of_call else "day", usd=round(one.usd, 4),
-            today_usd=round(self.today_usd, 4), unknown=", ".join(made.unknown),
+            today_usd=round(self.today_usd, 4), before_usd=self._before_usd, unknown=", ".join(made.unknown),
         )  # fmt: skip
         log.warning("spend cap reached", extra={"call": one.call.name, "usd": round(one.usd, 4)})
         one.call.feed(v.EndRequested("spend"))
