@@ -39,6 +39,7 @@ from offhook.net.rest import RestResult
 from offhook.settings import load
 from offhook.store.database import default_url
 from offhook.store.queries import Reader
+from offhook.store.queue import QueueTable
 from offhook.store.tokens import Tokens
 from offhook.store.writer import Writer
 from offhook.wires.carriers import twilio
@@ -112,6 +113,7 @@ class Api:
         self.rest: list[Any] = []
         self.rest_answer = RestResult(True, 201, None, "", {"sid": "CA" + "4" * 32})
         self.checked: list[tuple[Sequence[str], bool, bool]] = []
+        self._queue = QueueTable(self.url, str, twilio.mask_number) if store else None
         self._reader = Reader(self.url) if store else None
         self._texts: dict[tuple[str, ...], str] = {}
         self.has_store = store
@@ -134,7 +136,7 @@ class Api:
             host=self.host, hub=self.hub, access=self.access, metrics=self.metrics, directory=self.directory,
             settings=lambda: self.settings, reader=lambda: self._reader, clean=self.sieve.clean_data,
             public_url=lambda: "https://voice.example.com", detail=lambda: {"store": {"state": "ok"}, "agents": {}},
-            numbers=self._numbers, agent=self._agent,
+            numbers=self._numbers, queue=lambda: self._queue, agent=self._agent,
             agents=lambda: {"agents": [], "routes": [], "default": None, "problems": []},
             options=lambda given: options_of(self.settings, **given), check=self._check,
             project=projection(self.settings), version="0.0.0", began_at=1, hosts=lambda: ("voice.example.com",),
@@ -207,5 +209,7 @@ async def api(folder: Path, **given: Any) -> AsyncIterator[Api]:
         call.abandon("the test is over")
     made.host.streams.give_up("the test is over")
     await made.app.stop()
+    if made._queue is not None:
+        made._queue.close()
     await made.host._errands.finish()
     made.journals.flush()

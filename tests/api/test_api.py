@@ -222,6 +222,26 @@ def test_calls_are_placed_followed_and_taken_back(tmp_path: Path):
     run(tmp_path, main)
 
 
+def test_calls_are_put_on_the_list_and_taken_off(tmp_path: Path):
+    async def main(server: Api) -> None:
+        server._queue.refuse("+14155550199", "asked")
+        async with server.client("place", "read") as client:
+            body = {"to": "+14155550177", "agent": "billing", "due_at": 5000, "tries": 2, "ring_s": 12}
+            made = await client.post("/api/queue", json=body)
+            assert made.status_code == 201 and made.json()["called"] == "+1********77" and made.json()["due_at"] == 5000
+            listed = (await client.get("/api/queue")).json()["queue"]
+            assert [(one["id"], one["most_tries"]) for one in listed] == [(made.json()["id"], 2)]
+            assert server._queue.rows()[0].options == {"ring_s": 12}
+            refused = await client.post("/api/queue", json={"to": "+14155550199"})
+            assert refused.status_code == 409 and "do-not-call" in refused.json()["type"]
+            assert (await client.delete(f"/api/queue/{made.json()['id']}")).status_code == 204
+            assert (await client.delete(f"/api/queue/{made.json()['id']}")).status_code == 404
+            assert (await client.get("/api/queue")).json()["queue"] == []
+        await problem(server, 403, "/api/queue", "read", method="POST", json=body)
+
+    run(tmp_path, main)
+
+
 def test_tokens_are_made_listed_and_taken_back(tmp_path: Path):
     async def main(server: Api) -> None:
         async with server.client("admin") as client:

@@ -423,6 +423,30 @@ class Place(Body):
     send_digits: str | None = Field(None, max_length=32, pattern=r"^[0-9*#wW]*$")
 
 
+class Enqueue(Place):
+    due_at: int | None = Field(None, ge=0, le=2**53, description="milliseconds since 1970; left out: now")
+    tries: int | None = Field(None, ge=1, le=100, description="at most; left out: outbound.tries")
+
+
+class Queued(Answer):
+    """A call on the list."""
+
+    id: str
+    called: str
+    agent: str
+    state: str = Field(description="waiting, calling, unknown, done, given up, refused, cancelled or blocked")
+    tries: int
+    most_tries: int
+    due_at: int
+    call: str = Field(description="of the last try")
+    status: str
+    detail: str
+
+
+class QueueList(Answer):
+    queue: list[Queued]
+
+
 class StatusAt(Answer):
     at_s: float = Field(description="since it was asked for")
     status: str

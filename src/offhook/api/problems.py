@@ -12,8 +12,10 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from offhook.store.database import reason
 from offhook.store.state import StoreError
 
 __all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response"]
@@ -77,6 +79,10 @@ def install(app: FastAPI) -> None:
     async def store(request: Request, error: StoreError) -> Response:
         fix = "calls go on and are stored later; see store in /api/health"
         return problem_response(503, str(error), kind="store", errors=[_named(wanted="a store that answers", fix=fix)])
+
+    @app.exception_handler(SQLAlchemyError)
+    async def database(request: Request, error: SQLAlchemyError) -> Response:
+        return await store(request, StoreError(reason(error)))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

@@ -18,6 +18,7 @@ from offhook.net.outbound import Options
 from offhook.settings import Settings
 from offhook.store.projection import Projection
 from offhook.store.queries import Reader
+from offhook.store.queue import QueueTable
 from offhook.store.tokens import Tokens
 
 __all__ = ["World"]
@@ -45,6 +46,7 @@ class World(Struct):
     detail: Callable[[], Data]  # what /readyz says besides; on the loop
     agents: Callable[[], Data]
     agent: Callable[[str, Data], Data]
+    queue: Callable[[], QueueTable | None]  # None where there is no store
     options: Callable[
         [Data], Options
     ]  # of a call to be placed, by what was said of it and by the settings; on the loop

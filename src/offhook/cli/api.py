@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -35,12 +36,14 @@ from offhook.wires._wire import Refusal
 if TYPE_CHECKING:
     from offhook.cli.serve import Serving
     from offhook.store.queries import Reader
+    from offhook.store.queue import QueueTable
 
 __all__ = ["Api", "state_file", "tokens_of"]
 
 log = logging.getLogger("offhook")
 
 STATE = ".server.json"
+GIVE_WAY_S = 0.0005  # to the loop while the API is made; the usual is 5 ms
 
 
 def state_file(settings: Settings) -> Path:
@@ -69,6 +72,7 @@ class Api:
         self._app: asyncio.Future[Any] | None = None
         self._lock = threading.Lock()
         self._reader: Reader | None = None
+        self._queued: QueueTable | None = None
         self._state: Path | None = None
         self._own = ""
 
@@ -166,13 +170,25 @@ class Api:
             except Exception as error:  # made() has told it in full
                 log.debug("no API to stop", extra={"why": str(error)})
         self.hub.stop()
-        if self._reader is not None:
-            self._reader.close()
+        for opened in (self._reader, self._queued):
+            if opened is not None:
+                opened.close()
 
     # ---------------------------------------------------------------------------------------- its making
 
     def _make(self) -> Any:
-        """On a thread: importing FastAPI takes half a second."""
+        """On a thread, giving way to the calls: importing FastAPI takes half a second, building the routes as long."""
+        usual, collects = sys.getswitchinterval(), gc.isenabled()
+        sys.setswitchinterval(GIVE_WAY_S)
+        gc.disable()  # its rounds hold the interpreter, and nothing that is made here is garbage
+        try:
+            return self._made()
+        finally:
+            sys.setswitchinterval(usual)
+            if collects:
+                gc.enable()
+
+    def _made(self) -> Any:
         from offhook.api.app import make_api
         from offhook.api.world import World
         from offhook.cli.call import options_of
@@ -183,7 +199,7 @@ class Api:
                 host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
                 directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
                 clean=serving.sieve.clean_data, public_url=lambda: serving.public_url, detail=serving.detail,
-                numbers=self._numbers, agents=self._agents, agent=self._agent, check=self._check,
+                numbers=self._numbers, queue=self._queue, agents=self._agents, agent=self._agent, check=self._check,
                 options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),
                 version=__version__, began_at=round(time.time() * 1000), hosts=self._hosts,
                 tokens=lambda: tokens_of(serving.settings),
@@ -199,6 +215,16 @@ class Api:
             if self._reader is None:
                 self._reader = reader(self._serving.settings, self._serving.journals.directory)
             return self._reader
+
+    def _queue(self) -> QueueTable | None:
+        from offhook.cli.queued import table_of
+
+        with self._lock:
+            if self._queued is None:
+                self._queued = table_of(self._serving.settings)
+                if self._queued is not None:
+                    self._queued.prepare()
+            return self._queued
 
     def _hosts(self) -> Sequence[str]:
         public = urlsplit(self._serving.public_url).netloc
