@@ -84,8 +84,9 @@ def test_a_call_is_watched_heard_and_hung_up_and_then_read(server, inside):
     )
     page.keyboard.press("j")
     aside = page.get_by_role("complementary", name="The chosen call")
-    with page.expect_response(lambda got: got.url.endswith("/recording") and got.status == 206):
+    with page.expect_websocket(lambda socket: socket.url.endswith("/listen")) as listening:
         aside.get_by_role("button", name="Listen").click()
+    listening.value.wait_for_event("framereceived", lambda frame: '"who":"caller"' in str(frame))
     aside.get_by_text("what are your opening hours").wait_for(timeout=15_000)
     aside.get_by_role("button", name="Stop listening").click()
     row.get_by_text(re.compile(r"^\d+ ms$")).wait_for()  # the answer's time
