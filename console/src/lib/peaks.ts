@@ -34,12 +34,17 @@ export class Outline {
   columns(from_ms: number, ms_a_pixel: number, width: number): Float32Array {
     const out = new Float32Array(width * 4);
     const fine = this.step(ms_a_pixel);
+    let tile: Tile | null = null;
+    let until = -1; // within that tile
     for (let x = 0; x < width; x++) {
       const begin = from_ms + x * ms_a_pixel;
       if (begin < 0 || begin >= this.length_ms) continue;
-      let step = fine;
-      let tile: Tile | null = null;
-      while (step < STEPS.length && !(tile = this.tile(STEPS[step]!, begin, step === fine))) step++;
+      if (begin >= until) {
+        let step = fine;
+        while (step < STEPS.length && !(tile = this.tile(STEPS[step]!, begin, step === fine))) step++;
+        const fine_ms = STEPS[fine]! * BINS; // where the next fine one begins, whichever is drawn here
+        until = (Math.floor(begin / fine_ms) + 1) * fine_ms;
+      }
       if (!tile) continue;
       const first = Math.floor((begin - tile.from_ms) / tile.bin_ms);
       const last = Math.max(first, Math.ceil((begin + ms_a_pixel - tile.from_ms) / tile.bin_ms) - 1);

@@ -555,6 +555,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/figures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show Figures
+         * @description Verdicts and the percentiles of answers over time, of the calls that the store has whole.
+         */
+        get: operations["show_figures_api_figures_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/health": {
         parameters: {
             query?: never;
@@ -1405,6 +1425,55 @@ export interface components {
             source: string;
             /** Value */
             value: unknown;
+        };
+        /**
+         * FigureBucket
+         * @description What began within one stretch of time.
+         */
+        FigureBucket: {
+            /**
+             * At
+             * @description its begin, milliseconds since 1970
+             */
+            at: number;
+            /** Max Ms */
+            max_ms: number | null;
+            /**
+             * P50 Ms
+             * @description of them, from the end of the caller's speech; null: there is none
+             */
+            p50_ms: number | null;
+            /** P95 Ms */
+            p95_ms: number | null;
+            /**
+             * Replies
+             * @description answers to what callers said
+             */
+            replies: number;
+            /**
+             * Verdicts
+             * @description calls by verdict
+             */
+            verdicts: {
+                [key: string]: number;
+            };
+        };
+        /** Figures */
+        Figures: {
+            /** Bucket Ms */
+            bucket_ms: number;
+            /**
+             * Buckets
+             * @description those in which a call began, the oldest first
+             */
+            buckets: components["schemas"]["FigureBucket"][];
+            /** Calls */
+            calls: number;
+            /**
+             * Partial
+             * @description there are more calls: only the newest were looked at
+             */
+            partial: boolean;
         };
         /** Guilty */
         Guilty: {
@@ -5670,6 +5739,123 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FaultPage"];
+                };
+            };
+            /** @description It cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description No token, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The token's scopes do not have this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description It cannot be done now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Asked under a name that is not this server's */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Something in it is not as wanted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Too many failed tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The store, or the server, cannot answer now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    show_figures_api_figures_get: {
+        parameters: {
+            query?: {
+                agent?: string;
+                /** @description milliseconds since 1970 */
+                since?: number | null;
+                until?: number | null;
+                /** @description at most so many stretches of time */
+                buckets?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Figures"];
                 };
             };
             /** @description It cannot be read */

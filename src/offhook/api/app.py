@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.types import Receive, Send
 
-from offhook.api import acting, calls, queueing, server, sessions, streams, talking
+from offhook.api import acting, calls, figures, queueing, server, sessions, streams, talking
 from offhook.api.access import Asked, Denied, host_allowed
 from offhook.api.checking import Checking
 from offhook.api.problems import install, problem_response
@@ -69,7 +69,7 @@ def _application(version: str) -> FastAPI:
         openapi_url="/api/openapi.json", redirect_slashes=False,
     )  # fmt: skip
     install(app)
-    for part in (calls, acting, queueing, talking, streams, server, sessions):
+    for part in (calls, figures, acting, queueing, talking, streams, server, sessions):
         app.include_router(part.router, prefix="/api")
     _docs(app)
     _describe_access(app)

@@ -149,6 +149,24 @@ class CallList(Answer):
     why: str
 
 
+class FigureBucket(Answer):
+    """What began within one stretch of time."""
+
+    at: int = Field(description="its begin, milliseconds since 1970")
+    verdicts: dict[str, int] = Field(description="calls by verdict")
+    replies: int = Field(description="answers to what callers said")
+    p50_ms: float | None = Field(description="of them, from the end of the caller's speech; null: there is none")
+    p95_ms: float | None
+    max_ms: float | None
+
+
+class Figures(Answer):
+    bucket_ms: int
+    calls: int
+    partial: bool = Field(description="there are more calls: only the newest were looked at")
+    buckets: list[FigureBucket] = Field(description="those in which a call began, the oldest first")
+
+
 class ToolRun(Answer):
     id: str
     name: str

@@ -75,6 +75,7 @@ class _Said:
 
     def __init__(self, call: Recording) -> None:
         self._call = call
+        self._last_ms = call.last_ms  # asked of every item: a look through the whole record each time
         self._began: dict[str, float] = {}  # item -> ms, as the provider heard it
         self._ended: dict[str, float] = {}
         self._texts: dict[str, tuple[str, float, bool]] = {}  # caller's item -> text, when told, whole
@@ -137,7 +138,7 @@ class _Said:
             if not isinstance(text, str) or not text.strip():
                 continue
             if row.get("who") == "caller" and not self._texts.get(item, ("", 0.0, False))[2]:
-                at = self._texts.get(item, ("", self._began.get(item, call.last_ms), False))[1]
+                at = self._texts.get(item, ("", self._began.get(item, self._last_ms), False))[1]
                 self._texts[item] = (text.strip(), at, False)
             elif row.get("who") == "agent" and item not in self._agent:
                 self._agent[item] = {-1: text.strip()}
@@ -160,7 +161,7 @@ class _Said:
             if heard_ms is None and item in cuts:
                 heard_ms, ms = cuts[item]
             if at is None:
-                at = self._agent_at.get(item, self._call.last_ms)
+                at = self._agent_at.get(item, self._last_ms)
             turn = Turn(
                 at_ms=at, who="agent", text=text, heard=text, item=item, ms=ms, heard_ms=heard_ms, final=-1 not in parts
             )

@@ -68,6 +68,23 @@ class Reader:
             ).where(*self._where(connection, wanted))
             return dict(connection.execute(query).mappings().one())
 
+    def moments(self, wanted: CallFilter, kind: str) -> tuple[list[tuple[int, str]], list[tuple[int, float]]]:
+        """Of the calls, the oldest first: when each began and its verdict; when it began and each latency's ms."""
+        c, measured = schema.calls.c, schema.latencies.c
+        with self._connection() as connection:
+            where = self._where(connection, wanted)
+            newest = sa.select(c.n, c.began_at, c.verdict).where(*where).order_by(c.began_at.desc()).limit(wanted.limit)
+            chosen = newest.subquery()
+            calls = sa.select(chosen.c.began_at, chosen.c.verdict).order_by(chosen.c.began_at)
+            times = (
+                sa.select(chosen.c.began_at, measured.ms)
+                .join(schema.latencies, measured.call_n == chosen.c.n)
+                .where(measured.kind == kind)
+                .order_by(chosen.c.began_at)
+            )
+            told = [(int(at), str(verdict)) for at, verdict in connection.execute(calls)]
+            return told, [(int(at), float(ms)) for at, ms in connection.execute(times)]
+
     def call(self, name: str) -> Row | None:
         """One call with all that is known of it; by its record's name, its id, or an id's beginning: the latest."""
         c = schema.calls.c
