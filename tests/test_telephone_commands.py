@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from offhook.cli import call, numbers
+from offhook.cli import call_there as there
 from offhook.cli.behind import free_port
+from offhook.cli.call_there import NoServer, Refused
 from offhook.cli.carrier_rest import NoRest, carrier_of, explained
 from offhook.cli.tunnel import Tunnel, TunnelError
 from offhook.loopback.lines import audio
@@ -25,7 +27,7 @@ from offhook.sims.run_carrier import PhoneCall
 from offhook.sims.run_webhook import Route
 
 TOKEN = "rest-token-0123456789abcdef"
-OURS, THEM = "+15550100002", "+15550100077"
+OURS, THEM, BUSY, BLOCKED = "+15550100002", "+15550100077", "+15550100078", "+15550100079"
 
 
 async def hello_and_goodbye(phone: PhoneCall) -> None:
@@ -84,6 +86,63 @@ def test_a_call_is_placed_followed_and_judged(place: Path):
     for wanted in (["call", "ringing"], ["call", "answered"], ["hello", "heard"], ["call", "over"]):
         assert wanted in told, out
     assert "healthy: " in out and THEM not in out + err
+
+
+async def _until_served(place: Path, server: asyncio.subprocess.Process) -> None:
+    state = place / "rec" / ".server.json"
+    async with asyncio.timeout(30):
+        while not (state.exists() and json.loads(state.read_text())["pid"] == server.pid):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+def test_a_server_that_runs_here_is_asked_to_place_the_call(place: Path, capsys: pytest.CaptureFixture[str]):
+    rest, port = json.loads((place / "ports.json").read_text())
+    people = {THEM: Telephone(0.1, talks=hello_and_goodbye, detected_s=0.6), BUSY: Telephone(how="busy")}
+    account = {"people": people, "port": rest, "blocked": {BLOCKED}, "route": Route(connect=("127.0.0.1", port))}
+    made = settings(place)
+
+    async def command(*words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "offhook", *words, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "TWILIO_AUTH_TOKEN": TOKEN},
+        )  # fmt: skip
+
+    async def main() -> tuple[int | None, str, str]:
+        async with SimAccount(TOKEN, (OURS,), **account) as sim:
+            server = await command("serve")
+            try:
+                await _until_served(place, server)
+                asked = await command("call", THEM)
+                out, err = await asked.communicate()
+                with pytest.raises(Refused, match="21216: number blocked"):
+                    await there.place(made, BLOCKED, call.options_of(made), "text")
+                sid, status = await there.place(made, BUSY, call.options_of(made), "json")
+                assert status == "busy" and sid.startswith("CA")
+            finally:
+                server.send_signal(signal.SIGTERM)
+                await server.communicate()
+            assert sim.alerts == []
+            return asked.returncode, out.decode(), err.decode()
+
+    code, out, err = asyncio.run(main())
+    assert code == 0 and "asking the server that runs here" in err, out + err
+    told = [line.split(None, 2)[1:] for line in out.splitlines() if "s " in line[:10]]
+    for wanted in (["call", "ringing"], ["call", "answered"], ["hello", "heard"], ["call", "over"]):
+        assert told.count(wanted) == 1, out
+    assert "healthy: " in out and THEM not in out + err
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["status"] for line in lines] == ["queued", "initiated", "ringing", "busy"]
+
+
+def test_what_a_killed_server_left_behind_is_no_server(place: Path):
+    made = settings(place)
+    state = place / "rec" / ".server.json"
+    state.parent.mkdir()
+    with pytest.raises(NoServer, match="no server of yours runs"):
+        asyncio.run(there.place(made, THEM, call.options_of(made), "text"))
+    state.write_text(json.dumps({"pid": 1, "url": f"http://127.0.0.1:{free_port()}", "token": "stale"}))
+    with pytest.raises(NoServer, match="nothing answers"):
+        asyncio.run(there.place(made, THEM, call.options_of(made), "text"))
 
 
 def test_what_cannot_be_called_is_said_before_anything_starts(place: Path, capsys: pytest.CaptureFixture[str]):

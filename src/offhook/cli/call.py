@@ -1,5 +1,6 @@
 """
-``offhook call``: a server for this one call, the call placed, followed on the terminal, and judged when it is over.
+``offhook call``: the call placed, followed on the terminal, and judged when it is over; by the server that runs here,
+or, where none does, by a server for this one call.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from offhook.evidence.redact import Sieve
 from offhook.net.outbound import Options, Placed
 from offhook.settings import Settings
 
-__all__ = ["options_of", "run"]
+__all__ = ["options_of", "run", "status_words"]
 
 WORDS = {
     "queued": "queued at the carrier", "initiated": "being dialled", "ringing": "ringing", "in-progress": "answered",
@@ -63,6 +64,10 @@ def run(settings: Settings, number: str, options: Options, *, live: str = "text"
             sys.stderr.write(f"offhook call: {error}\n")
             return 2
 
+    if not tunnel:
+        code = _by_the_server(settings, number, options, live)
+        if code is not None:
+            return code
     if tunnel:
         return run_behind_tunnel(settings, tunnel, "call", new_loop, lambda told: judged(told, work))
     found = judge.problems(settings)
@@ -71,6 +76,25 @@ def run(settings: Settings, number: str, options: Options, *, live: str = "text"
         return 2
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work(settings))
+
+
+def _by_the_server(settings: Settings, number: str, options: Options, live: str) -> int | None:
+    """The exit code; None where no server of ours runs here, and this command has to be one."""
+    from offhook.cli.call_there import NoServer, Refused, place
+    from offhook.cli.ctl import CtlError
+
+    try:
+        sid, status = asyncio.run(place(settings, number, options, live))
+    except NoServer as why:
+        sys.stderr.write(f"offhook call: serving this call itself ({why})\n")
+        return None
+    except Refused as why:
+        sys.stderr.write(f"offhook call: refused: {why}\n")
+        return 1
+    except CtlError as error:
+        sys.stderr.write(f"offhook call: {error}\n")
+        return 2
+    return _verdict(settings, sid, status)
 
 
 async def _call(settings: Settings, number: str, options: Options, live: str) -> int:
@@ -85,7 +109,7 @@ async def _call(settings: Settings, number: str, options: Options, live: str) ->
     if placed.status == "refused":
         sys.stderr.write(f"offhook call: refused: {explained(placed.code, placed.detail)}\n")
         return 1
-    return _verdict(settings, placed)
+    return _verdict(settings, placed.sid, placed.status)
 
 
 async def _placed(serving: Serving, number: str, options: Options) -> Placed:
@@ -95,11 +119,10 @@ async def _placed(serving: Serving, number: str, options: Options) -> Placed:
 
     def follow(placed: Placed) -> None:
         at_s = asyncio.get_running_loop().time() - began
-        words = WORDS.get(placed.status)
-        if words is not None and placed.status not in told:
+        words = status_words(placed.status, placed.sip)
+        if words and placed.status not in told:
             told.add(placed.status)
-            sip = f" (SIP {placed.sip})" if placed.sip and placed.status == "failed" else ""
-            _say(serving, placed, at_s, words + sip)
+            _say(serving, placed, at_s, words)
         if placed.answered_by and placed.answered_by not in told:
             told.add(placed.answered_by)
             _say(serving, placed, at_s, f"by the carrier's detection: {placed.answered_by}")
@@ -109,6 +132,11 @@ async def _placed(serving: Serving, number: str, options: Options) -> Placed:
     if not placed.over:
         await _until_over(serving, placed)
     return placed
+
+
+def status_words(status: str, sip: str) -> str:
+    """What a status of the carrier's means; empty where it needs no word."""
+    return WORDS.get(status, "") + (f" (SIP {sip})" if sip and status == "failed" else "")
 
 
 def _say(serving: Serving, placed: Placed, at_s: float, text: str) -> None:
@@ -142,14 +170,14 @@ async def _until_over(serving: Serving, placed: Placed) -> None:
             loop.remove_signal_handler(number)
 
 
-def _verdict(settings: Settings, placed: Placed) -> int:
+def _verdict(settings: Settings, sid: str, status: str) -> int:
     directory = data_dir(settings)
     try:
-        report = verdict_on(find(placed.sid, directory))
+        report = verdict_on(find(sid, directory))
     except RecordingError as error:
         sys.stderr.write(f"offhook call: {error}\n")
-        return EXIT.get(placed.status, 1)
+        return EXIT.get(status, 1)
     sys.stdout.write(f"{report.line}\n")
-    sys.stdout.write(f"the record: offhook show {placed.sid[:12]}, offhook explain {placed.sid[:12]}\n")
+    sys.stdout.write(f"the record: offhook show {sid[:12]}, offhook explain {sid[:12]}\n")
     bad = report.verdict in ("broken", "suspected")
-    return 1 if bad else EXIT.get(placed.status, 1)
+    return 1 if bad else EXIT.get(status, 1)

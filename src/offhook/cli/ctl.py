@@ -14,11 +14,15 @@ import httpx2
 from offhook.cli.api import state_file
 from offhook.settings import Settings
 
-__all__ = ["CtlError", "act", "running", "watch"]
+__all__ = ["CtlError", "act", "reached", "running", "told", "watch"]
 
 
 class CtlError(Exception):
-    """Why the server could not be asked, or what it said."""
+    """Why the server could not be asked, or what it said; ``nobody``: none runs here."""
+
+    def __init__(self, text: str, *, nobody: bool = False) -> None:
+        super().__init__(text)
+        self.nobody = nobody
 
 
 def _server(settings: Settings) -> tuple[str, str]:
@@ -29,28 +33,31 @@ def _server(settings: Settings) -> tuple[str, str]:
         return str(data["url"]), str(data["token"])
     except (OSError, ValueError, KeyError):
         raise CtlError(
-            f"no server of yours runs with these records ({path.parent}): offhook serve starts one"
+            f"no server of yours runs with these records ({path.parent}): offhook serve starts one",
+            nobody=True,
         ) from None
 
 
 @asynccontextmanager
-async def _client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+async def reached(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     url, token = _server(settings)
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=150, trust_env=False) as client:
         try:
             yield client
         except httpx2.ConnectError:
-            raise CtlError(f"nothing answers at {url}: the server has ended; offhook serve starts one") from None
+            raise CtlError(
+                f"nothing answers at {url}: the server has ended; offhook serve starts one", nobody=True
+            ) from None
         except httpx2.HTTPError as error:
             raise CtlError(f"{url}: {type(error).__name__}: {error}") from None
 
 
 async def _get(client: httpx2.AsyncClient, path: str) -> Any:
-    return _told(await client.get(path))
+    return told(await client.get(path))
 
 
-def _told(answer: httpx2.Response) -> Any:
+def told(answer: httpx2.Response) -> Any:
     """An answer's data. Raises CtlError with the problem that it is."""
     if answer.is_success:
         return answer.json()
@@ -82,12 +89,12 @@ def act(settings: Settings, call: str, what: str, body: Mapping[str, Any]) -> in
     """Ask it of a call, and wait for how it went; 1 where it did not go well."""
 
     async def run() -> int:
-        async with _client(settings) as client:
+        async with reached(settings) as client:
             name = await _named(client, call)
             if what == "hangup":
-                done = _told(await client.post(f"/api/calls/{name}/hangup"))
+                done = told(await client.post(f"/api/calls/{name}/hangup"))
             else:
-                done = _told(await client.post(f"/api/calls/{name}/{what}?wait_s=120", json=dict(body)))
+                done = told(await client.post(f"/api/calls/{name}/{what}?wait_s=120", json=dict(body)))
             detail = f": {done['detail']}" if done["detail"] else ""
             sys.stdout.write(f"{done['what']} {done['outcome']}{detail}\n")
             return 1 if done["outcome"] in ("failed", "ended", "refused") else 0
@@ -99,7 +106,7 @@ def running(settings: Settings, *, as_json: bool = False) -> int:
     """The calls that run now."""
 
     async def run() -> int:
-        async with _client(settings) as client:
+        async with reached(settings) as client:
             rows = (await _get(client, "/api/calls?state=running&limit=200"))["calls"]
         if as_json:
             sys.stdout.write(json.dumps(rows, indent=1) + "\n")
@@ -121,13 +128,13 @@ def watch(settings: Settings, call: str, levels: int) -> int:
     """Print the live stream until it ends, or Ctrl-C."""
 
     async def run() -> int:
-        async with _client(settings) as client:
+        async with reached(settings) as client:
             name = await _named(client, call) if call else ""
             query = {"levels": str(levels), **({"call": name} if name else {})}
             async with client.stream("GET", "/api/live", params=query, timeout=None) as answer:
                 if not answer.is_success:
                     await answer.aread()
-                    _told(answer)
+                    told(answer)
                 async for line in answer.aiter_lines():
                     if line.startswith("data: "):
                         sys.stdout.write(line.removeprefix("data: ") + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 from offhook import vocab as v
 from offhook.evidence.redact import Sieve
 
-__all__ = ["Live"]
+__all__ = ["Live", "words_of"]
 
 
 class Live:
@@ -29,7 +29,7 @@ class Live:
         sys.stdout.flush()
 
     def __call__(self, call: str, happened: v.Event | v.Note, at_s: float) -> None:
-        told = _told(happened)
+        told = words_of(happened)
         if told is None:
             return
         what, data = told
@@ -44,7 +44,7 @@ class Live:
             sys.stdout.flush()
 
 
-def _told(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
+def words_of(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
     """What is worth telling of an event, and in which words."""
     match happened:
         case v.CallerTranscript(text=text, final=True):
