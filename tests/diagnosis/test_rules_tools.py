@@ -178,6 +178,8 @@ def test_a_store_on_the_path_of_the_call_explains_the_standstill():
     tape = foreign().note("store.stall", 9000, **stall).note("bridge.loop-lag", 9000, ms=3000, task="store write")
     assert tape.rules() == ["records/store-on-call-path"]
     assert foreign().note("store.stall", 9000, **stall).rules() == []  # a writer of its own waited
+    slow_machine = foreign().note("store.stall", 9000, beside=True, **stall).note("bridge.loop-lag", 9000, ms=3000)
+    assert "records/store-on-call-path" not in slow_machine.rules()
 
 
 def test_a_record_that_was_left_open_is_told_from_a_process_that_died():

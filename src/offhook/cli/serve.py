@@ -425,7 +425,7 @@ class Serving:
 
         def note() -> None:
             for call in self.host.calls.running.values():
-                call.journal.note("store.stall", self._clock.now(), ms=round(ms), error=error[:200])
+                call.journal.note("store.stall", self._clock.now(), ms=round(ms), error=error[:200], beside=True)
 
         with contextlib.suppress(RuntimeError):  # the loop is closed: there are no calls any more
             self.loop.call_soon_threadsafe(note)

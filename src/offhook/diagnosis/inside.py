@@ -23,10 +23,11 @@ class Idle(f.Fact, frozen=True, kw_only=True):
 
 
 class Stall(f.Fact, frozen=True, kw_only=True):
-    """The store did not take a write at once."""
+    """The store did not take a write at once; ``beside``: the write was made on a thread that no call waits for."""
 
     ms: float = 0.0
     error: str = ""
+    beside: bool = False
 
 
 class Job(f.Fact, frozen=True, kw_only=True):
