@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs console bench score peers field gptme s3 clean
+.PHONY: demo test lint format docs console bench score peers field evening gptme s3 clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -39,6 +39,11 @@ score: $(STAMP)
 # Other people's clients at our simulated providers, in an environment of their own. Heavy, so not part of test.
 peers: $(STAMP)
 	$(BIN)/python tools/peers.py
+
+# Two hundred calls with everything at once, a store and a server that are killed, and whether the records tell the truth.
+# Heavy, so not part of test; a Postgres server is used where one is installed.
+evening: $(STAMP)
+	$(BIN)/python tools/evening
 
 # Our dial at other people's servers, in an environment of their own. Heavy, so not part of test.
 field: $(STAMP)

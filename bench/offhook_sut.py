@@ -1,7 +1,8 @@
 """
-Offhook as the referee's system under test: `python offhook_sut.py PORT PROVIDER_URL`.
+Offhook as the referee's system under test: `python offhook_sut.py PORT PROVIDER_URL [plain|all]`.
 
-Everything is on as in production: signatures, tokens, journal, meters, marks. The settings come by environment, as a
+As in production in each case: signatures, tokens, journal, meters, marks. `plain` has no store, no recording and no
+tools; `all` has all three; without either it is as the defaults are. The settings come by environment and file, as a
 service's would; the carrier's Auth Token is the one that `bench/run` gives the referee.
 """
 
@@ -10,10 +11,19 @@ import sys
 import tempfile
 
 TOKEN = "bench-token-0123456789abcdef"
+TOOLS = """
+from offhook import tool
+
+@tool(changes=False)
+def clock() -> str:
+    "What time it is."
+    return "a quarter past ten"
+"""
 
 
 def main() -> None:
-    port, provider = sys.argv[1], sys.argv[2]
+    port, provider, how = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
+    folder = tempfile.mkdtemp(prefix="offhook-bench-", dir="/dev/shm")
     os.environ |= {
         "OFFHOOK_PROVIDER_NAME": "openai",
         "OPENAI_API_KEY": "sk-bench-0000000000000000",
@@ -24,8 +34,17 @@ def main() -> None:
         "OFFHOOK_LIMITS_MAX_CALLS": "5000",
         "OFFHOOK_LIMITS_DIALS_PER_MINUTE": "100000",
         "OFFHOOK_LIMITS_STREAM_TIMEOUT_S": "120",
-        "OFFHOOK_RECORD_DIR": tempfile.mkdtemp(prefix="offhook-bench-", dir="/dev/shm"),
+        "OFFHOOK_RECORD_DIR": folder,
     }
+    if how == "plain":
+        os.environ["OFFHOOK_STORE_URL"] = "off"
+    if how == "all":
+        os.environ["OFFHOOK_RECORD_AUDIO"] = "true"
+        os.chdir(folder)
+        with open("tools.py", "w") as file:
+            file.write(TOOLS)
+        with open("offhook.toml", "w") as file:
+            file.write('[tools.clock]\npython = "tools.py"\n')
     sys.argv = ["offhook", "serve"]
     from offhook.cli import main as run
 

@@ -29,6 +29,8 @@ def main() -> None:
         sys.stdout.write(f"{calls} calls{', barge-ins' if barge else ''}\n")
         for name, rows in names.items():
             sys.stdout.write(f"  {line(name, rows, names)}\n")
+        if "offhook plain" in names and "offhook all" in names:
+            sys.stdout.write(f"  {with_all(names['offhook plain'], names['offhook all'])}\n")
         if not barge and "crelay" in names:
             plot(calls, names)
     searched = defaultdict(list)
@@ -60,6 +62,16 @@ def line(name: str, rows: list[dict], names: dict[str, list[dict]]) -> str:
         text += f"  barge-ins {rows[0]['barges']}, clear p50 {median(rows, 'clear', 'p50_ms'):.2f}"
         text += f" p99 {median(rows, 'clear', 'p99_ms'):.2f} ms, after clear {rows[0]['after_clear']}"
     return text
+
+
+def with_all(plain: list[dict], everything: list[dict]) -> str:
+    """What tools, recording and store add: round by round, for the machine's own speed moves between rounds."""
+    texts = []
+    for what, path in (("CPU", ("us_per_in_frame",)), ("p50", ("added", "p50_ms")), ("p99", ("added", "p99_ms"))):
+        pairs = zip(plain, everything, strict=False)
+        ratios = [median([with_], *path) / median([without], *path) for without, with_ in pairs]
+        texts.append(f"{what} {statistics.median(ratios):.2f} ({', '.join(f'{ratio:.2f}' for ratio in ratios)})")
+    return f"with tools, recording and store / without, round by round: {'; '.join(texts)}"
 
 
 def plot(calls: int, names: dict[str, list[dict]]) -> None:
