@@ -18,6 +18,7 @@ const AXIS = 22;
 const WAVE = 46;
 const WORDS = 17;
 const GAP = 74;
+const FRAME_MS = 20;
 const GAIN = 1.8; // speech peaks well below the full scale
 export const Y = {
   caller: AXIS + WAVE / 2 + 2,
@@ -145,7 +146,9 @@ export class Painter {
       ctx.fillStyle = span.kind === "unheard" ? this.look.unheard : this.look[side];
       ctx.fillRect(x0, y + WAVE / 2, x1 - x0, 2);
       const at = Math.max(x0, 2, right[side]);
-      const text = fitted(ctx, span.text, x1 - at - 6);
+      // What was never heard would have been heard while the next answer was.
+      const next = span.kind === "unheard" ? this.ladder.spans.find((one) => one.kind === "heard" && one.from_ms > span.from_ms) : undefined;
+      const text = fitted(ctx, span.text, Math.min(x1, next ? this.x(next.from_ms) : x1) - at - 6);
       if (text) {
         ctx.fillStyle = span.kind === "unheard" ? this.look.faint : this.look.ink;
         const base = side === "caller" ? Y.callerWords : Y.agentWords;
@@ -279,8 +282,7 @@ export class Painter {
       ctx.lineTo(x, Y.carrier);
       ctx.stroke();
       ctx.setLineDash([]);
-      const late = audibleAfter(this.ladder, one);
-      const text = `barge-in${late === null ? "" : `, silent ${ms(late)} after clear`}`;
+      const text = `barge-in${one.spoke_ms === null ? "" : `, cleared ${ms(one.at_ms - one.spoke_ms)} after the first sound`}`;
       ctx.fillText(fitted(ctx, text, this.width - x), x + 4, Y.agent - WAVE / 2 + 10);
       this.hits.push({ x, y0: AXIS, y1: Y.carrier, n: one.n });
     }
@@ -348,10 +350,14 @@ export class Painter {
   }
 }
 
-/** How long the agent was still audible when playback had been cleared; null where the record does not say. */
+/**
+ * How long at most the agent was audible when playback had been cleared; null where the record does not say. What was
+ * heard is known to a frame beyond the way to the carrier, and of that way the marks tell no more than there and back.
+ */
 export function audibleAfter(ladder: Ladder, one: Ladder["barge_ins"][number]): number | null {
   const heard = ladder.spans.find((span) => span.kind === "heard" && span.item === one.item);
-  return heard ? Math.max(0, heard.to_ms - one.at_ms) : null;
+  const trip = ladder.marks.round_trip_ms;
+  return heard && typeof trip === "number" ? Math.max(0, heard.to_ms - one.at_ms) + trip + FRAME_MS : null;
 }
 
 function arrow(ctx: CanvasRenderingContext2D, x: number, from: number, to: number): void {
