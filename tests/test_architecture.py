@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "traces": {"evidence", "diagnosis"},
     "api": {
-        "vocab", "evidence", "diagnosis", "store", "settings", "checks", "net", "wires/_wire",
+        "vocab", "evidence", "diagnosis", "store", "settings", "checks", "net", "wires/_wire", "sims",
     },
     "console": {"api"},
     "net": {

@@ -26,7 +26,9 @@ from offhook.api.live import Hub
 from offhook.api.world import World
 from offhook.bridge import BridgeSettings
 from offhook.cli.call import options_of
+from offhook.cli.play import play
 from offhook.cli.stored import projection
+from offhook.evidence.files import PLAYGROUND
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.redact import Sieve
 from offhook.media.lines import spoken_lines
@@ -138,11 +140,14 @@ class Api:
             public_url=lambda: "https://voice.example.com", detail=lambda: {"store": {"state": "ok"}, "agents": {}},
             numbers=self._numbers, queue=lambda: self._queue, agent=self._agent,
             agents=lambda: {"agents": [], "routes": [], "default": None, "problems": []},
-            options=lambda given: options_of(self.settings, **given), check=self._check,
+            options=lambda given: options_of(self.settings, **given), check=self._check, play=self._play,
             project=projection(self.settings), version="0.0.0", began_at=1, hosts=lambda: ("voice.example.com",),
             tokens=lambda: self.tokens if self.has_store else None,
         )  # fmt: skip
         self.app = make_api(self.world)
+
+    async def _play(self, row: str) -> Mapping[str, Any]:
+        return await asyncio.to_thread(play, row, self.directory / PLAYGROUND)
 
     async def _never(self, *args: Any, **kwargs: Any) -> Any:
         await asyncio.Event().wait()

@@ -5,7 +5,7 @@ import wave
 
 import numpy as np
 import pytest
-from tests.console.browser import Server, chromium
+from tests.console.browser import HOSTILE, MARKUP, Server, chromium
 
 from offhook.loopback.lines import audio
 from offhook.media import g711
@@ -118,3 +118,36 @@ def test_the_agent_is_heard_is_interrupted_by_voice_and_by_a_written_line_and_is
     page.get_by_role("link", name="Read the call").click()
     page.get_by_text("ended by: agent hung up").first.wait_for()
     page.get_by_text("front desk").first.wait_for()
+
+
+def test_a_fault_is_played_named_and_read_and_its_file_opens_offline_with_nothing_alive_in_it(page, tmp_path):
+    page.goto(page.url.partition("#")[0] + "#/faults/carrier-stream/misspelt-field")
+    page.get_by_role("button", name="Play: The field is stream_sid").click()
+    page.get_by_text("✓ named").wait_for()
+    verdict = page.get_by_role("region", name="Verdict")  # when the ladder has played
+    verdict.get_by_text("the carrier reads 'streamSid' and plays none of them").first.wait_for()
+    page.get_by_role("button", name="Again").wait_for()
+    page.get_by_role("link", name="Open the call").click()
+    page.get_by_role("region", name="Ladder").wait_for()
+    assert opened(page, tmp_path).get_by_text("278 of 278 messages had 'stream_sid'").count() == 1
+    page.goto(page.url.partition("#")[0] + f"#/calls/{HOSTILE}")
+    shared = opened(page, tmp_path)
+    assert shared.get_by_text(MARKUP).count() >= 2
+    assert shared.locator("img, script, body[data-owned]").count() == 0
+
+
+def opened(page, folder):
+    """The file that Share gives, opened from the disk by a browser that can reach nobody."""
+    with page.expect_download() as loading:
+        page.get_by_role("link", name="Share").click()
+    path = folder / loading.value.suggested_filename
+    loading.value.save_as(path)
+    alone = page.context.browser.new_context(offline=True)
+    asked = []
+    shared = alone.new_page()
+    shared.on("request", lambda request: asked.append(request.url))
+    shared.on("console", lambda said: asked.append(said.text))
+    shared.goto(path.as_uri())
+    shared.get_by_text("On the time axis").wait_for()
+    assert asked == [path.as_uri()]
+    return shared

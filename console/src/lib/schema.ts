@@ -371,6 +371,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/calls/{call}/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Share Call
+         * @description One HTML file of the call for somebody else: no secrets, numbers or addresses in it, and it opens offline.
+         */
+        get: operations["share_call_api_calls__call__share_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/calls/{call}/trace": {
         parameters: {
             query?: never;
@@ -549,6 +569,26 @@ export interface paths {
         get: operations["show_fault_api_faults__boundary___name__get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/faults/{boundary}/{name}/play": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Play Fault
+         * @description Break a simulated call in this way, in a process of its own, and judge what it left. No real call is touched.
+         */
+        post: operations["play_fault_api_faults__boundary___name__play_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1403,10 +1443,22 @@ export interface components {
              * @description the manual's page, in Markdown
              */
             page: string;
+            /**
+             * Plays
+             * @description rows of the catalogue that can be played
+             */
+            plays: components["schemas"]["FaultRow"][];
             /** Since */
             since: string;
             /** Source */
             source: string;
+            /** Title */
+            title: string;
+        };
+        /** FaultRow */
+        FaultRow: {
+            /** Id */
+            id: string;
             /** Title */
             title: string;
         };
@@ -1972,6 +2024,37 @@ export interface components {
         PlacedList: {
             /** Outbound */
             outbound: components["schemas"]["Placed"][];
+        };
+        /** PlayedCall */
+        PlayedCall: {
+            /** Line */
+            line: string;
+            /**
+             * Named
+             * @description whether this fault is among the causes that were found
+             */
+            named: boolean;
+            /**
+             * Record
+             * @description its ladder, findings and messages are read as any call's
+             */
+            record: string;
+            /** Verdict */
+            verdict: string;
+        };
+        /**
+         * PlayedFault
+         * @description A fault that was played in the virtual world, and what the diagnosis made of it.
+         */
+        PlayedFault: {
+            /** Calls */
+            calls: components["schemas"]["PlayedCall"][];
+            /** Row */
+            row: string;
+            /** Sources */
+            sources: string[];
+            /** Title */
+            title: string;
         };
         /**
          * ProblemAnswer
@@ -4693,6 +4776,122 @@ export interface operations {
             };
         };
     };
+    share_call_api_calls__call__share_get: {
+        parameters: {
+            query?: {
+                /** @description the recording too */
+                audio?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description the carrier's name for the call, or its record's */
+                call: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description It cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description No token, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The token's scopes do not have this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description It cannot be done now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Asked under a name that is not this server's */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Something in it is not as wanted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Too many failed tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The store, or the server, cannot answer now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
     show_trace_api_calls__call__trace_get: {
         parameters: {
             query?: {
@@ -5739,6 +5938,122 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FaultPage"];
+                };
+            };
+            /** @description It cannot be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description No token, or none that is good */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The token's scopes do not have this */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description It cannot be done now */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Asked under a name that is not this server's */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Something in it is not as wanted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description Too many failed tries */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+            /** @description The store, or the server, cannot answer now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProblemAnswer"];
+                    "application/problem+json": unknown;
+                };
+            };
+        };
+    };
+    play_fault_api_faults__boundary___name__play_post: {
+        parameters: {
+            query?: {
+                /** @description of the catalogue; empty: the first that can be played */
+                row?: string;
+            };
+            header?: never;
+            path: {
+                boundary: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlayedFault"];
                 };
             };
             /** @description It cannot be read */

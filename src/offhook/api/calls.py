@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request
@@ -19,6 +20,7 @@ from offhook.api.peaks import PeaksError, peaks
 from offhook.api.problems import Problem
 from offhook.api.records import Opened, Records
 from offhook.api.rows import brief, from_live, from_record, from_store, matches, tool_runs, turns
+from offhook.api.share import POLICY, page
 from offhook.api.world import World
 from offhook.evidence.record import RecordingError
 from offhook.store.state import CallFilter, StoreError
@@ -229,6 +231,33 @@ def get_recording(request: Request, call: CallName, who: Hears) -> FileResponse:
     """The stereo recording, caller left, agent right: WAV, G.711 µ-law, 8 kHz. Takes Range."""
     path = _records(request).recording(call)
     return FileResponse(path, media_type="audio/wav", filename=f"{path.stem}.wav", content_disposition_type="inline")
+
+
+@router.get(
+    "/calls/{call}/share",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+def share_call(
+    request: Request,
+    call: CallName,
+    who: Hears,
+    audio: Annotated[bool, Query(description="the recording too")] = False,
+) -> Response:
+    """One HTML file of the call for somebody else: no secrets, numbers or addresses in it, and it opens offline."""
+    world, opened = the_world(request), _records(request).open(call)
+    host = urlsplit(world.public_url()).hostname or ""
+    recording = opened.path.with_suffix(".wav")
+    try:
+        text = page(
+            opened.report, recording if recording.is_file() else None, world.clean, audio=audio,
+            server="" if host in ("127.0.0.1", "localhost") else host,
+        )  # fmt: skip
+    except ValueError as error:
+        raise Problem(409, str(error), kind="no-audio", field="audio", got="true", where="query",
+                      wanted="a call that was recorded, and not for long", fix="leave audio out") from None  # fmt: skip
+    shown = {"Content-Disposition": f'attachment; filename="{opened.id}.html"', "Content-Security-Policy": POLICY}
+    return Response(text, 200, shown, "text/html; charset=utf-8")
 
 
 def _named(opened: Opened) -> str:

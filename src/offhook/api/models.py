@@ -646,7 +646,29 @@ class FaultList(Answer):
     faults: list[Fault]
 
 
+class FaultRow(Answer):
+    id: str
+    title: str
+
+
+class PlayedCall(Answer):
+    record: str = Field(description="its ladder, findings and messages are read as any call's")
+    verdict: str
+    line: str
+    named: bool = Field(description="whether this fault is among the causes that were found")
+
+
+class PlayedFault(Answer):
+    """A fault that was played in the virtual world, and what the diagnosis made of it."""
+
+    row: str
+    title: str
+    sources: list[str]
+    calls: list[PlayedCall]
+
+
 class FaultPage(Fault):
+    plays: list[FaultRow] = Field(description="rows of the catalogue that can be played")
     source: str
     lies: str
     page: str = Field(description="the manual's page, in Markdown")

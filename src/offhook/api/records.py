@@ -16,7 +16,7 @@ from typing import Any
 
 from offhook.api.problems import Problem
 from offhook.diagnosis.report import Report, report
-from offhook.evidence.files import call_of, read
+from offhook.evidence.files import PLAYGROUND, call_of, read
 from offhook.evidence.record import Recording, RecordingError
 from offhook.store.projection import Projection, Rows
 
@@ -102,6 +102,9 @@ class Records:
         path = self._directory / f"{name}.jsonl"
         if path.is_file():
             return path
+        played = self._directory / PLAYGROUND / f"{name}.jsonl"
+        if "-play-" in name and played.is_file():
+            return played
         known = self._named(name)
         if known and (self._directory / f"{known}.jsonl").is_file():
             return self._directory / f"{known}.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from offhook.api import models
-from offhook.api.answers import PROBLEMS, Manages, Reads, answer, the_world
+from offhook.api.answers import PROBLEMS, Manages, Reads, Talks, answer, the_world
 from offhook.api.checking import Busy, Checking
 from offhook.api.problems import Problem
 from offhook.checks.registry import NAMES, checks
@@ -17,6 +18,7 @@ from offhook.diagnosis.codes import explain_code, known_codes
 from offhook.diagnosis.engine import rule_modules
 from offhook.diagnosis.manual import page
 from offhook.settings import SPECS
+from offhook.sims.faults.catalogue import Row, playable
 
 __all__ = ["router"]
 
@@ -124,6 +126,15 @@ async def show_run(request: Request, run: Annotated[str, Path(pattern=models.ID)
 # ------------------------------------------------------------------------------------------------ manual
 
 
+def _module(id_: str) -> Any:
+    """The rule of a fault. Raises Problem."""
+    module = next((one for one in rule_modules() if one.RULE.id == id_), None)
+    if module is None:
+        raise Problem(404, "no such fault", kind="no-fault", field="name", got=id_, where="path",
+                      wanted="BOUNDARY/NAME of a finding", fix="GET /api/faults lists them")  # fmt: skip
+    return module
+
+
 def _fault(module: Any) -> dict[str, Any]:
     rule = module.RULE
     return {"id": rule.id, "title": rule.title, "boundary": rule.boundary, "decides": list(rule.decides),
@@ -145,12 +156,38 @@ def show_fault(
 ) -> Response:
     """A fault's page of the manual: what the caller notices, who lies, why, proof, fix."""
     id_ = f"{boundary}/{name}"
-    module = next((one for one in rule_modules() if one.RULE.id == id_), None)
-    if module is None:
-        raise Problem(404, "no such fault", kind="no-fault", field="name", got=id_, where="path",
-                      wanted="BOUNDARY/NAME of a finding", fix="GET /api/faults lists them")  # fmt: skip
+    module = _module(id_)
     rule = module.RULE
-    return answer({**_fault(module), "source": rule.source, "lies": rule.lies, "page": page(module)})
+    return answer({**_fault(module), "source": rule.source, "lies": rule.lies, "page": page(module),
+                   "plays": [{"id": row.id, "title": row.title} for row in _plays(module)]})  # fmt: skip
+
+
+def _plays(module: Any) -> list[Row]:
+    return [row for row in playable() if row.id in module.RULE.decides]
+
+
+_playing = asyncio.Semaphore(1)
+
+
+@router.post("/faults/{boundary}/{name}/play", response_model=models.PlayedFault, tags=["manual"])
+async def play_fault(
+    request: Request,
+    boundary: Annotated[str, Path(max_length=64)],
+    name: Annotated[str, Path(max_length=128)],
+    who: Talks,
+    row: Annotated[str, Query(max_length=40, description="of the catalogue; empty: the first that can be played")] = "",
+) -> Response:
+    """Break a simulated call in this way, in a process of its own, and judge what it left. No real call is touched."""
+    plays = {one.id: one for one in _plays(_module(f"{boundary}/{name}"))}
+    if not plays or (row and row not in plays):
+        raise Problem(409, "this fault cannot be played here", kind="not-played", field="row", got=row or name,
+                      where="query", wanted=", ".join(plays) or "a fault with a simulation",
+                      fix="GET /api/faults/{boundary}/{name} lists its rows under plays")  # fmt: skip
+    if _playing.locked():
+        raise Problem(409, "a fault is being played already", kind="busy", wanted="one at a time",
+                      fix="try again in a second")  # fmt: skip
+    async with _playing:
+        return answer(await the_world(request).play(row or next(iter(plays))))
 
 
 @router.get("/codes", response_model=models.CodeList, tags=["manual"])

@@ -52,6 +52,7 @@ class World(Struct):
     ]  # of a call to be placed, by what was said of it and by the settings; on the loop
     numbers: Callable[[], Awaitable[Sequence[Data]]]  # awaited; raises LookupError where the carrier does not tell
     check: Callable[[Sequence[str], bool, bool, Callable[[Data], None]], Awaitable[None]]  # awaited; names, live, full
+    play: Callable[[str], Awaitable[Data]]  # awaited; a row of the fault catalogue, in the virtual world
     version: str
     project: Projection
     began_at: int  # milliseconds since 1970

@@ -115,6 +115,21 @@ def serve(
     raise typer.Exit(run(settings, live=live, declared=declared_in(app_file), tunnel=tunnel, number=number))
 
 
+@app.command(epilog="Examples: offhook share last   |   offhook share CA0123 -o fault.html --audio")
+def share(
+    call: Annotated[str, typer.Argument(help="A call id or its beginning, last, or a record's path.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file (default: the record's name, here).")
+    ] = None,
+    audio: Annotated[bool, typer.Option("--audio", help="The recording too: it is the caller's voice.")] = False,
+    config: Config = None,
+) -> None:
+    """One HTML file of a call for somebody else, without secrets and numbers; it opens offline."""
+    from offhook.cli.share import run
+
+    raise typer.Exit(run(_settings(config), call, out, audio=audio))
+
+
 @app.command(
     epilog="Examples: offhook talk   |   offhook talk --agent night   |   echo 'opening hours' | offhook talk --text"
 )

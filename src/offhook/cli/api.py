@@ -25,6 +25,7 @@ from offhook.cli.places import data_dir
 from offhook.cli.stored import OFF, price_of, projection, reader, store_url
 from offhook.console.pages import with_console
 from offhook.evidence.cost import Used, cost
+from offhook.evidence.files import PLAYGROUND as FOLDER
 from offhook.evidence.files import call_of
 from offhook.net.app import with_api
 from offhook.net.server import UpgradeRequest
@@ -43,6 +44,7 @@ __all__ = ["Api", "state_file", "tokens_of"]
 log = logging.getLogger("offhook")
 
 STATE = ".server.json"
+PLAY_S = 60.0
 GIVE_WAY_S = 0.0005  # to the loop while the API is made; the usual is 5 ms
 
 
@@ -199,7 +201,8 @@ class Api:
                 host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
                 directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
                 clean=serving.sieve.clean_data, public_url=lambda: serving.public_url, detail=serving.detail,
-                numbers=self._numbers, queue=self._queue, agents=self._agents, agent=self._agent, check=self._check,
+                numbers=self._numbers, queue=self._queue, agents=self._agents, agent=self._agent,
+                check=self._check, play=self._play,
                 options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),
                 version=__version__, began_at=round(time.time() * 1000), hosts=self._hosts,
                 tokens=lambda: tokens_of(serving.settings),
@@ -270,7 +273,25 @@ class Api:
         spent = cost(used, prices, model=model, carrier_usd_per_minute=self._usd)
         return spent.usd, spent.unknown
 
-    # -------------------------------------------------------------------------------------------- checks
+    # ---------------------------------------------------------------------------------- checks, playground
+
+    async def _play(self, row: str) -> Mapping[str, Any]:
+        """Play a fault in a process of its own: it holds the interpreter for a second."""
+        folder = self._serving.journals.directory / FOLDER
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "offhook.cli.play", row, str(folder), stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1024 * 1024,
+        )  # fmt: skip
+        try:
+            out, complaints = await asyncio.wait_for(process.communicate(), PLAY_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise RuntimeError(f"{row} could not be played: {complaints.decode('utf-8', 'replace').strip()[-200:]}")
+        told: Mapping[str, Any] = json.loads(out)
+        return told
 
     async def _check(
         self, names: Sequence[str], live: bool, full: bool, told: Callable[[Mapping[str, Any]], None]

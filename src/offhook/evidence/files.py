@@ -13,7 +13,9 @@ from msgspec import structs
 from offhook.evidence.outbox import is_written
 from offhook.evidence.record import Recording, RecordingError
 
-__all__ = ["call_of", "find", "read", "remove_call", "remove_oldest"]
+PLAYGROUND = "playground"  # a folder beside the records of real calls, so that no list or figure has what is played
+
+__all__ = ["PLAYGROUND", "call_of", "find", "read", "remove_call", "remove_oldest"]
 
 # What the journal names its files; nothing else in the directory is ours to remove.
 _OURS = re.compile(r"\d{8}T\d{6}Z-(?P<call>.+?)(?P<by>-(?:dial|tap|fake|replay))?(?P<again>-\d+)?\.jsonl")

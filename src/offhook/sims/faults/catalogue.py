@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from offhook.evidence.record import Recording
 
-__all__ = ["MODULES", "Row", "injections", "injects", "rows"]
+__all__ = ["MODULES", "Row", "injections", "injects", "playable", "rows"]
 
 Inject = Callable[[], list[Recording]]
 MODULES = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7_9", "stacks", "healthy")
@@ -53,6 +53,11 @@ def injections() -> dict[str, Inject]:
     for name in MODULES:
         importlib.import_module(f"offhook.sims.faults.{name}")
     return dict(_INJECTIONS)
+
+
+def playable() -> list[Row]:
+    """The rows that are injected, known without importing a simulator."""
+    return [row for row in rows() if not row.wire and not row.reason]
 
 
 def rows() -> list[Row]:

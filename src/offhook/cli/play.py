@@ -1,0 +1,53 @@
+"""
+One fault of the catalogue, played in the virtual world: ``python -m offhook.cli.play ROW FOLDER``.
+
+A process of its own, for it holds the interpreter for a second or more, and no call may wait for that. Prints what came
+of it as one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from offhook.diagnosis.report import report
+from offhook.evidence.record import Recording
+from offhook.sims.faults.catalogue import injections, rows
+
+__all__ = ["play"]
+
+KEPT = 60
+
+
+def play(row: str, folder: Path) -> dict[str, Any]:
+    """Play a row and keep its records. Raises KeyError for a row that is not injected."""
+    known = {one.id: one for one in rows()}[row]
+    recordings = injections()[row]()
+    folder.mkdir(parents=True, exist_ok=True)
+    at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    told = []
+    for n, recording in enumerate(recordings, 1):
+        name = f"{at}-play-{row}-{time.time_ns() % 1_000_000_000:09d}-{n}"
+        _keep(recording, folder / f"{name}.jsonl")
+        made = report(recording)
+        named = any(finding.catalogue == row for finding in made.roots)
+        told.append({"record": name, "verdict": made.verdict, "line": made.line, "named": named})
+    for old in sorted(folder.glob("*.jsonl"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return {"row": row, "title": known.title, "sources": list(known.sources), "calls": told}
+
+
+def _keep(recording: Recording, path: Path) -> None:
+    lines = [{"k": line.kind, "t": line.at_ms, **line.data} for line in recording.lines]
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # what the simulated programs complain of is on their records
+    sys.stdout.write(json.dumps(play(sys.argv[1], Path(sys.argv[2]))) + "\n")

@@ -1,0 +1,79 @@
+"""A call as a file for somebody else, and faults that are played: what the API gives, and what must not be in it."""
+
+from pathlib import Path
+
+import pytest
+from tests.api.kit import CALL, Api
+from tests.api.test_api import problem, run
+from tests.store.kit import agent, caller, note, record
+
+from offhook.api.share import page
+from offhook.diagnosis.report import judge
+from offhook.evidence.files import PLAYGROUND
+from offhook.evidence.redact import Sieve
+from offhook.sims.faults.catalogue import injections, playable
+
+SID = "AC" + "0123456789abcdef" * 2
+HELD_BACK = ("hunter2secret", "+15550100002", "+1*****02", "4111 1111 1111 1111", "joe@example.org", SID,
+             "203.0.113.9", "voice.example.com", "You are a very secret persona", "t1cket")  # fmt: skip
+
+
+def test_what_is_shared_has_no_secret_number_id_or_address_and_the_words_are_there(tmp_path: Path):
+    record(
+        tmp_path, CALL,
+        note("milestone", 5.0, id="M6", what="stream started"),
+        note("upgrade", 5.5, path="/x", host="voice.example.com", client="203.0.113.9"),
+        {"k": "msg", "t": 6.0, "ch": 0, "bytes": 9, "m": {"event": "start", "accountSid": SID, "ticket": "t1cket",
+                                                          "hunter2secret": "+15550100002"}},
+        {"k": "msg", "t": 7.0, "ch": 3, "bytes": 9, "m": {
+            "type": "session.update", "session": {"instructions": "You are a very secret persona"}}},
+        caller("My card is 4111 1111 1111 1111, mail joe@example.org, call +1*****02", "i1", 900.0),
+        agent("<script>alert(1)</script> hunter2secret", "i2", 1400.0),
+    )  # fmt: skip
+    (path,) = tmp_path.glob("*.jsonl")
+    text = page(judge(path), None, Sieve("hunter2secret").clean_data, server="voice.example.com")
+    assert [one for one in HELD_BACK if one in text] == []
+    assert "My card is [card], mail [email], call [number]" in text and f"AC…{SID[-4:]}" in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text and "<script" not in text
+    assert "http" not in text.replace("http-equiv", "") and " src=" not in text and "url(" not in text
+    with pytest.raises(ValueError, match="not recorded"):
+        page(judge(path), None, lambda data: data, audio=True)
+
+
+def test_a_shared_call_has_its_outline_and_its_audio_only_when_asked(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client("read", "audio") as client:
+            plain = await client.get(f"/api/calls/{CALL}/share")
+            whole = await client.get(f"/api/calls/{CALL}/share?audio=true")
+            assert "attachment" in plain.headers["content-disposition"]
+            assert "default-src 'none'" in plain.headers["content-security-policy"]
+            assert 'stroke="var(--caller)"' in plain.text and "data:audio" not in plain.text
+            assert 'src="data:audio/wav;base64,UklGR' in whole.text
+        await problem(server, 403, f"/api/calls/{CALL}/share", "read")
+        await problem(server, 409, f"/api/calls/CA{'3' * 32}/share?audio=true", "audio")
+
+    run(tmp_path, main)
+
+
+def test_a_fault_is_played_beside_the_calls_and_read_like_one(tmp_path: Path):
+    async def main(server: Api) -> None:
+        shown = await server.get("/api/faults/carrier-stream/misspelt-field")
+        assert [row["id"] for row in shown["plays"]] == ["F-049"]
+        async with server.client("place", "read") as client:
+            told = (await client.post("/api/faults/carrier-stream/misspelt-field/play")).json()
+            (call,) = told["calls"]
+            assert told["row"] == "F-049" and call["named"] and call["verdict"] == "broken"
+            ladder = (await client.get(f"/api/calls/{call['record']}/ladder")).json()
+            assert ladder["guilty"][0]["rule"] == "carrier-stream/misspelt-field"
+            rows = (await client.get("/api/calls")).json()["calls"]
+            assert call["record"] not in {row["id"] for row in rows}
+        assert len(list((server.directory / PLAYGROUND).glob("*.jsonl"))) == 1
+        await problem(server, 403, "/api/faults/carrier-stream/misspelt-field/play", "read", method="POST")
+        await problem(server, 409, "/api/faults/carrier-stream/misspelt-field/play?row=F-001", "place", method="POST")
+        await problem(server, 404, "/api/faults/no/such/play", "place", method="POST")
+
+    run(tmp_path, main)
+
+
+def test_what_is_said_to_be_playable_is_what_is_injected():
+    assert {row.id for row in playable()} == set(injections())
