@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,6 +40,7 @@ KEYS = frozenset("0123456789*#ABCD")
 ANSWER_S = 20.0  # an answer to a piped line begins within this
 GREETING_S = 2.0  # and a greeting, if there is one
 PAUSE_S = 0.6  # and is over when nothing was played for so long
+WHOLE_S = 5.0
 HELP = "write a line and press Enter; /5 presses a key; /bye or Ctrl-D hangs up"
 
 
@@ -69,8 +71,12 @@ def run(settings: Settings, *, agent: str = "", text: bool = False) -> int:
 
 
 def _verdict(settings: Settings, call: str) -> int:
+    until = time.monotonic() + WHOLE_S  # a running server still writes the record
     try:
         report = verdict_on(find(call, data_dir(settings)))
+        while report.call.live and time.monotonic() < until:
+            time.sleep(0.1)
+            report = verdict_on(find(call, data_dir(settings)))
     except RecordingError as error:
         sys.stderr.write(f"offhook talk: {error}\n")
         return 1
@@ -113,7 +119,9 @@ async def _ticket(url: str, token: str, agent: str) -> _Line | None:
 
 def _problem(answer: Any) -> str:
     try:
-        return str(answer.json()["detail"])
+        told = answer.json()
+        fix = next((error["fix"] for error in told.get("errors", ()) if error.get("fix")), "")
+        return f"{told['detail']}; {fix}" if fix else str(told["detail"])
     except (ValueError, KeyError, TypeError):
         return f"the server answered {answer.status_code}"
 

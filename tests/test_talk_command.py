@@ -1,0 +1,30 @@
+"""``offhook talk`` as a user has it who has set up nothing: a pipe of lines, an agent that answers, a verdict."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from offhook.talk.playback import Playback
+
+
+def test_with_nothing_set_up_a_written_line_is_answered_and_the_call_is_judged(tmp_path: Path):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))}
+    ran = subprocess.run(
+        [sys.executable, "-m", "offhook", "talk", "--text"], input="Goodbye!\n", text=True, capture_output=True,
+        cwd=tmp_path, env=environment, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "loopback provider (no AI)" in ran.stdout and "Thank you for calling. Goodbye." in ran.stdout
+    assert "healthy: ended by: agent hung up" in ran.stdout
+
+
+def test_marks_are_reached_when_all_before_them_was_played_and_flushed_by_a_clear():
+    playback = Playback()
+    playback.add(b"ab" * 80)
+    playback.mark("m1")
+    playback.add(b"cd" * 160)
+    playback.mark("m2")
+    assert playback.take(160) == (b"ab" * 80, ["m1"]) and playback.waiting_ms == 40
+    assert playback.take(160) == (b"cd" * 80, [])
+    assert playback.clear() == ["m2"] and playback.take(4) == (b"\xff" * 4, [])
