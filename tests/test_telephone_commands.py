@@ -131,7 +131,8 @@ def test_a_server_that_runs_here_is_asked_to_place_the_call(place: Path, capsys:
         assert told.count(wanted) == 1, out
     assert "healthy: " in out and THEM not in out + err
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["status"] for line in lines] == ["queued", "initiated", "ringing", "busy"]
+    statuses = [line["status"] for line in lines]
+    assert statuses[-3:] == ["initiated", "ringing", "busy"]  # "queued" may be over before the stream is followed
 
 
 def test_what_a_killed_server_left_behind_is_no_server(place: Path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from offhook.checks.registry import NAMES
 
@@ -27,6 +27,12 @@ class Body(BaseModel):
     """Given to us: a field that is not here is a mistake of the caller's, and named."""
 
     model_config = ConfigDict(extra="forbid", strict=True, str_max_length=4000)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """JSON has one kind of number: 82.0 is an integer to the schema, so it is one here."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # ------------------------------------------------------------------------------------------------ errors
