@@ -28,7 +28,6 @@ from town import TOKEN, Part, Town
 from waiting_list import WaitingList
 
 from offhook.sims.rest import CallRow
-from offhook.sims.run_account import SimAccount
 from offhook.sims.run_carrier import CallFailed, PhoneCall
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent / "tests" / "store"))
@@ -151,24 +150,23 @@ class Evening:
         seen.outputs = [pair for session in seen.sessions for pair in session.peer.tool_outputs]
 
     async def _outbound(self, calling: list[Part]) -> None:
-        """One after the other, by the API of the server and by ``offhook call`` beside it."""
-        async with self.town.account(self.house.call_ports, {}) as account:
-            for part in calling:
-                await self._open.wait()
-                await self._store_is_there.wait()
-                part.seen.began = time.time()
-                self._placing = part
-                if part.outbound["by"] == "api":
-                    await self._by_the_api(part)
-                else:
-                    await self._by_command(part, account)
-                self._placing = None
-                self._over(part)
+        """One after the other, by the API of the server and by ``offhook call``, which asks it."""
+        for part in calling:
+            await self._open.wait()
+            await self._store_is_there.wait()
+            part.seen.began = time.time()
+            self._placing = part
+            if "person" in part.outbound:
+                self.account.people[part.theirs] = part.outbound["person"]
+            if part.outbound["by"] == "api":
+                await self._by_the_api(part)
+            else:
+                await self._by_command(part)
+            self._placing = None
+            self._over(part)
 
     async def _by_the_api(self, part: Part) -> None:
         house = self.house
-        if "person" in part.outbound:
-            self.account.people[part.theirs] = part.outbound["person"]
         placed = await house.ask("POST", "/calls", {"to": part.theirs, "agent": "default"})
         if placed["status"] == 409:  # refused: what became of it stands with the others
             placed = (await house.ask("GET", "/outbound"))["outbound"][0]
@@ -181,17 +179,14 @@ class Evening:
             part.seen.call_sid = placed.get("call") or placed.get("id", "")
             part.seen.placed, part.seen.printed = placed.get("status", ""), str(placed)
 
-    async def _by_command(self, part: Part, account: SimAccount) -> None:
-        account.people[part.theirs] = part.outbound["person"]
+    async def _by_command(self, part: Part) -> None:
         made = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "offhook", "call", part.theirs, cwd=self.folder,
-            env={**self.house.environment, "OFFHOOK_SERVER_PORT": str(self.house.call_ports),
-                 "OFFHOOK_CARRIER_REST_URL": account.url},
+            sys.executable, "-m", "offhook", "call", part.theirs, cwd=self.folder, env=self.house.environment,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         out, _ = await made.communicate()
         part.seen.placed, part.seen.printed = made.returncode, out.decode()
-        rows = [row for row in account.account.calls.values() if row.to == part.theirs]
+        rows = [row for row in self.account.account.calls.values() if row.to == part.theirs]
         part.seen.call_sid = rows[-1].sid if rows else ""
 
     # ------------------------------------------------------------------------------------ what goes wrong
@@ -238,7 +233,7 @@ class Evening:
         self.killed_at = time.time()
         self.house.kill()
         placing = self._placing
-        for part in [*self._running.values(), *([placing] if placing and placing.outbound["by"] == "api" else [])]:
+        for part in [*self._running.values(), *([placing] if placing is not None else [])]:
             part.seen.cut_by = "kill"
         self.say(f"the server is killed with -9, in {len(self._running)} calls")
         while self._running:  # noqa: ASYNC110

@@ -117,7 +117,6 @@ class House:
         self.town = town
         self.records = folder / "records"
         self.port = free_port()
-        self.call_ports = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.mark = secrets.token_hex(8)
         self.log = folder / "server.log"

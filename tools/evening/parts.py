@@ -369,7 +369,7 @@ async def is_a_machine(phone: PhoneCall) -> None:
 
 PERSON = Telephone(0.3, talks=answers_and_asks, detected_s=0.8)
 MACHINE = Telephone(0.3, talks=is_a_machine, answered_by="machine_start", detected_s=1.2)
-# ``by``: the command, a server of its own with the same store; or the API of the server that runs.
+# ``by``: ``offhook call``, which asks the server that runs; or that server's API.
 OUTBOUND: dict[str, dict[str, Any]] = {
     "api_calls_a_person": {"by": "api", "person": PERSON, "ends": "completed"},
     "api_calls_a_machine": {"by": "api", "person": MACHINE, "ends": "completed"},

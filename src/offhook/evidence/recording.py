@@ -25,7 +25,8 @@ SLACK = 2 * FRAME  # so late may a frame come and still follow the last one with
 # hole, and the hole is then found to have been none. 5 s of stereo are 80 kB.
 KEPT = 5 * 8000
 CHUNK = 8000  # samples of one write: mixing more would hold the interpreter for too long
-MAX_PENDING_BYTES = 4 * 1024 * 1024  # what waits for a writer that hangs in the disk: some three minutes
+MAX_PENDING = 20_000  # caller frames that wait for a writer that hangs in the disk: some six minutes, 6 MB
+MAX_PENDING_BYTES = 4 * 1024 * 1024  # the same, of the agent's audio
 MAX_TRIES = 120  # half a second apart: a disk that takes nothing for a minute ends the recording, never the call
 
 
@@ -41,6 +42,11 @@ class StereoRecorder:
         self.failed: str | None = None  # the disk's last word, while it does not take it
         self.dropped_frames = 0  # that came while the disk hung, or faster than time goes by
         self._pending: list[tuple[str, bytes, int, float]] = []
+        # Of the caller's frames no object is kept: ten thousand a second would go out of the processor's cache and come
+        # back. The loop only appends here, text first, and the writer takes only from the front.
+        self._text = bytearray()
+        self._lengths: list[int] = []
+        self._times: list[float] = []
         self._pending_bytes = 0
         self._closed = False
         self._tries = 0
@@ -52,7 +58,12 @@ class StereoRecorder:
 
     def caller(self, payload: bytes, n_bytes: int, now: float) -> None:
         """A frame of the caller arrived."""
-        self._keep("caller", payload, n_bytes, now)
+        if len(self._times) < MAX_PENDING:
+            self._text.extend(payload)
+            self._lengths.append(len(payload))
+            self._times.append(now)
+        else:
+            self.dropped_frames += 1
 
     def agent(self, payload: bytes, n_bytes: int, now: float) -> None:
         """Agent audio was sent; it plays when what was sent before has been played."""
@@ -91,10 +102,9 @@ class StereoRecorder:
         taken, self._pending = self._pending, []
         self._pending_bytes = 0
         mix = self._mix
-        for what, payload, n_bytes, now in taken:
-            if what == "caller":
-                self.dropped_frames += not mix.caller(payload, n_bytes, now)
-            elif what == "agent":
+        self.dropped_frames += mix.callers(*self._take())
+        for what, payload, _, now in taken:
+            if what == "agent":
                 mix.agent(payload, now)
             elif what == "clear":
                 mix.clear(now)
@@ -114,6 +124,15 @@ class StereoRecorder:
             self._shut()
         return not over
 
+    def _take(self) -> tuple[bytes, list[int], list[float]]:
+        """The caller's frames that are there whole: their text, how long each one's is, when each came."""
+        n = len(self._times)
+        lengths, times = self._lengths[:n], self._times[:n]
+        text = bytes(self._text[: sum(lengths)])
+        del self._text[: len(text)]
+        del self._lengths[:n], self._times[:n]
+        return text, lengths, times
+
     def _write(self, mix: _Mix) -> None:
         if self._fd is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,11 +146,12 @@ class StereoRecorder:
             self._put(0, _header(mix.length))  # last: it never says more than there is
 
     def _put(self, at: int, data: bytes) -> None:
+        """One call of the system where there is ``pwrite``: each lets go of the interpreter and has to get it back."""
         assert self._fd is not None
-        os.lseek(self._fd, at, os.SEEK_SET)
         view = memoryview(data)
         while view:
-            view = view[os.write(self._fd, view) :]
+            n = _pwrite(self._fd, view, at)
+            at, view = at + n, view[n:]
 
     def _shut(self) -> None:
         if self._fd is not None:
@@ -155,14 +175,42 @@ class _Mix:
         self._pauses: list[list[int | None]] = []  # begin, end (None: still on)
         self._holes: list[tuple[int, int]] = []  # of the caller's channel: where, how long; the latest last
 
-    def caller(self, payload: bytes, n_bytes: int, now: float) -> bool:
+    def callers(self, text: bytes, lengths: list[int], times: list[float]) -> int:
+        """Place the caller's frames; how many were left out. Most follow the one before, and go in together."""
+        t0, end, dropped, at = self._t0, self._caller_end, 0, 0
+        following: list[bytes] = []
+        for length, now in zip(lengths, times, strict=True):
+            try:
+                audio = binascii.a2b_base64(text[at : at + length])
+            except binascii.Error:
+                audio = b""  # the wire has already recorded it
+            at += length
+            early = end - (round((now - t0) * 8000) - len(audio))  # samples that the channel is ahead of it
+            if end and -SLACK <= early <= FRAME:
+                following.append(audio)
+                end += len(audio)
+                continue
+            self._append_caller(following)
+            dropped += not self._caller_frame(audio, now)
+            end = self._caller_end
+        self._append_caller(following)
+        if times:
+            self._sample(times[-1])
+        return dropped
+
+    def _append_caller(self, following: list[bytes]) -> None:
+        if following:
+            self._caller_end = self._place(self._caller, self._caller_end, b"".join(following))
+            following.clear()
+
+    def _caller_frame(self, audio: bytes, now: float) -> bool:
         """
         Place a frame: behind the last one, or behind a hole. Whether it was placed.
 
         A frame cannot come before it was spoken: where the channel runs ahead of time, a hole was the network
         holding back, and is closed. Without a hole the carrier's clock runs fast, and a frame is left out.
         """
-        begin = self._sample(now) - n_bytes  # it was spoken in the time before it came
+        begin = self._sample(now) - len(audio)  # it was spoken in the time before it came
         if begin > self._caller_end + (SLACK if self._caller_end else 0):
             where = max(self._caller_end, self._base)
             self._holes.append((where, begin - where))
@@ -171,7 +219,7 @@ class _Mix:
             self._close_hole(self._caller_end - begin)
         if self._caller_end - begin > SLACK:
             return False
-        self._caller_end = self._put(self._caller, self._caller_end, payload)
+        self._caller_end = self._place(self._caller, self._caller_end, audio)
         return True
 
     def _close_hole(self, samples: int) -> None:
@@ -223,6 +271,9 @@ class _Mix:
             audio = binascii.a2b_base64(payload)
         except binascii.Error:
             return begin  # the wire has already recorded it
+        return self._place(channel, begin, audio)
+
+    def _place(self, channel: bytearray, begin: int, audio: bytes) -> int:
         at = begin - self._base
         if len(channel) < at:
             channel.extend(SILENCE * (at - len(channel)))
@@ -255,6 +306,14 @@ class _Mix:
             del self._agent[:done]
             ends = [(max(where, self._base), where + length) for where, length in self._holes]
             self._holes = [(where, end - where) for where, end in ends if end > where]
+
+
+def _seek_and_write(fd: int, data: memoryview, at: int) -> int:
+    os.lseek(fd, at, os.SEEK_SET)
+    return os.write(fd, data)
+
+
+_pwrite = getattr(os, "pwrite", _seek_and_write)  # not on Windows
 
 
 def _header(samples: int) -> bytes:
