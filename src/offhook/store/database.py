@@ -6,16 +6,19 @@ Raises StoreError, which says what to do. Knows no call.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import sqlite3
 import ssl
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError
 
 from offhook.store.schema import HEAD
 from offhook.store.state import StoreError
@@ -24,6 +27,7 @@ __all__ = ["check", "default_url", "engine", "make_room", "migrate", "reason", "
 
 FILE = "offhook.db"
 BUSY_MS = 2000  # SQLite waits so long for another writer, on the store's own thread, before it says "locked"
+MIGRATING_S = 20.0  # and so long for one that makes the schema
 PG_TIMEOUT_S = 10  # of each answer of a Postgres server
 _LOCK = 0x0FF400C  # of Postgres, for whoever migrates
 # A database that goes away is told of by the writer, in a line; its pool would add a stack for every connection.
@@ -115,9 +119,38 @@ def migrate(target: sa.Engine) -> str:
     """
     Bring the schema to what this program knows; "" where nothing was to be done, else what was.
 
-    Several processes may do it at once: one works, the others wait for its transaction and find it done. Raises
-    SQLAlchemyError where the database cannot be had.
+    Several processes may do it at once: one works, the others wait for its transaction and find it done; longer than
+    for any other writer, since on a busy machine it takes seconds. Raises SQLAlchemyError where the database cannot be
+    had.
     """
+    if _is_newest(target):
+        return ""
+    # Before the lock, for importing takes longer than what is done under it.
+    importlib.import_module("alembic.command")
+    until = time.monotonic() + MIGRATING_S
+    while True:
+        try:
+            return _migrate(target)
+        except OperationalError as error:
+            if not _is_locked(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
+def _is_newest(target: sa.Engine) -> bool:
+    """Whether the schema is there already, seen without SQLite's lock: whoever holds it for long is no hindrance."""
+    reader = _sqlite(target.url, write=False) if target.dialect.name == "sqlite" else target
+    try:
+        with reader.begin() as connection:
+            return _revision(connection) == HEAD
+    except OperationalError:
+        return False  # whoever takes the lock is told why
+    finally:
+        if reader is not target:
+            reader.dispose()
+
+
+def _migrate(target: sa.Engine) -> str:
     with target.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -126,6 +159,13 @@ def migrate(target: sa.Engine) -> str:
             return ""
         _upgrade(connection, found)
     return f"schema {found} -> {HEAD}" if found else f"schema {HEAD} made"
+
+
+def _is_locked(error: OperationalError) -> bool:
+    """SQLite waits for nobody where it would change to write-ahead logging, and says at once that it is locked."""
+    return (
+        isinstance(error.orig, sqlite3.OperationalError) and error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )
 
 
 def check(connection: sa.Connection) -> None:
