@@ -10,7 +10,7 @@ from twilio.request_validator import RequestValidator
 
 from offhook import vocab as v
 from offhook.wires._wire import LocalProtocolError
-from offhook.wires.carriers import twilio
+from offhook.wires.carriers import _twilio_webhook, twilio
 from offhook.wires.carriers._twilio_peer import Peer
 
 CONFORMANCE = Path(__file__).parent.parent.parent / "conformance" / "twilio"
@@ -198,7 +198,7 @@ def test_redaction_takes_audio_secrets_and_numbers_out():
     ],
 )
 def test_the_port_is_tried_with_and_without(public, path, wanted):
-    assert twilio._candidates(twilio.CarrierSettings(public_url=public), path, False) == wanted
+    assert _twilio_webhook._candidates(twilio.CarrierSettings(public_url=public), path, False) == wanted
 
 
 def frame(n: int) -> bytes:
