@@ -54,10 +54,10 @@ def test_whoever_asks_gets_an_answer_and_keys_do_not_undo_it():
     ]  # fmt: skip
 
 
-def test_without_a_recording_nothing_is_paused_and_that_is_said():
+def test_without_a_recording_keys_are_kept_from_listeners_and_whoever_asks_for_a_pause_is_told():
     call = SimCall().connect()
     call.feed(v.KeyPressed("4"), v.RecordingAsked(on=False, id="a"))
-    assert pauses(call) == []
+    assert pauses(call) == [False] and not call.notes("recording.paused")
     assert call.of(v.Done)[0].outcome == "refused" and "record.audio" in call.of(v.Done)[0].detail
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tests.net.kit import Ear, run
 
@@ -13,11 +13,13 @@ from offhook.bridge import BridgeSettings
 from offhook.evidence.files import read
 from offhook.evidence.journal import JournalDir
 from offhook.media.lines import spoken_lines
-from offhook.net import client
+from offhook.net import client, listening
 from offhook.net.answerer import Answerer, Declined, always
+from offhook.net.call import Call
 from offhook.net.calls import Limits
 from offhook.net.clock import LoopClock
 from offhook.net.host import Host
+from offhook.net.listening import Tap
 from offhook.net.metrics import Metrics
 from offhook.net.server import Server
 from offhook.talk.stream import TalkStream
@@ -103,28 +105,21 @@ def test_a_listener_hears_the_call_as_it_goes_by_and_the_call_forgets_it(tmp_pat
                 await asyncio.sleep(0.01)
             call = host.calls.running[made.call]
             url = f"{base}/api/calls/{made.call}/listen"
-            stranger = await listening(url, made.ticket)
+            stranger = await listen(url, made.ticket)
             assert (await asyncio.wait_for(stranger.gone, 5))[0] == 1008 and call.recorder is None
             ears = [
-                await listening(url, host.listening.ticket(made.call)),
-                await listening(url, host.listening.ticket(made.call)),
+                await listen(url, host.listening.ticket(made.call)),
+                await listen(url, host.listening.ticket(made.call)),
             ]
             while not all(len(ear.texts) > 3 for ear in ears):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             heard = [json.loads(text) for text in ears[0].texts]
             assert {(one["event"], one["who"], len(one["audio"])) for one in heard} == {("media", "caller", 216)}
-            recorder: Any = call.recorder
-            recorder.pause(0.0)
-            n = len(ears[0].texts)
-            recorder.caller(b"////", 3, 0.0)
-            recorder.resume(0.0)
-            await asyncio.sleep(0.05)
-            assert [json.loads(text)["event"] for text in ears[0].texts[n:]][:2] == ["private", "private"]
             for ear in ears:
                 ear.socket.close(1000)
             while call.recorder is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            last = await listening(url, host.listening.ticket(made.call))
+            last = await listen(url, host.listening.ticket(made.call))
             while not last.texts:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             stream.stop()
@@ -132,6 +127,39 @@ def test_a_listener_hears_the_call_as_it_goes_by_and_the_call_forgets_it(tmp_pat
             assert (await asyncio.wait_for(last.gone, 5))[:2] == (1000, "the call is over")
 
     run(main)
+
+
+def test_what_turns_out_to_be_private_is_taken_back_and_who_joins_then_is_told():
+    class Silent:
+        recorder, private, ended = None, False, None
+
+        def record_by(self, recorder: Any) -> None:
+            self.recorder = recorder
+
+    class Somebody(list[dict[str, Any]]):
+        def send(self, data: bytes) -> None:
+            self.append(json.loads(data))
+
+    def heard(ear: Somebody) -> list[Any]:
+        return [one.get("audio", one["event"]) for one in ear]
+
+    call, first, second = cast("Call", Silent()), Somebody(), Somebody()
+    tap = Tap(call)
+    tap.join(cast("listening.Ear", first))
+    for n in range(100):  # two seconds; the key's sound is from 1.5 s on, the word of it comes at 2.0 s
+        tap.caller(b"said" if n <= 75 else b"key", 160, n * 0.02)
+    tap.clear(1.99)
+    assert "clear" not in heard(first)
+    tap.pause(2.0, 0.5)
+    call.private = True
+    tap.caller(b"key", 160, 2.02)
+    Tap(call).join(cast("listening.Ear", second))
+    assert heard(second) == ["private"] and second[0]["on"] is True
+    tap.resume(7.0)
+    for n in range(50):
+        tap.caller(b"more", 160, 7.0 + n * 0.02)
+    assert heard(first) == ["said"] * 76 + ["clear", "private", "private"] + ["more"] * heard(first).count("more")
+    assert 10 < heard(first).count("more") < 20
 
 
 class Hearing(Ear):
@@ -147,7 +175,7 @@ class Hearing(Ear):
         self.gone.set_result((code, reason, by))
 
 
-async def listening(url: str, ticket: str) -> Hearing:
+async def listen(url: str, ticket: str) -> Hearing:
     ear = Hearing()
     socket = await client.dial(ConnectRequest(url=url, headers=()), ear)
     socket.send(json.dumps({"event": "start", "ticket": ticket}).encode())

@@ -1,7 +1,8 @@
 """
-When the recording must not hear: while somebody asked for it, and while a caller presses keys.
+When nobody may record or listen in: while somebody asked for it, and while a caller presses keys.
 
 Keys are heard as sound, and a card number is pressed or said in the same minute. Knows no file: the shell records.
+Where nothing is recorded keys are kept from those who listen in, and the record has no word of it.
 """
 
 from __future__ import annotations
@@ -52,13 +53,14 @@ class Private:
             s.at("keys are over", now + s.settings.keys_over_s, lambda at: self._resume("keys", at))
 
     def _keys_are_private(self) -> bool:
-        return self._s.settings.records and not self._s.settings.note_digits
+        return not self._s.settings.note_digits
 
     def _pause(self, reason: str, why: str, back_s: float, now: float) -> None:
         if not self._whys:
             self._since = now
             self._s.do(v.Record(on=False, back_s=back_s))
-            self._s.note("recording.paused", why=why or reason)
+            if self._s.settings.records:
+                self._s.note("recording.paused", why=why or reason)
         self._whys[reason] = None
 
     def _resume(self, reason: str, now: float) -> None:
@@ -67,4 +69,5 @@ class Private:
         del self._whys[reason]
         if not self._whys:
             self._s.do(v.Record(on=True))
-            self._s.note("recording.resumed", ms=round((now - self._since) * 1000))
+            if self._s.settings.records:
+                self._s.note("recording.resumed", ms=round((now - self._since) * 1000))

@@ -48,7 +48,7 @@ class Call:
         "_agent_audio", "_armed_for", "_carrier_leg", "_carrier_socket", "_deadlines", "_do",
         "_goes_straight", "_now", "_provider_leg", "_provider_socket", "_shell", "_straight", "_timer", "_timer_at",
         "_uplink", "arriving", "bridge", "clock", "connect_request", "ended", "feeding", "journal", "later", "listener",
-        "name", "next", "provider", "recorder", "started_at", "stream_id",
+        "name", "next", "private", "provider", "recorder", "started_at", "stream_id",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,7 @@ class Call:
         self.provider = ProviderListener(self)
         self.clock = clock
         self.recorder = recorder
+        self.private = False  # nobody may record or listen in just now
         self.feeding = False  # inside an event: another one waits
         self.later: deque[v.Event] = deque()
         self._shell = shell
@@ -482,6 +483,7 @@ class Call:
         self._shell.done(self, command)
 
     def _record(self, command: v.Record, now: float) -> None:
+        self.private = not command.on
         if self.recorder is None:
             return
         if command.on:

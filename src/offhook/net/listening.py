@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -30,6 +31,9 @@ TICKET_S = 30.0
 SHOW_S = 5.0  # a socket shows its ticket within this
 MOST_BUFFERED = 128 * 1024  # four seconds of both sides
 MOST_LISTENERS = 8  # of one call
+HELD_S = 0.7  # before it is passed on: the sound of a key comes up to 0.6 s before the word of it
+_CLEAR = b'{"event":"clear"}'
+_PRIVATE = b'{"event":"private","on":true}'
 _PATH = re.compile(r"/api/calls/([A-Za-z0-9_.-]{1,128})/listen\Z")
 
 
@@ -135,13 +139,18 @@ class Ear:
 
 
 class Tap:
-    """A recorder that passes on what it is given, to listeners and to the recorder that was there before."""
+    """
+    A recorder that passes on what it is given, to listeners and to the recorder that was there before.
+
+    Listeners get it a moment later: what turns out to be private by then is taken back.
+    """
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._inner: Recorder | None = call.recorder
         self._ears: list[Ear] = []
-        self._private = False  # what is not recorded is not overheard either
+        self._private = call.private  # what is not recorded is not overheard either
+        self._held: deque[tuple[float, bytes]] = deque()
 
     def join(self, ear: Ear) -> str | None:
         """The reason why not, or None."""
@@ -150,6 +159,8 @@ class Tap:
         self._ears.append(ear)
         if len(self._ears) == 1:
             self._call.record_by(self)
+        if self._private:
+            ear.send(_PRIVATE)
         return None
 
     def leave(self, ear: Ear) -> None:
@@ -160,23 +171,29 @@ class Tap:
     def caller(self, payload: bytes, n_bytes: int, now: float) -> None:
         if self._inner is not None:
             self._inner.caller(payload, n_bytes, now)
-        self._tell(b'{"event":"media","who":"caller","audio":"%b"}' % payload)
+        self._hold(b'{"event":"media","who":"caller","audio":"%b"}' % payload, now)
 
     def agent(self, payload: bytes, n_bytes: int, now: float) -> None:
         if self._inner is not None:
             self._inner.agent(payload, n_bytes, now)
-        self._tell(b'{"event":"media","who":"agent","audio":"%b"}' % payload)
+        self._hold(b'{"event":"media","who":"agent","audio":"%b"}' % payload, now)
 
     def clear(self, now: float) -> None:
         if self._inner is not None:
             self._inner.clear(now)
-        self._tell(b'{"event":"clear"}')
+        if self._private:
+            self._tell(_CLEAR)
+        self._hold(_CLEAR, now)
 
     def pause(self, now: float, back_s: float = 0.0) -> None:
         if self._inner is not None:
             self._inner.pause(now, back_s)
-        self._tell(b'{"event":"private","on":true}')
+        self._pass_on(now - back_s)
+        if any(data is _CLEAR for _, data in self._held):
+            self._tell(_CLEAR)
+        self._held.clear()
         self._private = True
+        self._tell(_PRIVATE)
 
     def resume(self, now: float) -> None:
         if self._inner is not None:
@@ -186,11 +203,20 @@ class Tap:
 
     def close(self, now: float) -> Mapping[str, Any]:
         """The call is over: so is listening."""
+        self._pass_on(now)
         for ear in list(self._ears):
             ear.end()
         return self._inner.close(now) if self._inner is not None else {}
 
-    def _tell(self, data: bytes) -> None:
+    def _hold(self, data: bytes, now: float) -> None:
         if not self._private:
-            for ear in self._ears:
-                ear.send(data)
+            self._held.append((now, data))
+            self._pass_on(now - HELD_S)
+
+    def _pass_on(self, until: float) -> None:
+        while self._held and self._held[0][0] <= until:
+            self._tell(self._held.popleft()[1])
+
+    def _tell(self, data: bytes) -> None:
+        for ear in self._ears:
+            ear.send(data)

@@ -7,7 +7,7 @@ import { fromBase64 } from "./law";
 import { Sound, type Lane } from "./sound";
 
 export type Side = "both" | "caller" | "agent";
-type FromServer = { event: "media"; who: "caller" | "agent"; audio: string } | { event: "clear" | "private" | "lost" };
+type FromServer = { event: "media"; who: "caller" | "agent"; audio: string } | { event: "clear" | "lost" } | { event: "private"; on: boolean };
 
 export class Listener {
   private sound: Sound | null = null;
@@ -15,7 +15,8 @@ export class Listener {
   private over = false;
   private heard: Side = "both";
 
-  constructor(id: string, private readonly failed: (why: string) => void) {
+  /** `kept`: nothing is passed on just now, for keys are pressed or somebody asked for it. */
+  constructor(id: string, private readonly failed: (why: string) => void, private readonly kept: (on: boolean) => void) {
     this.begin(id).catch((error: unknown) => {
       if (this.over) return;
       this.stop();
@@ -62,6 +63,7 @@ export class Listener {
   private came(message: FromServer): void {
     const lane = (who: string): Lane => (who === "agent" ? 0 : 1);
     if (message.event === "media") this.sound?.tell({ kind: "play", lane: lane(message.who), audio: fromBase64(message.audio) });
+    else if (message.event === "private") this.kept(message.on);
     else if (message.event === "clear") this.sound?.tell({ kind: "clear", lane: 0 });
   }
 }
