@@ -15,6 +15,7 @@ from offhook.checks import _server
 from offhook.checks._check import Ask, Outcome
 from offhook.checks.registry import checks
 from offhook.settings import load
+from offhook.wires._wire import Fact
 from offhook.wires.carriers import twilio
 
 PUBLIC = "https://voice.example.com"
@@ -59,7 +60,7 @@ def outcome(
                 )
 
             monkeypatch.setattr(_server.judge, "carrier_settings", settings)
-            monkeypatch.setattr("offhook.checks.account.ALERTS", twilio.Fact(base + "/Alerts", "stub", "2026-11-25"))
+            monkeypatch.setattr("offhook.checks.account.ALERTS", Fact(base + "/Alerts", "stub", "2026-11-25"))
             given = load(
                 environment={
                     "OFFHOOK_PROVIDER_NAME": "loopback", "OFFHOOK_SERVER_PUBLIC_URL": PUBLIC,
