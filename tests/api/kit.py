@@ -30,6 +30,7 @@ from offhook.cli.play import play
 from offhook.cli.stored import projection
 from offhook.evidence.files import PLAYGROUND
 from offhook.evidence.journal import JournalDir
+from offhook.evidence.numbers import NumberHash
 from offhook.evidence.redact import Sieve
 from offhook.media.lines import spoken_lines
 from offhook.net.answerer import Answerer, always
@@ -115,7 +116,7 @@ class Api:
         self.rest: list[Any] = []
         self.rest_answer = RestResult(True, 201, None, "", {"sid": "CA" + "4" * 32})
         self.checked: list[tuple[Sequence[str], bool, bool]] = []
-        self._queue = QueueTable(self.url, str, twilio.mask_number) if store else None
+        self._queue = QueueTable(self.url, NumberHash(b"key"), twilio.mask_number) if store else None
         self._reader = Reader(self.url) if store else None
         self._texts: dict[tuple[str, ...], str] = {}
         self.has_store = store
@@ -138,7 +139,7 @@ class Api:
             host=self.host, hub=self.hub, access=self.access, metrics=self.metrics, directory=self.directory,
             settings=lambda: self.settings, reader=lambda: self._reader, clean=self.sieve.clean_data,
             public_url=lambda: "https://voice.example.com", detail=lambda: {"store": {"state": "ok"}, "agents": {}},
-            numbers=self._numbers, queue=lambda: self._queue, agent=self._agent,
+            numbers=self._numbers, point=self._point, restore=self._point, queue=lambda: self._queue, agent=self._agent,
             agents=lambda: {"agents": [], "routes": [], "default": None, "problems": []},
             options=lambda given: options_of(self.settings, **given), check=self._check, play=self._play,
             project=projection(self.settings), version="0.0.0", began_at=1, hosts=lambda: ("voice.example.com",),
@@ -160,6 +161,11 @@ class Api:
         if self.has_store:
             return [{"number": "+15550100002", "points_at": "https://x", "here": False, "before": ""}]
         raise LookupError("the carrier's REST is not set up")
+
+    async def _point(self, number: str) -> str:
+        if number == "+15550100002":
+            return f"{number} points at https://voice.example.com/twilio/voice now; before: nothing"
+        raise LookupError(f"NUMBER: the account has no {twilio.mask_number(number)}")
 
     def _agent(self, name: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         raise LookupError(f"there is no agent {name!r}")

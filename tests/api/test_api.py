@@ -11,8 +11,12 @@ import pytest
 from tests.api.kit import CALL, RUNNING, Api, api
 
 from offhook import vocab as v
+from offhook.after.hook import Hook, Job, Outcome
+from offhook.after.queue import Queue, add
 from offhook.api.models import Answer
 from offhook.net.rest import RestResult
+from offhook.store.database import engine
+from offhook.store.queries import Reader
 
 RECORD = f"20261125T120000Z-{CALL}"
 Main = Callable[[Api], Awaitable[None]]
@@ -238,6 +242,102 @@ def test_calls_are_put_on_the_list_and_taken_off(tmp_path: Path):
             assert (await client.delete(f"/api/queue/{made.json()['id']}")).status_code == 404
             assert (await client.get("/api/queue")).json()["queue"] == []
         await problem(server, 403, "/api/queue", "read", method="POST", json=body)
+
+    run(tmp_path, main)
+
+
+def test_numbers_that_nobody_calls_are_listed_added_and_taken_off(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client("place", "read") as client:
+            added = await client.post("/api/do-not-call", json={"number": "+14155550199", "why": "asked us"})
+            assert added.status_code == 201 and added.json()["number"] == "+1********99"
+            id_ = added.json()["id"]
+            again = await client.post("/api/do-not-call", json={"number": "+1 415 555 0199"})
+            assert again.status_code == 422
+            await client.post("/api/do-not-call", json={"number": "+14155550100"})
+            first = (await client.get("/api/do-not-call?limit=1")).json()
+            rest = (await client.get(f"/api/do-not-call?limit=1&after={first['next']}")).json()
+            assert rest["next"] is None
+            listed = [*first["numbers"], *rest["numbers"]]
+            said = {one["number"]: one["why"] for one in listed}
+            assert said == {"+1********99": "asked us", "+1********00": "asked"}
+            assert "4155550199" not in str(listed)
+            params = {"number": "+14155550199"}
+            found = (await client.get("/api/do-not-call", params=params)).json()["numbers"]
+            assert [one["id"] for one in found] == [id_]
+            assert (await client.post("/api/queue", json={"to": "+14155550199"})).status_code == 409
+            assert (await client.delete(f"/api/do-not-call/{id_}")).status_code == 204
+            assert (await client.get("/api/do-not-call", params=params)).json()["numbers"] == []
+            assert (await client.post("/api/queue", json={"to": "+14155550199"})).status_code == 201
+        await problem(server, 404, f"/api/do-not-call/{id_}", "place", method="DELETE")
+        await problem(server, 403, "/api/do-not-call", "read", method="POST", json={"number": "+14155550199"})
+        await problem(server, 403, f"/api/do-not-call/{id_}", "read", method="DELETE")
+
+    run(tmp_path, main)
+
+
+def test_a_number_is_pointed_here_and_put_back(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async with server.client("admin") as client:
+            for what in ("point", "restore"):
+                done = await client.post(f"/api/numbers/{what}", json={"number": "+15550100002"})
+                assert done.status_code == 200 and "voice.example.com" in done.json()["detail"]
+        for what in ("point", "restore"):
+            body = {"number": "+15550100009"}
+            told = await problem(server, 409, f"/api/numbers/{what}", "admin", method="POST", json=body)
+            assert "the account has no" in told["detail"]
+            await problem(server, 403, f"/api/numbers/{what}", "place", method="POST", json=body)
+
+    run(tmp_path, main)
+
+
+def test_what_was_done_after_a_call_is_told_and_its_summary(tmp_path: Path):
+    async def main(server: Api) -> None:
+        async def never(job: Job) -> Outcome:
+            raise AssertionError("nobody runs it here")
+
+        target = engine(server.url, write=True)
+        queue = Queue(target, "me")
+        with target.begin() as connection:
+            for name in ("crm", ":upload"):
+                hook = Hook(name=name, kind="webhook", run=never)
+                assert add(connection, {"id": RECORD, "call": CALL}, hook, '{"said": "words"}', held=False)
+        (job,) = [one for one in queue.due((), 9) if one.hook == "crm"]
+        assert queue.claim(job, 30)
+        queue.give_up(job, "503 from crm.example.com with key a-secret-of-ours")
+        queue.summarized(RECORD, "They booked a table.", "")
+        target.dispose()
+        shown = await server.get(f"/api/calls/{CALL}")
+        assert (shown["summary"], shown["summary_why"]) == ("They booked a table.", "")
+        by_hook = {one["hook"]: one for one in shown["sent"]}
+        assert (by_hook["crm"]["state"], by_hook["crm"]["tries"]) == ("given up", 1)
+        assert by_hook["crm"]["error"].startswith("503 from crm") and "a-secret-of-ours" not in by_hook["crm"]["error"]
+        assert by_hook["crm"]["key"].startswith("msg_") and by_hook["upload"]["state"] == "queued"
+        assert "words" not in str(shown["sent"])
+        listed = await server.get("/api/sent?limit=1")
+        older = await server.get(f"/api/sent?before={listed['next']}")
+        assert [one["hook"] for one in (*listed["sent"], *older["sent"])] == ["upload", "crm"]
+        assert older["next"] is None
+        assert [one["hook"] for one in (await server.get("/api/sent?state=given+up"))["sent"]] == ["crm"]
+        assert [one["hook"] for one in (await server.get("/api/sent?hook=upload"))["sent"]] == ["upload"]
+        other = await server.get(f"/api/calls/{'CA' + '3' * 32}")
+        assert (other["summary"], other["summary_why"], other["sent"]) == (None, "", [])
+
+    run(tmp_path, main)
+
+
+def test_a_call_is_shown_while_its_store_cannot_be_read(tmp_path: Path):
+    async def main(server: Api) -> None:
+        (tmp_path / "calls" / "offhook.db").write_bytes(b"no database " * 400)
+        for left in ("offhook.db-wal", "offhook.db-shm"):
+            (tmp_path / "calls" / left).unlink(missing_ok=True)
+        server.world.reader = lambda: Reader(server.url)
+        server.world.access = server.access
+        headers = {"authorization": f"Bearer {server.access.own_token()}"}
+        async with server.client(**headers) as client:
+            shown = (await client.get(f"/api/calls/{CALL}")).json()
+            assert shown["id"] == RECORD and shown["sent"] is None and "database" in shown["summary_why"]
+            assert (await client.get("/api/sent")).status_code == 503
 
     run(tmp_path, main)
 

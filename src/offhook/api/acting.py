@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -10,7 +11,7 @@ from fastapi.responses import Response
 
 from offhook import vocab as v
 from offhook.api import models
-from offhook.api.answers import PROBLEMS, Acts, Places, Reads, answer, the_world
+from offhook.api.answers import PROBLEMS, Acts, Manages, Places, Reads, answer, the_world
 from offhook.api.problems import Problem
 from offhook.api.world import World
 from offhook.net.call import Call
@@ -131,6 +132,26 @@ async def list_numbers(request: Request, who: Reads) -> Response:
     except LookupError as error:
         raise Problem(409, str(error.args[0]), kind="no-rest", field="carrier", got="no answer to list",
                       wanted="the carrier's REST interface", fix="see offhook check account") from None  # fmt: skip
+
+
+@router.post("/numbers/point", response_model=models.Pointed, tags=["placing"])
+async def point_number(request: Request, body: models.WhichNumber, who: Manages) -> Response:
+    """Let a number's calls come to this server; where it pointed before is remembered."""
+    return await _pointed(body.number, the_world(request).point(body.number))
+
+
+@router.post("/numbers/restore", response_model=models.Pointed, tags=["placing"])
+async def restore_number(request: Request, body: models.WhichNumber, who: Manages) -> Response:
+    """Let a number point again at what it did before it was pointed from here."""
+    return await _pointed(body.number, the_world(request).restore(body.number))
+
+
+async def _pointed(number: str, work: Awaitable[str]) -> Response:
+    try:
+        return answer({"number": number, "detail": await work})
+    except LookupError as error:
+        raise Problem(409, str(error.args[0]), kind="no-rest", field="number", got="not pointed", where="body",
+                      wanted="a number of the account", fix="GET /api/numbers lists them") from None  # fmt: skip
 
 
 @router.post("/calls", response_model=models.Placed, status_code=201, tags=["placing"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -138,16 +139,50 @@ def show_call(request: Request, call: CallName, who: Reads) -> Response:
     world, opened = the_world(request), _records(request).open(call)
     live = next((one for one in list(world.hub.calls.values()) if one.record == opened.id), None)
     row = from_record(opened) if live is None else {**from_live(live), "findings": []}
-    return answer({**row, **_numbers(world, opened, who), **brief(opened)})
+    return answer({**row, **_only_stored(world, opened, who), **brief(opened)})
 
 
-def _numbers(world: World, opened: Opened, who: Who) -> dict[str, Any]:
-    """The numbers in full, for whoever may see them and where they are kept."""
-    if not who.may("numbers"):
-        return {}
+def _only_stored(world: World, opened: Opened, who: Who) -> dict[str, Any]:
+    """What no record has: summary, what was done after the call, and numbers in full for whoever may see them."""
+    told: dict[str, Any] = {"summary": None, "summary_why": "", "sent": None}
+    try:
+        reader = world.reader()
+        if reader is None:
+            return told
+        row, rows = reader.call(opened.id), reader.sent(record=opened.id)
+    except StoreError as error:
+        return {**told, "summary_why": str(error)}
+    told["sent"] = [_sent(world, one) for one in rows]
+    if row is not None and row["id"] == opened.id:
+        told |= world.clean({name: row[name] for name in ("summary", "summary_why")})
+        if who.may("numbers"):
+            told |= {name: row[name] for name in ("caller_number", "called_number")}
+    return told
+
+
+def _sent(world: World, row: Mapping[str, Any]) -> dict[str, Any]:
+    hook = row["hook"].removeprefix(":")  # so begin those of other sections: [summary], [record]
+    return {**row, "hook": hook, "error": world.clean(row["error"])}
+
+
+@router.get("/sent", response_model=models.SentList)
+def list_sent(
+    request: Request,
+    who: Reads,
+    hook: Annotated[str, Query(max_length=128)] = "",
+    state: Annotated[Literal["", "held", "queued", "running", "done", "given up"], Query()] = "",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Annotated[int, Query(ge=0, le=MAX_MS, description="as `next` of the page before")] = 0,
+) -> Response:
+    """What is done after calls: each hook's state, tries and last error, the newest first."""
+    world = the_world(request)
     reader = world.reader()
-    row = reader.call(opened.id) if reader is not None else None
-    return {name: row[name] for name in ("caller_number", "called_number")} if row is not None else {}
+    if reader is None:
+        return answer({"sent": [], "next": None})
+    rows = reader.sent(hook=hook, state=state, before=before, limit=limit + 1)
+    page = rows[:limit]
+    more = page[-1]["id"] if len(rows) > limit else None
+    return answer({"sent": [_sent(world, row) for row in page], "next": more})
 
 
 @router.get("/calls/{call}/transcript", response_model=models.Transcript)

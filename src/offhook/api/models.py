@@ -223,8 +223,33 @@ class Transcript(Answer):
     turns: list[Turn]
 
 
+class Sent(Answer):
+    """What is done after a call, by one hook; what was told is not shown, for it has the caller's words."""
+
+    id: int
+    call: str
+    record: str
+    hook: str = Field(description="[hooks.NAME]; summary, upload: those of the sections [summary] and [record]")
+    key: str = Field(description="the idempotency key that the receiver gets with every try")
+    state: str = Field(description="held (waits for the summary), queued, running, done or given up")
+    tries: int
+    due_at: int = Field(description="when it is tried next; of a running one when its claim ends")
+    queued_at: int
+    done_at: int | None
+    error: str = Field(description="of the last try; empty: it went well, or there was none")
+
+
+class SentList(Answer):
+    sent: list[Sent]
+    next: int | None = Field(description="give it as `before` for the next page; null: this is the last one")
+
+
 class CallDetail(CallRow):
     """All of one call but its messages."""
+
+    summary: str | None = Field(description="by a model, after the call; null: there is none, and summary_why says so")
+    summary_why: str = Field(description="why there is no summary; empty: nobody asked for one, or it is not made yet")
+    sent: list[Sent] | None = Field(description="what was done after it, hook by hook; null: the store cannot be read")
 
     voice: str
     endpoint: str
@@ -471,6 +496,25 @@ class QueueList(Answer):
     queue: list[Queued]
 
 
+class Refuse(Body):
+    number: str = Field(pattern=r"^\+[1-9][0-9]{6,14}$")
+    why: str = Field("asked", min_length=1, max_length=200)
+
+
+class Refused(Answer):
+    """A number that nobody is called under."""
+
+    id: str = Field(description="the number's keyed hash on this installation: the number is not kept")
+    number: str = Field(description="masked")
+    why: str
+    added_at: int
+
+
+class RefusedList(Answer):
+    numbers: list[Refused]
+    next: str | None = Field(description="give it as `after` for the next page; null: this is the last one")
+
+
 class StatusAt(Answer):
     at_s: float = Field(description="since it was asked for")
     status: str
@@ -504,6 +548,15 @@ class Number(Answer):
 
 class NumberList(Answer):
     numbers: list[Number]
+
+
+class WhichNumber(Body):
+    number: str = Field(pattern=r"^\+[1-9][0-9]{6,14}$", description="one of the account's")
+
+
+class Pointed(Answer):
+    number: str
+    detail: str = Field(description="where it points now, and where it did before")
 
 
 class PlacedList(Answer):

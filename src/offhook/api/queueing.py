@@ -1,8 +1,9 @@
-"""The list of calls to place: at a time, again when nobody took them."""
+"""The list of calls to place, at a time, again when nobody took them; and the list of those whom nobody calls."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -63,4 +64,41 @@ def take_off(request: Request, entry: Annotated[str, Path(pattern=models.ID)], w
     if not _table(request).cancel(entry):
         raise Problem(404, "no such call waits", kind="no-call", field="entry", got=entry, where="path",
                       wanted="the id of one that waits", fix="GET /api/queue lists them")  # fmt: skip
+    return Response(status_code=204)
+
+
+# ----------------------------------------------------------------------------------- whom nobody calls
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": row["number_id"], "number": row["number_masked"], "why": row["why"], "added_at": row["added_at"]}
+
+
+@router.get("/do-not-call", response_model=models.RefusedList)
+def list_refused(
+    request: Request,
+    who: Reads,
+    number: Annotated[str, Query(max_length=40, description="in full: is it on the list?")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    after: Annotated[str, Query(max_length=128, description="as `next` of the page before")] = "",
+) -> Response:
+    """Numbers that are never called, masked: by the queue, the API or offhook call."""
+    rows = _table(request).refused(number=number, after=after, limit=limit + 1)
+    page = rows[:limit]
+    more = page[-1]["number_id"] if len(rows) > limit else None
+    return answer({"numbers": [_shown(row) for row in page], "next": more})
+
+
+@router.post("/do-not-call", response_model=models.Refused, status_code=201)
+def refuse(request: Request, body: models.Refuse, who: Places) -> Response:
+    """From now on nobody is called under this number."""
+    return answer(_shown(_table(request).refuse(body.number, body.why)), 201)
+
+
+@router.delete("/do-not-call/{entry}", status_code=204, response_class=Response)
+def allow(request: Request, entry: Annotated[str, Path(pattern=models.ID)], who: Places) -> Response:
+    """Take a number off the list; it may be called again."""
+    if not _table(request).allow_id(entry):
+        raise Problem(404, "no such number is on the list", kind="no-number", field="entry", got=entry, where="path",
+                      wanted="the id of one that is", fix="GET /api/do-not-call?number= finds it")  # fmt: skip
     return Response(status_code=204)

@@ -51,6 +51,8 @@ class World(Struct):
         [Data], Options
     ]  # of a call to be placed, by what was said of it and by the settings; on the loop
     numbers: Callable[[], Awaitable[Sequence[Data]]]  # awaited; raises LookupError where the carrier does not tell
+    point: Callable[[str], Awaitable[str]]  # awaited; a number at this server, and back; raises LookupError
+    restore: Callable[[str], Awaitable[str]]
     check: Callable[[Sequence[str], bool, bool, Callable[[Data], None]], Awaitable[None]]  # awaited; names, live, full
     play: Callable[[str], Awaitable[Data]]  # awaited; a row of the fault catalogue, in the virtual world
     version: str

@@ -201,8 +201,8 @@ class Api:
                 host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
                 directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
                 clean=serving.sieve.clean_data, public_url=lambda: serving.public_url, detail=serving.detail,
-                numbers=self._numbers, queue=self._queue, agents=self._agents, agent=self._agent,
-                check=self._check, play=self._play,
+                numbers=self._numbers, point=self._point, restore=self._restore, queue=self._queue,
+                agents=self._agents, agent=self._agent, check=self._check, play=self._play,
                 options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),
                 version=__version__, began_at=round(time.time() * 1000), hosts=self._hosts,
                 tokens=lambda: tokens_of(serving.settings),
@@ -239,6 +239,26 @@ class Api:
 
         try:
             return await pointing(self._serving.settings)
+        except NoRest as error:
+            raise LookupError(str(error)) from None
+
+    async def _point(self, number: str) -> str:
+        from offhook.cli.carrier_rest import NoRest
+        from offhook.cli.numbers import point_number
+
+        if not self._serving.settings["server.public_url"] and urlsplit(self._serving.public_url).scheme != "https":
+            raise LookupError("server.public_url is not set; the number would point at this machine's loopback")
+        try:
+            return await point_number(self._serving.settings, number, self._serving.public_url)
+        except NoRest as error:
+            raise LookupError(str(error)) from None
+
+    async def _restore(self, number: str) -> str:
+        from offhook.cli.carrier_rest import NoRest
+        from offhook.cli.numbers import restore_number
+
+        try:
+            return await restore_number(self._serving.settings, number)
         except NoRest as error:
             raise LookupError(str(error)) from None
 

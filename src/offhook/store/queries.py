@@ -103,6 +103,19 @@ class Reader:
                 whole[table.name] = [_bare(child) for child in connection.execute(query).mappings()]
             return whole
 
+    def sent(
+        self, *, record: str = "", hook: str = "", state: str = "", before: int = 0, limit: int = 200
+    ) -> list[Row]:
+        """What is done after calls, the newest first, without what was told; ``before``: the id of an older page's."""
+        o = schema.outbox.c
+        columns = [column for column in o if column.name not in ("payload", "owner")]
+        where = [column == value for column, value in ((o.record, record), (o.state, state)) if value]
+        where += [o.hook.in_((hook, f":{hook}"))] if hook else []
+        where += [o.id < before] if before else []
+        query = sa.select(*columns).where(*where).order_by(o.id.desc()).limit(limit)
+        with self._connection() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
     def has(self, records: list[str]) -> set[str]:
         """Which of these records the store has whole."""
         c = schema.calls.c

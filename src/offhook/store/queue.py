@@ -147,19 +147,32 @@ class QueueTable:
         with self._transaction() as connection:
             return connection.execute(wanted).first() is not None
 
-    def refuse(self, number: str, why: str) -> None:
-        """From now on nobody is called under this number."""
+    def refuse(self, number: str, why: str) -> dict[str, Any]:
+        """From now on nobody is called under this number; the row of it."""
         id_ = self._hashed(number)
+        row = {"number_id": id_, "number_masked": self._masked(number), "why": why[:200], "added_at": self._ms()}
         with self._transaction() as connection:
             connection.execute(do_not_call.delete().where(do_not_call.c.number_id == id_))
-            row = {"number_id": id_, "number_masked": self._masked(number), "why": why[:200], "added_at": self._ms()}
             connection.execute(do_not_call.insert().values(**row))
+        return row
+
+    def refused(self, *, number: str = "", after: str = "", limit: int = 1000) -> list[dict[str, Any]]:
+        """The numbers that are never called, by their hashes from ``after`` on; ``number``: that one alone."""
+        c = do_not_call.c
+        where = [c.number_id > after] + ([c.number_id == self._hashed(number)] if number else [])
+        query = sa.select(do_not_call).where(*where).order_by(c.number_id).limit(limit)
+        with self._transaction() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def allow_id(self, id_: str) -> bool:
+        """Take the number with this hash off that list; False where it was not on it."""
+        with self._transaction() as connection:
+            gone = connection.execute(do_not_call.delete().where(do_not_call.c.number_id == id_))
+        return gone.rowcount == 1
 
     def allow(self, number: str) -> bool:
-        """Take a number off that list; False where it was not on it."""
-        wanted = do_not_call.delete().where(do_not_call.c.number_id == self._hashed(number))
-        with self._transaction() as connection:
-            return connection.execute(wanted).rowcount == 1
+        """As ``allow_id``, by the number itself."""
+        return self.allow_id(self._hashed(number))
 
     def _ms(self) -> int:
         return int(self._now() * 1000)
