@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "agent": {"vocab", "settings", "outward", "proxies"},
     "evidence": {"vocab", "media", "wires/_wire"},
     "store": {"evidence", "wires/_wire"},
-    "after": {"agent", "evidence", "outward", "settings", "store"},
+    "after": {"agent", "evidence", "outward", "proxies", "settings", "store"},
     "diagnosis": {"claims", "evidence", "wires/_wire", "wires/carriers", "wires/providers", "vocab", "media"},
     "sims": {
         "wires/_wire", "wires/_judge", "wires/carriers", "wires/providers", "vocab", "media", "bridge", "evidence",

@@ -234,6 +234,51 @@ def test_a_transcript_is_added_to_the_conversation_with_the_caller(tmp_path, clo
     assert [turn["text"] for turn in seen["CA1"]] == ["I am at [email], card [card]", "Thank you. We"]
 
 
+def test_webhooks_gptme_and_summaries_go_by_the_proxy_of_the_environment(tmp_path, clock):
+    document, asked = told(tmp_path, clock), []
+    document["data"]["caller"] = "+15550100001"
+
+    def answer(request: str, head: Any, body: bytes) -> tuple[int, bytes]:
+        asked.append(request)
+        return 200, completion("Short.")
+
+    toml = """
+[hooks.crm]
+url = "http://crm.test/x"
+allow = ["crm.test"]
+[hooks.gptme]
+gptme_server = "http://gptme.test"
+allow = ["gptme.test"]
+numbers = true
+[hooks.near]
+url = "http://near.test/x"
+allow = ["near.test"]
+[summary]
+url = "http://model.test/v1"
+model = "m"
+allow = ["model.test"]
+[store]
+numbers = true
+"""
+    (tmp_path / "offhook.toml").write_text(toml)
+
+    async def main() -> dict[str, Any]:
+        async with receiver(answer) as proxy:
+            ways = {"HTTP_PROXY": proxy, "NO_PROXY": "near.test"}
+            plan, problems = planned(load({}, environment=ways, cwd=tmp_path), tmp_path)
+            assert not problems
+            return {name: await one.run(job(document)) for name, one in plan.hooks.items()}
+
+    outcomes = asyncio.run(main())
+    assert "near.test has no address" in outcomes.pop("near").why
+    assert all(outcome.ok for outcome in outcomes.values()) and len(outcomes) == 3
+    assert sorted(asked) == [
+        "POST http://crm.test/x",
+        "POST http://gptme.test/api/v2/conversations/%2B15550100001/transcript",
+        "POST http://model.test/v1/chat/completions",
+    ]
+
+
 # ------------------------------------------------------------------------------------------------------- summaries
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from tests.after.kit import receiver
 
 from offhook import outward
 from offhook.agent.agents import gather
@@ -19,10 +20,10 @@ from offhook.settings import load
 ADA = CallFacts("+15550100001", "+15550100002", "CA1", "inbound", {})
 
 
-def lookup(tmp_path, text="", declared=(), aside=None):
+def lookup(tmp_path, text="", declared=(), aside=None, environment=None):
     (tmp_path / "offhook.toml").write_text('[provider]\nname = "openai"\n[agent]\n' + text)
     profile = gather(load({}, environment={}, cwd=tmp_path), declared)[0].profiles["default"]
-    found = lookup_of(profile, aside or Aside())
+    found = lookup_of(profile, aside or Aside(), environment or {})
     assert found is not None
     return found
 
@@ -261,5 +262,26 @@ def test_the_token_goes_in_the_header_and_nowhere_else(tmp_path, monkeypatch):
                     "GET", crm.url.replace("127.0.0.1", "127.0.0.1:1"), headers=headers, private=True, timeout_s=1
                 )
             assert "s3cret" not in str(error.value)
+
+    asyncio.run(main())
+
+
+def test_an_address_is_asked_by_the_proxy_of_the_environment(tmp_path):
+    async def main():
+        aside, asked = Aside(), []
+
+        def answer(request, headers, body):
+            asked.append((request, headers["host"]))
+            return 200, b'{"name": "Ada"}'
+
+        async with receiver(answer) as proxy:
+            text = 'lookup_url = "http://crm.test/people?number={number}"\nlookup_private = true\nlookup_s = 5\n'
+            ways = {"HTTP_PROXY": proxy}
+            found = await lookup(tmp_path, text, aside=aside, environment=ways).ask(ADA)
+            assert found.fields == {"name": "Ada"}
+            assert asked == [("GET http://crm.test/people?number=%2B15550100001", "crm.test")]
+            direct = await lookup(tmp_path, text, aside=aside, environment={**ways, "NO_PROXY": "crm.test"}).ask(ADA)
+            assert "crm.test has no address" in direct.why and len(asked) == 1
+        aside.stop()
 
     asyncio.run(main())

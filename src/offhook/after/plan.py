@@ -23,6 +23,7 @@ from offhook.after.summary import PROMPT, Model, by_command, by_model
 from offhook.after.webhook import Target, promotion, webhook
 from offhook.evidence.patterns import Patterns
 from offhook.outward import forbidden, split, url_problem
+from offhook.proxies import choose_proxy
 from offhook.settings import TABLES, Secret, Section, Settings
 from offhook.store import schema
 from offhook.store.projection import Rows
@@ -171,7 +172,7 @@ def _hook(settings: Settings, section: Section, records: Path) -> Hook:
         raise bad(kind, f"{url[:80]!r}: {why}", "https:// and a public name", 'or admit it: allow = ["HOST"]')
     target = Target(
         url=url, headers=_texts(section, "headers"), allow=tuple(_get(section, "allow")),
-        deadline_s=_get(section, "deadline_s") or 20.0,
+        proxy=choose_proxy(url, settings.environment), deadline_s=_get(section, "deadline_s") or 20.0,
     )  # fmt: skip
     common |= {"deadline_s": target.deadline_s, "retries": 8 if retries < 0 else retries, "where": split(url)[1]}
     secret = section["secret"].reveal() if "secret" in section else ""
@@ -238,6 +239,7 @@ def _summary(settings: Settings, records: Path) -> Hook | None:
             raise PlanProblem("summary.model", "nothing", "the model's name", "write which model summarizes")
         model = Model(
             url=url, model=settings["summary.model"], key=settings["summary.key"].reveal(), allow=allow,
+            proxy=choose_proxy(url, settings.environment),
             prompt=settings["summary.prompt"] or PROMPT, deadline_s=deadline_s, max_chars=most,
         )  # fmt: skip
         run, where = by_model(model), split(url)[1]

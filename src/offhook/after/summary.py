@@ -38,6 +38,7 @@ class Model(Struct, frozen=True, kw_only=True):
     key: str = ""
     prompt: str = PROMPT
     allow: Sequence[str] = ()
+    proxy: str | None = None
     deadline_s: float = 60.0
     max_chars: int = 4000
 
@@ -71,8 +72,8 @@ def by_model(given: Model) -> Run:
             named["Authorization"] = f"Bearer {given.key}"
         try:
             answer = await ask(
-                "POST", url, headers=named, body=body, allow=given.allow, timeout_s=given.deadline_s,
-                most_bytes=512 * 1024,
+                "POST", url, headers=named, body=body, allow=given.allow, proxy=given.proxy,
+                timeout_s=given.deadline_s, most_bytes=512 * 1024,
             )  # fmt: skip
         except Forbidden as error:
             return Outcome(False, f"{error.why}; summary.allow lets it in", last=True)

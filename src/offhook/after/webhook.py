@@ -29,6 +29,7 @@ class Target(Struct, frozen=True, kw_only=True):
     url: str
     headers: Mapping[str, str] = {}
     allow: Sequence[str] = ()
+    proxy: str | None = None
     deadline_s: float = 30.0
 
 
@@ -85,8 +86,9 @@ async def _post(target: Target, url: str, headers: Mapping[str, str], body: byte
     given = {name: value for name, value in headers.items() if value}
     try:
         answer = await ask(
-            "POST", url, headers=given, body=body, allow=target.allow, timeout_s=target.deadline_s, most_bytes=64 * 1024
-        )
+            "POST", url, headers=given, body=body, allow=target.allow, proxy=target.proxy,
+            timeout_s=target.deadline_s, most_bytes=64 * 1024,
+        )  # fmt: skip
     except Forbidden as error:
         return Outcome(False, f"{error.why}; `allow` lets it in", last=True)
     except OutwardError as error:

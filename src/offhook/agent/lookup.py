@@ -27,6 +27,7 @@ from offhook.agent.numbers import normal
 from offhook.agent.profile import LookUp, Profile
 from offhook.agent.prompt import CallFacts
 from offhook.outward import OutwardError, ask, url_problem, warm
+from offhook.proxies import choose_proxy
 
 __all__ = ["Ask", "Found", "Lookup", "LookupProblem", "lookup_of", "read_people"]
 
@@ -64,8 +65,8 @@ class Lookup(Struct, frozen=True):
     files: tuple[Path, ...] = ()
 
 
-def lookup_of(profile: Profile, aside: Aside) -> Lookup | None:
-    """The lookup that an agent has, or None. Raises LookupProblem."""
+def lookup_of(profile: Profile, aside: Aside, environment: Mapping[str, str]) -> Lookup | None:
+    """The lookup that an agent has, or None; ``environment`` may name a proxy. Raises LookupProblem."""
     path, url, name = profile.path("lookup_file"), profile["lookup_url"], profile["lookup_function"]
     if sum(map(bool, (path, url, name))) > 1:
         got = "more than one of lookup_file, lookup_url and lookup_function"
@@ -73,7 +74,7 @@ def lookup_of(profile: Profile, aside: Aside) -> Lookup | None:
     if path is not None:
         return _from_file(path)
     if url:
-        return _from_url(profile, aside)
+        return _from_url(profile, aside, environment)
     if name:
         function = profile.lookup or _function(profile, name)
         return Lookup(f"function {name}", _in_time(profile, lambda facts: _call(function, facts, aside), aside))
@@ -148,7 +149,7 @@ def _fields(given: Mapping[str, Any], head: str = "") -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------- an address
 
 
-def _from_url(profile: Profile, aside: Aside) -> Lookup:
+def _from_url(profile: Profile, aside: Aside, environment: Mapping[str, str]) -> Lookup:
     url, private = profile["lookup_url"], profile["lookup_private"]
     why = url_problem(url.replace("{number}", "1"), private=private)
     if why is not None:
@@ -162,7 +163,8 @@ def _from_url(profile: Profile, aside: Aside) -> Lookup:
     async def get(facts: CallFacts) -> Found:
         asked = url.replace("{number}", quote(facts.party_number, safe=""))
         try:
-            answer = await ask("GET", asked, headers=headers, private=private, timeout_s=timeout_s)
+            proxy = choose_proxy(asked, environment)
+            answer = await ask("GET", asked, headers=headers, private=private, proxy=proxy, timeout_s=timeout_s)
         except OutwardError as error:
             return Found({}, error.why)
         if not answer.whole:

@@ -73,7 +73,7 @@ def _ready(settings: Settings, profile: Profile, aside: Aside) -> tuple[Ready | 
     problems = [_as_setting_problem(problem) for problem in [*found, *_told(profile, persona)]]
     lookup = None
     try:
-        lookup = lookup_of(profile, aside)
+        lookup = lookup_of(profile, aside, settings.environment)
     except LookupProblem as error:
         problems.append(_problem(profile, error.field, error.got, error.wanted, error.fix))
     try:
