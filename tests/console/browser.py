@@ -21,7 +21,7 @@ from offhook.loopback.lines import AGENT, audio
 from offhook.sims.run_carrier import PhoneCall
 
 ROOT = Path(__file__).parent.parent.parent
-AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
+SIZE = {"width": 1360, "height": 900}
 TOKEN = "0123456789abcdef0123456789abcdef"
 PUBLIC = "https://demo.offhook.example"
 BROKEN, HOSTILE = "CA" + "8" * 32, "CA" + "9" * 32
@@ -138,3 +138,11 @@ async def _until(true: Callable[[], Any], within_s: float = 10.0) -> None:
     end = time.monotonic() + within_s
     while not true() and time.monotonic() < end:  # noqa: ASYNC110  # a phone is in real time
         await asyncio.sleep(0.02)
+
+
+def seen(page: Any, what: str, arg: Any = None, within_s: float = 10.0) -> None:
+    """Wait until it is so. Playwright's own way of waiting is an eval, which the pages' policy forbids."""
+    end = time.monotonic() + within_s
+    while not page.evaluate(what, arg):
+        assert time.monotonic() < end, (what, page.locator("main").inner_text())
+        page.wait_for_timeout(30)

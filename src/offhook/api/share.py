@@ -52,7 +52,8 @@ table{border-collapse:collapse;width:100%}td{padding:.2rem .6rem .2rem 0;vertica
 border-bottom:1px solid var(--line)}
 td:last-child{overflow-wrap:anywhere}td.num{white-space:nowrap;text-align:right;font-variant-numeric:tabular-nums}
 .caller{color:var(--caller);font-weight:600}.agent{color:var(--agent);font-weight:600}s{color:var(--soft)}
-details{border-bottom:1px solid var(--line);padding:.1rem .3rem}summary{cursor:pointer;overflow-wrap:anywhere}
+details{border-bottom:1px solid var(--line);padding:.1rem .3rem}summary{cursor:pointer;padding:.2rem 0;
+overflow-wrap:anywhere}
 details.guilty,details:target{background:var(--mark)}pre{margin:.3rem 0 .6rem;white-space:pre-wrap;
 overflow-wrap:anywhere}
 audio{width:100%}
@@ -179,7 +180,7 @@ def _drawing(drawn: Mapping[str, Any], outline: Mapping[str, Any] | None) -> str
         return round(60 + (WIDTH - 70) * min(max(ms, 0.0), whole) / whole, 1)
 
     lanes = {"caller": 0, "agent": 1, "carrier": 2, "provider": 3}
-    out = [f'<svg width="{WIDTH}" height="{4 * LANE + 24}" role="img" aria-label="The call on its time axis">']
+    out = [f'<svg width="{WIDTH}" height="{4 * LANE + 24}" role="group" aria-label="The call on its time axis">']
     for name, n in lanes.items():
         out.append(f'<text x="0" y="{n * LANE + LANE // 2 + 4}">{name}</text>')
         out.append(f'<path d="M60 {n * LANE + LANE // 2}H{WIDTH - 10}" stroke="var(--line)"/>')
