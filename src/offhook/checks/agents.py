@@ -6,12 +6,12 @@ What is read here is read once, when the settings are: no call waits for a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from offhook.agent.agents import AgentProblem, Agents, gather
 from offhook.agent.aside import Aside
@@ -25,7 +25,7 @@ from offhook.checks.wire import HANG_UP, PROVIDERS, key_of, provider_module, usa
 from offhook.settings import Settings
 from offhook.wires._wire import SettingProblem
 
-__all__ = ["Ready", "Roster", "default_ready", "ready_agents", "session_of"]
+__all__ = ["Group", "Ready", "Roster", "default_ready", "groups", "ready_agents", "session_of"]
 
 
 class Ready(Struct, frozen=True):
@@ -189,3 +189,31 @@ def default_ready(settings: Settings) -> Ready | None:
     roster, _ = ready_agents(settings)
     name = roster.agents.default or next(iter(roster.ready), None)
     return roster.ready.get(name) if name else None
+
+
+class Group(Struct, frozen=True):
+    """Agents that are the same to a check, and the first of them."""
+
+    names: tuple[str, ...]
+    ready: Ready
+
+    @property
+    def said(self) -> str:
+        """Who they are; of many the first three."""
+        more = len(self.names) - 3
+        return ", ".join(self.names[:3]) + (f" and {more} more" if more > 0 else "")
+
+    @property
+    def session(self) -> Any:
+        """The first one's session, told what it is told; its placeholders left as they stand."""
+        told = BETWEEN.join(part.text for part in self.ready.persona.parts)
+        return structs.replace(self.ready.session, instructions=told)
+
+
+def groups(settings: Settings, same: Callable[[Ready], Any]) -> list[Group]:
+    """All agents that are ready, those in one group for which ``same`` is the same; the default one's group first."""
+    roster, _ = ready_agents(settings)
+    found: dict[Any, list[str]] = {}
+    for name in sorted(roster.ready, key=lambda name: name != roster.agents.default):
+        found.setdefault(same(roster.ready[name]), []).append(name)
+    return [Group(tuple(names), roster.ready[names[0]]) for names in found.values()]

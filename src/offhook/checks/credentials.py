@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from offhook.checks import settings as judge
 from offhook.checks._check import Ask, Check, Trail
 from offhook.checks._http import Answered, Unreached, ask, lag_s
 from offhook.checks._server import carrier
+from offhook.checks.agents import Group, Ready, groups
 from offhook.net.client import choose_proxy
 
 __all__ = ["CHECK", "json_of"]
@@ -26,53 +26,53 @@ CLOCK_OFF_S = 30.0  # a signature or token that expires is off by minutes before
 
 async def run(ask_: Ask, trail: Trail) -> str:
     dates: list[tuple[str, float]] = []
-    await _provider(ask_, trail, dates)
+    await _providers(ask_, trail, dates)
     await _carrier(ask_, trail, dates)
     _clock(trail, dates)
     return "key and account are known to their owners, and the clock is right"
 
 
-async def _provider(ask_: Ask, trail: Trail, dates: list[tuple[str, float]]) -> None:
-    name = judge.default_provider(ask_.settings)
-    if name not in judge.PROVIDERS:
+async def _providers(ask_: Ask, trail: Trail, dates: list[tuple[str, float]]) -> None:
+    """The key of every provider that an agent has, where that agent dials."""
+    found = groups(ask_.settings, lambda ready: (ready.provider.NAME, _place(ready), ready.session.api_key))
+    if not found:
         trail.unproven("provider key", "no provider is chosen", fix="`offhook check settings` says how")
-        return
-    module = judge.provider_module(name)
+    for group in found:
+        await _provider(ask_, trail, dates, group, "provider key" if len(found) == 1 else f"{group.said}: provider key")
+
+
+def _place(ready: Ready) -> str:
+    return _models_url(ready.session.url) if ready.provider.KEY_ENV else ""
+
+
+async def _provider(ask_: Ask, trail: Trail, dates: list[tuple[str, float]], group: Group, step: str) -> None:
+    module, key = group.ready.provider, group.ready.session.api_key.strip()
     if not module.KEY_ENV:
-        trail.proven("provider key", f"{module.LABEL}: no key needed")
+        trail.proven(step, f"{module.LABEL}: no key needed")
         return
-    session = judge.session_settings(ask_.settings)
-    if not session.api_key.strip():
-        trail.broken("provider key", f"{module.KEY_ENV} is not set", fix=f"set {module.KEY_ENV}", decides="F-002")
+    if not key:
+        trail.broken(step, f"{module.KEY_ENV} is not set", fix=f"set {module.KEY_ENV}", decides="F-002")
         return
-    url = _models_url(session.url)
+    url = _place(group.ready)
     try:
-        headers = {"Authorization": f"Bearer {session.api_key.strip()}"}
+        headers = {"Authorization": f"Bearer {key}"}
         answer = await ask("GET", url, headers=headers, proxy=choose_proxy(url, ask_.settings.environment))
     except Unreached as error:
-        trail.unproven(
-            "provider key", f"{url}: {error}", fix="`offhook check provider` says which step of the way fails"
-        )
+        trail.unproven(step, f"{url}: {error}", fix="`offhook check provider` says which step of the way fails")
         return
     _dated(answer, dates)
+    name = module.NAME
     origin = ask_.settings.origin(f"provider.{name}_key")
     if answer.status == 200:
-        trail.proven("provider key", f"{name} knows it [{origin}]", ms=answer.ms)
+        trail.proven(step, f"{name} knows it [{origin}]", ms=answer.ms)
     elif answer.status in (401, 403):
         trail.broken(
-            "provider key",
-            f"{name} answers {answer.status} [{origin}]",
-            ms=answer.ms,
-            decides="F-005 F-091",
+            step, f"{name} answers {answer.status} [{origin}]", ms=answer.ms, decides="F-005 F-091",
             fix=f"put a valid key of {name} into {module.KEY_ENV}",
-        )
+        )  # fmt: skip
     else:
-        trail.unproven(
-            "provider key",
-            f"{urlsplit(url).netloc} answers {answer.status}",
-            ms=answer.ms,
-            fix="`offhook check provider` proves the key by a session",
-        )
+        fix = "`offhook check provider` proves the key by a session"
+        trail.unproven(step, f"{urlsplit(url).netloc} answers {answer.status}", ms=answer.ms, fix=fix)
 
 
 def _models_url(endpoint: str) -> str:

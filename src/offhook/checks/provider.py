@@ -1,6 +1,7 @@
 """
 The provider proven without the phone: dns, tcp, tls, upgrade, first message, session applied = asked; and with
-``live`` a spoken sentence in, its transcript back, an answer out that can be heard.
+``live`` a spoken sentence in, its transcript back, an answer out that can be heard. Once for every provider, key, model
+and voice that an agent has.
 
 Needs neither a carrier nor a bridge: the provider's own leg, a socket, and a shipped recording of a question.
 """
@@ -12,11 +13,12 @@ import base64
 from collections.abc import Callable
 from typing import Any, Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from offhook import vocab as v
 from offhook.checks import settings as judge
 from offhook.checks._check import Ask, Check, State, Trail
+from offhook.checks.agents import Group, Ready, groups
 from offhook.loopback.lines import CALLER, audio
 from offhook.media.levels import SPEECH_CLASS, Meter
 from offhook.net.client import DialError, choose_proxy, dial
@@ -30,6 +32,7 @@ QUESTION = "caller_hours"
 TRAIL = b"\xff\x7f" * 80
 ANSWER_S = 20.0
 STEP_S = 10.0
+GROUP_S = 75.0
 
 
 class Phase(Struct, frozen=True):
@@ -58,14 +61,20 @@ class _Stop(Exception):
     """A phase failed: nothing after it can be judged."""
 
 
-async def check(settings: Settings, *, live: bool, on_phase: OnPhase = lambda *_: None) -> Result:
-    """Run the phases in order; the first that fails names the boundary."""
-    child = None
-    module = judge.provider_module(judge.default_provider(settings))
-    session = judge.session_settings(settings, judge.instructions(settings))
-    if module.NAME == "loopback" and not settings["provider.url"]:
-        from msgspec import structs
+def _asked(ready: Ready) -> tuple[str, ...]:
+    """What a provider is asked for: agents with the same need one proof."""
+    session = ready.session
+    return (ready.provider.NAME, session.url, session.api_key, session.model, session.voice)
 
+
+async def check(
+    settings: Settings, *, live: bool, on_phase: OnPhase = lambda *_: None, group: Group | None = None
+) -> Result:
+    """Run the phases in order; the first that fails names the boundary. Without a ``group``: of the default agent."""
+    child = None
+    group = group or groups(settings, _asked)[0]
+    module, session = group.ready.provider, group.session
+    if module.NAME == "loopback" and not group.ready.profile["url"]:
         from offhook.loopback.child import Receptionist
 
         child = Receptionist()
@@ -319,30 +328,49 @@ _FIX: dict[str, tuple[str, str]] = {
 
 
 async def _run_check(ask: Ask, trail: Trail) -> str:
-    blocking = [p for p in judge.problems(ask.settings) if p.setting.startswith(("provider.", "agent."))]
-    for problem in blocking:
-        trail.broken(problem.setting, f"got {problem.got}, wanted {problem.wanted}", fix=problem.fix)
-    if blocking:
-        return ""
+    kinds = ("provider.", "agent.", "agents.")
+    for problem in judge.problems(ask.settings):
+        if problem.setting.startswith(kinds):
+            trail.broken(problem.setting, f"got {problem.got}, wanted {problem.wanted}", fix=problem.fix)
+    all_of_them = groups(ask.settings, _asked)
+    able = [group for group in all_of_them if not group.ready.provider.check(group.ready.session)]
+    several = len(all_of_them) > 1
+    said = []
+    for group in able:
+        sentence = await _one(ask, trail, group, f"{group.said}: " if several else "")
+        said.append(f"{group.said}: {sentence}" if several else sentence)
+    return "; ".join(said)
+
+
+async def _one(ask: Ask, trail: Trail, group: Group, whose: str) -> str:
+    """The phases of one group's session, as steps; the sentence on it."""
 
     def tell(name: str, state: str, ms: float | None, detail: str) -> None:
         if state == "proven":
-            trail.proven(name, detail, ms=ms)
+            trail.proven(whose + name, detail, ms=ms)
         elif state == "broken":
             fix, decides = _FIX.get(name, ("see what was said", ""))
-            trail.broken(name, detail, ms=ms, fix=fix, decides=decides)
+            trail.broken(whose + name, detail, ms=ms, fix=fix, decides=decides)
         else:
-            trail.unproven(name, detail, ms=ms, fix="offhook check provider --live")
+            trail.unproven(whose + name, detail, ms=ms, fix="offhook check provider --live")
 
-    result = await check(ask.settings, live=ask.live, on_phase=tell)
-    return result.sentence
+    try:
+        async with asyncio.timeout(GROUP_S):
+            return (await check(ask.settings, live=ask.live, on_phase=tell, group=group)).sentence
+    except TimeoutError:
+        fix = "run it again, and look at the last step"
+        trail.unproven(f"{whose}time", f"not over after {GROUP_S:g} s", fix=fix)
+        return ""
 
 
 def _costs(settings: Settings) -> str:
     """What --live will cost, by the wire's dated prices; said before it is spent."""
-    if judge.default_provider(settings) not in judge.PROVIDERS:
-        return ""
-    module = judge.provider_module(judge.default_provider(settings))
+    every = [(group.said, _cost_of(group.ready.provider)) for group in groups(settings, _asked)]
+    paid = [(said, cost) for said, cost in every if cost]
+    return "; ".join(f"{said}: {cost}" if len(every) > 1 else cost for said, cost in paid)
+
+
+def _cost_of(module: Any) -> str:
     if not module.KEY_ENV:
         return ""
     per_minute = getattr(module, "PRICE_PER_MINUTE", None)
@@ -359,5 +387,5 @@ CHECK = Check(
     cannot="phone audio, the carrier, what happens after ten minutes",
     run=_run_check,
     costs=_costs,
-    timeout_s=75,
+    timeout_s=8 * GROUP_S,  # as many kinds of agents as anybody has; each has its own time
 )
