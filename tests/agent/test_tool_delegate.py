@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from offhook import vocab as v
-from offhook.agent.tools import CallContext, Turn
+from offhook.agent.tools import CallContext, Turn, guardian, process
 from offhook.agent.tools.delegate import Delegate, delegate_tool, gptme
 from offhook.agent.tools.function import function_tool
 from offhook.agent.tools.jobs import Jobs, in_background
@@ -47,7 +48,7 @@ class Call:
         return made
 
     async def told(self) -> v.Event:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not self.asked:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         return self.asked[0]
@@ -57,7 +58,7 @@ class Call:
         return v.Done("", "inject", self.takes)
 
     async def until(self, n: int) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while len(self.remarks) < n:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         return self.remarks[-1]
@@ -84,7 +85,7 @@ def test_ending_a_program_ends_all_it_started_and_proves_it():
     async def body() -> None:
         program = Program([sys.executable, "-c", FAMILY], env={})
         await program.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not program.out_bytes:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         family = program.members()
@@ -115,7 +116,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="a subreaper is Linux
 async def escaped(there: Path, seconds: float = 60) -> tuple[Program, int]:
     program = Program([sys.executable, "-c", ESCAPES, str(there), str(seconds)], env={})
     await program.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         while not there.exists():  # noqa: ASYNC110, ASYNC240
             await asyncio.sleep(0.01)
     (pid,) = [pid for pid in program.members() if pid != program.pid]
@@ -158,7 +159,7 @@ def test_a_program_dies_with_a_server_that_is_killed(tmp_path: Path):
         except OSError:  # gone meanwhile
             return False
 
-    until = time.monotonic() + 15
+    until = time.monotonic() + 40
     while not there.exists() and time.monotonic() < until:
         time.sleep(0.02)
     server.kill()
@@ -178,11 +179,55 @@ def test_a_program_that_ends_or_stops_its_guardian_is_ended_all_the_same(monkeyp
         code = f"import os, time; os.kill(os.getppid(), {int(how)}); print('done', flush=True); time.sleep(60)"
         program = Program([sys.executable, "-c", code], env={})
         await program.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while not program.out_bytes:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         ended = await program.end(grace_s=0.1)
         assert ended.proven and "its guardian was ended" in ended.how and not alive(program.pid)
+
+    asyncio.run(body())
+
+
+# A guardian on a machine that is busy: late to begin, and between the program's start and the word of it.
+SLOW = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import guardian
+say = guardian.Guardian.say
+guardian.Guardian.say = lambda self, text: (time.sleep(0.5 * text.startswith("started")), say(self, text))
+time.sleep({late_s})
+guardian.main()
+"""
+
+
+@pytest.fixture
+def slow_guardian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "slow_guardian.py"
+    made.write_text(SLOW.format(folder=str(Path(guardian.__file__).parent), late_s=0.3))
+    monkeypatch.setattr("offhook.agent.tools.guardian.__file__", str(made))
+
+
+@linux
+@pytest.mark.usefixtures("slow_guardian")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_program_that_silences_its_guardian_at_once_is_started_once_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: int
+):
+    monkeypatch.setattr("offhook.agent.tools.process.KILL_S", 0.1)
+    monkeypatch.setattr("offhook.agent.tools.process.ANSWER_S", 1.0)
+    runs = tmp_path / "runs"
+
+    async def body() -> None:
+        code = f"import os, time; open({str(runs)!r}, 'a').write('once '); os.kill(os.getppid(), {int(how)})"
+        program = Program([sys.executable, "-I", "-S", "-c", f"{code}; time.sleep(60)"], env={})
+        await program.start()
+        async with asyncio.timeout(40):
+            while not runs.exists() or not runs.read_text():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        ended = await program.end(grace_s=0.1)
+        assert ended.proven and not alive(program.pid) and program.pid
+        assert runs.read_text() == "once ", "not again without a guardian, as our own child"
 
     asyncio.run(body())
 
@@ -192,7 +237,7 @@ def test_a_program_that_obeys_gets_no_kill():
         program = Program(["sleep", "60"], env={})
         await program.start()
         ended = await program.end()
-        assert ended.proven and ended.signals == "TERM" and ended.ms < 2000
+        assert ended.proven and ended.signals == "TERM"
         assert await program.wait() == -15
 
     asyncio.run(body())
@@ -282,7 +327,7 @@ def test_the_deadline_ends_it_and_is_named_as_the_cause():
         await run(delegate(jobs, "import time; time.sleep(60)", deadline_s=0.2), "x", call)
         done = await call.until(2)
         assert done["outcome"] == "timeout" and "no process that came of" in done["detail"]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 50, "not its own minute"
 
     asyncio.run(body())
 
@@ -305,14 +350,18 @@ def test_cancel_answers_when_it_is_proven():
     asyncio.run(body())
 
 
-def test_when_the_caller_has_left_the_result_is_kept_or_the_work_ended_as_declared():
+def test_when_the_caller_has_left_the_result_is_kept_or_the_work_ended_as_declared(tmp_path: Path):
+    left = tmp_path / "left"
+
     async def body() -> None:
         jobs, keeps, ends = Jobs(), Call("CA1"), Call("CA2")
-        await run(delegate(jobs, "import time; time.sleep(0.2); print('late')"), "x", keeps)
+        waits = f"import os, time\nwhile not os.path.exists({str(left)!r}): time.sleep(0.01)\nprint('late')"
+        await run(delegate(jobs, waits), "x", keeps)
         await run(delegate(jobs, "import time; time.sleep(60)", after_call="cancel"), "x", ends)
         await asyncio.sleep(0.1)
         jobs.call_ended("CA1")
         jobs.call_ended("CA2")
+        left.touch()
         kept = await keeps.until(2)
         assert (kept["outcome"], kept["result"]) == ("ok", "late") and not keeps.asked
         cancelled = await ends.until(2)
@@ -332,15 +381,39 @@ def test_a_result_that_the_call_does_not_take_any_more_is_kept():
     asyncio.run(body())
 
 
-def test_the_server_leaves_no_program_behind():
-    async def body() -> None:
-        jobs, call = Jobs(), Call()
-        await run(delegate(jobs, "import time; time.sleep(60)"), "x", call)
-        await asyncio.sleep(0.1)
-        await jobs.stop()
-        assert call.remarks[-1]["outcome"] == "stopped" and "no process that came of" in call.remarks[-1]["proof"]
+def stopped_when(there: Path, begun: Callable[[], object]) -> str:
+    """What was proven of a program by the server's stop, as soon as ``begun``; it writes its number to ``there``."""
 
-    asyncio.run(body())
+    async def body() -> str:
+        jobs, call = Jobs(), Call()
+        code = f"import os, time; open({str(there)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+        await run(delegate(jobs, code), "x", call)
+        async with asyncio.timeout(40):
+            while not begun():  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        await jobs.stop()
+        assert call.remarks[-1]["outcome"] == "stopped"
+        return call.remarks[-1]["proof"]
+
+    return asyncio.run(body())
+
+
+def test_the_server_leaves_no_program_behind(tmp_path: Path):
+    there = tmp_path / "pid"
+    assert "no process that came of" in stopped_when(there, lambda: there.exists() and there.read_text())
+    assert not alive(int(there.read_text()))
+
+
+@linux
+@pytest.mark.usefixtures("slow_guardian")
+def test_the_server_leaves_no_program_behind_whose_start_it_did_not_wait_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    spawned = []
+    begin = process._Guard.begin
+    monkeypatch.setattr(process._Guard, "begin", lambda guard: (spawned.append(guard), begin(guard))[1])
+    proof = stopped_when(tmp_path / "pid", lambda: spawned)
+    assert f"no process that came of {spawned[0].pid} is left" in proof and not alive(spawned[0].pid)
 
 
 def test_any_tool_can_be_a_job():

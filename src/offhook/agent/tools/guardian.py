@@ -7,7 +7,8 @@ of the program is left, and can be proven. When the server dies, however it dies
 closes, and the program is ended too.
 
 Run as a file by a bare interpreter (``python -I -S guardian.py FD PROGRAM ...``) to begin in milliseconds: imports
-nothing of Offhook. On the socket come ``end GRACE_MS``; there go ``started PID`` or ``failed ERRNO`` (or
+nothing of Offhook. On the socket come ``go``, before which it starts nothing, and ``end GRACE_MS``; there go ``begun
+PID`` before the program's first instruction (which may be to kill us), then ``started PID`` or ``failed ERRNO`` (or
 ``cannot ERRNO``: it would be no guardian), ``exit STATUS``, and ``ended SIGNALS PIDS`` (what was sent, what is left).
 """
 
@@ -71,11 +72,19 @@ class Guardian:
             self.alone = True
 
     def start(self, argv: list[str]) -> None:
-        """The program in a session of its own; the errno of an exec that fails comes back by a pipe."""
+        """
+        The program in a session of its own, held until the server has been told whom it will be.
+
+        The errno of an exec that fails comes back by a pipe.
+        """
         reading, writing = os.pipe()  # closed by exec
+        held, release = os.pipe()
         self.program = os.fork()
         if not self.program:
             try:
+                os.close(release)
+                if not os.read(held, 1):
+                    os._exit(127)  # nobody guards it any more
                 signal.set_wakeup_fd(-1)
                 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                     signal.signal(number, signal.SIG_DFL)
@@ -85,7 +94,10 @@ class Guardian:
                 os.write(writing, str(error.errno or errno.EIO).encode())
             finally:
                 os._exit(127)
-        os.close(writing)
+        self.say(f"begun {self.program}")
+        os.write(release, b"!")
+        for fd in (held, release, writing):
+            os.close(fd)
         failed = os.read(reading, 16).decode()
         os.close(reading)
         self.say(f"failed {failed}" if failed else f"started {self.program}")
@@ -160,8 +172,9 @@ def main() -> None:
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         guardian.say(f"cannot {ctypes.get_errno()}")  # a kernel before 3.4, or a sandbox that forbids it
         return
-    guardian.start(sys.argv[2:])
-    guardian.serve()
+    if os.read(control, len(b"go\n")):
+        guardian.start(sys.argv[2:])
+        guardian.serve()
 
 
 if __name__ == "__main__":

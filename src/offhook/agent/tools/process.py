@@ -85,22 +85,20 @@ class Program:
     async def _start_guarded(self, stdin: bytes | None) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
             argv = (sys.executable, "-I", "-S", guardian.__file__, str(theirs.fileno()), *self.argv)
             try:
                 process = await self._spawn(argv, stdin, (theirs.fileno(),))
             except BaseException:
-                ours.close()
+                writer.close()
                 raise
-        guard = _Guard(*await asyncio.open_connection(sock=ours))
-        try:
-            word, number = await guard.begun()
-        except BaseException:
-            guard.let_go()  # it ends what it has started
-            raise
+        # from here on ``end`` ends it, also when nobody waits for the start any more
+        self._process, self._guard = process, _Guard(reader, writer)
+        word, number = await self._guard.begin()
         if word == "started":
-            self._process, self._guard, self._pid = process, guard, number
             return
-        guard.let_go()
+        self._guard.let_go()
+        self._process = self._guard = None
         await _status(process)
         if word == "failed":
             raise OSError(number, os.strerror(number))
@@ -136,7 +134,8 @@ class Program:
 
     @property
     def pid(self) -> int:
-        return self._pid
+        """0 before there is one."""
+        return self._guard.pid if self._guard is not None else self._pid
 
     @property
     def stdout(self) -> str:
@@ -165,7 +164,7 @@ class Program:
     async def _end(self, process: asyncio.subprocess.Process, grace_s: float) -> Ended:
         began = time.monotonic()
         told = await self._guard.end(grace_s) if self._guard is not None else None
-        signals, left = told or await self._end_unguarded(grace_s)
+        signals, left = told or (await self._end_unguarded(grace_s) if self.pid else ("", ()))
         for reader in self._readers:
             reader.cancel()
         if not left:
@@ -207,6 +206,8 @@ class Program:
     def _how(self, left: Sequence[int], guarded: bool) -> str:
         if left:
             return f"still there: {', '.join(map(str, left))}"
+        if not self.pid:
+            return "it was not started"
         if guarded:
             return f"no process that came of {self.pid} is left"
         if self._guard is not None:
@@ -237,30 +238,58 @@ class _Guard:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.pid = 0  # of the program, from when it may run
+        loop = asyncio.get_running_loop()
+        self._begun: asyncio.Future[tuple[str, int]] = loop.create_future()
         self._exited = asyncio.Event()
         self._status = -int(signal.SIGKILL)  # until it says another: who kills the guardian kills the program
-        self._ended: asyncio.Future[tuple[str, list[int]]] | None = None
+        self._ended: asyncio.Future[tuple[str, list[int]]] = loop.create_future()
+        self._let_run = asyncio.Event()
         self.gone = asyncio.Event()  # nobody hears us any more
-        self._listening: asyncio.Task[None] | None = None
-
-    async def begun(self) -> tuple[str, int]:
-        """What became of the start: started and whom, failed or cannot and why."""
-        word, _, number = (await self._reader.readline()).decode().strip().partition(" ")
         self._listening = asyncio.ensure_future(self._listen())
-        return word or "cannot", int(number or 0)
+
+    async def begin(self) -> tuple[str, int]:
+        """
+        Let it start the program, and what became of that: started and whom, failed or cannot and why.
+
+        A program that is there may be stopped or killed by nobody but itself: where it silenced its guardian at
+        once, it counts as started, and never as one to be started again.
+        """
+        self._writer.write(b"go\n")
+        await self._let_run.wait()
+        await asyncio.wait({self._begun}, timeout=ANSWER_S)
+        if self._begun.done():
+            return self._begun.result()
+        return "started", self.pid
 
     async def _listen(self) -> None:
-        while line := (await self._reader.readline()).decode().split():
-            if line[0] == "exit":
-                self._status = int(line[1])
-                self._exited.set()
-            elif self._ended is not None and not self._ended.done():
-                pids = [] if line[2] == "-" else [int(pid) for pid in line[2].split(",")]
-                self._ended.set_result((line[1].replace("+", " ").strip("-"), pids))
+        try:
+            while line := (await self._reader.readline()).decode().split():
+                self._heard(*line)
+        except ConnectionResetError:
+            pass  # it was killed with something of ours unread
+        if not self._begun.done():
+            self._begun.set_result(("started", self.pid) if self.pid else ("cannot", 0))
         self.gone.set()
+        self._let_run.set()
         self._exited.set()
-        if self._ended is not None and not self._ended.done():
+        if not self._ended.done():
             self._ended.cancel()
+
+    def _heard(self, word: str, first: str, second: str = "-") -> None:
+        if word == "begun":
+            self.pid = int(first)
+            self._let_run.set()
+        elif word == "exit":
+            self._status = int(first)
+            self._exited.set()
+        elif word == "ended":
+            if not self._ended.done():
+                pids = [] if second == "-" else [int(pid) for pid in second.split(",")]
+                self._ended.set_result((first.replace("+", " ").strip("-"), pids))
+        elif not self._begun.done():
+            self._begun.set_result((word, int(first)))
+            self._let_run.set()
 
     async def exit_status(self) -> int:
         await self._exited.wait()
@@ -270,7 +299,8 @@ class _Guard:
         """Signals that were sent, and who is left; None where the guardian itself is gone."""
         if self.gone.is_set():
             return None
-        self._ended = asyncio.get_running_loop().create_future()
+        if self._ended.done():  # asked again, for some were left
+            self._ended = asyncio.get_running_loop().create_future()
         self._writer.write(f"end {round(grace_s * 1000)}\n".encode())
         await asyncio.wait({self._ended}, timeout=grace_s + KILL_S + ANSWER_S)
         return self._ended.result() if self._ended.done() and not self._ended.cancelled() else None
