@@ -7,6 +7,7 @@
 #include "match.c"
 #include "meter.c"
 #include "pen.c"
+#include "tape.c"
 #include "way.c"
 #include "ear.c"
 
@@ -36,7 +37,8 @@ PyMODINIT_FUNC PyInit__hot(void)
         return NULL;
     base64_values();
     if (add(module, &pattern_spec, "Pattern", &pattern_type) < 0 || add(module, &pen_spec, "Pen", &pen_type) < 0 ||
-        add(module, &way_spec, "Way", &way_type) < 0 || add(module, &ear_spec, "Ear", NULL) < 0) {
+        add(module, &way_spec, "Way", &way_type) < 0 || add(module, &ear_spec, "Ear", NULL) < 0 ||
+        add(module, &tape_spec, "Tape", NULL) < 0 || tape_ready() < 0) {
         Py_DECREF(module);
         return NULL;
     }

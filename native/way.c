@@ -31,6 +31,7 @@ typedef struct {
     uint64_t number;   /* and as a figure */
     double last, widest;
     PyObject *clock, *settle, *broke, *up_recorder, *down_recorder;
+    Tape *up_tape, *down_tape; /* the recorders, where they are tapes of ours, which they keep alive */
     Pen *to_provider, *to_carrier;
     Pattern *media, *mark, *delta;
     PyObject *up_head, *up_tail;
@@ -120,8 +121,14 @@ static int tell_broke(Way *way, const char *data, size_t n, double now)
     return done == NULL ? -1 : 0;
 }
 
-static int record(PyObject *recorder, const Found *found, uint32_t n_bytes, double now)
+static int record(Way *way, int is_caller, const Found *found, uint32_t n_bytes, double now)
 {
+    Tape *tape = is_caller ? way->up_tape : way->down_tape;
+    PyObject *recorder = is_caller ? way->up_recorder : way->down_recorder;
+    if (tape != NULL) {
+        tape_keep(tape, is_caller, found->audio, found->audio_len, now);
+        return 0;
+    }
     if (recorder == Py_None)
         return 0;
     PyObject *done =
@@ -165,7 +172,7 @@ static int pass_up(Way *way, const Found *found, const char *data, size_t n)
     way->last = now;
     way->frames++;
     number_next(way);
-    if (record(way->up_recorder, found, way->up_bytes, now) < 0)
+    if (record(way, 1, found, way->up_bytes, now) < 0)
         return -1;
     if (write_up(way, found) < 0 && tell_broke(way, data, n, now) < 0)
         return -1;
@@ -258,7 +265,7 @@ static int pass_down(Way *way, const Found *found, const char *data, size_t n, u
     note(way, PASSED_DOWN, n_bytes, now, marked, look_down(way, found, n_bytes));
     if (write_down(way, found, marked) < 0 && tell_broke(way, data, n, now) < 0)
         return -1;
-    if (record(way->down_recorder, found, n_bytes, now) < 0)
+    if (record(way, 0, found, n_bytes, now) < 0)
         return -1;
     return settle_if(way, way->n_notes >= NOTES - 1);
 }
@@ -333,6 +340,7 @@ static PyObject *way_lay_up(PyObject *object, PyObject *args)
     put(&self->up_head, head);
     put(&self->up_tail, tail);
     put(&self->up_recorder, recorder);
+    self->up_tape = tape_of(recorder, tape_caller);
     self->up_text = (uint16_t)text;
     self->up_bytes = (uint32_t)n_bytes;
     self->up_open = 1;
@@ -360,6 +368,7 @@ static PyObject *way_lay_down(PyObject *object, PyObject *args)
     put(&self->mark_head, mark_head);
     put(&self->mark_tail, mark_tail);
     put(&self->down_recorder, recorder);
+    self->down_tape = tape_of(recorder, tape_agent);
     memcpy(self->mark_prefix, prefix, (size_t)prefix_len);
     self->mark_prefix_len = (uint8_t)prefix_len;
     self->mark_every = mark_every;
@@ -504,6 +513,7 @@ static int way_clear(PyObject *self)
 {
     Way *way = (Way *)self;
     way->up_open = way->down_open = way->marks_open = 0;
+    way->up_tape = way->down_tape = NULL;
     EACH_REFERENCE(way, CLEAR)
     return 0;
 }

@@ -16,7 +16,7 @@ from offhook import vocab as v
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.report import report
 from offhook.evidence.files import call_of, find, read
-from offhook.evidence.journal import JournalDir
+from offhook.evidence.journal import JournalDir, _Pace
 from offhook.evidence.record import Channel, Recording, RecordingError
 from offhook.evidence.recording import StereoRecorder
 from offhook.media import g711
@@ -249,6 +249,35 @@ def test_a_disk_that_fails_ends_no_call_is_named_and_the_recording_goes_on_when_
     lost = StereoRecorder(folder / "call.wav" / "x.wav", 0.0, told.append)
     lost.close(1.0)
     assert [lost.flush() for _ in range(120)] == [True] * 119 + [False] and len(told) == 2
+
+
+def test_a_recording_is_written_every_other_round_and_in_each_when_it_ends_or_the_disk_fails(tmp_path):
+    recorder, path = StereoRecorder(tmp_path / "x" / "call.wav", 0.0), tmp_path / "x" / "call.wav"
+    sizes = []
+    for n in range(4):
+        recorder.caller(LOUD, 160, (n + 1) * 0.02)
+        assert recorder.each_round()
+        sizes.append((path.stat().st_size - 58) // 320)
+    assert sizes == [1, 1, 3, 3]
+    recorder.close(0.08)
+    assert not recorder.each_round() and path.stat().st_size == 58 + 4 * 320
+    blocked = StereoRecorder(path / "call.wav", 0.0)
+    assert [blocked.each_round() for _ in range(120)] == [True] * 119 + [False]
+
+
+@pytest.mark.parametrize("calls", [3, 200, 2000])
+def test_a_round_is_spread_so_that_the_loop_waits_for_a_few_calls_only(tmp_path, monkeypatch, calls):
+    directory, written, pauses = JournalDir(tmp_path), [], []
+    monkeypatch.setattr(directory, "_write", lambda journal, writing: written.append(journal))
+    monkeypatch.setattr(time, "sleep", lambda s: pauses.append((len(written), s)))
+    for n in range(calls):
+        directory.open(f"CA{n}", {}, 0.0, {})
+    directory.flush()
+    assert len(written) == calls and not pauses
+    written.clear()
+    directory._round(_Pace(calls))
+    assert [n for n, _ in pauses] == list(range(8, calls + 1, 8))
+    assert sum(s for _, s in pauses) <= 0.31
 
 
 def test_a_defect_in_the_writers_work_is_named_and_ends_no_other(tmp_path):

@@ -10,8 +10,9 @@ from offhook import vocab as v
 from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import Journal
 from offhook.evidence.lines import Scribe
+from offhook.evidence.recording import StereoRecorder
 from offhook.net.call import Call
-from offhook.net.hot import hot
+from offhook.net.hot import hot, tape
 from offhook.net.sockets import TEXT
 from offhook.wires._wire import ConnectRequest
 from offhook.wires.carriers import twilio
@@ -409,6 +410,26 @@ def test_a_recorder_hears_what_goes_straight(tmp_path, way):
     world = World(tmp_path, way=way, recorder=Tape())
     world.frames(30)
     assert heard == [(160, round(100 + 0.02 * n, 3)) for n in range(1, 31)]
+
+
+def test_a_recording_is_the_same_by_every_way(tmp_path):
+    for way in WAYS:
+        recorder = StereoRecorder(tmp_path / f"{way}.wav", 100.0, tape=tape(way == "compiled"))
+        world, rolled = World(tmp_path, way=way, recorder=recorder), random.Random(2)
+        world.tell(type="response.created", event_id="e", response={"id": "r1"})
+        for n in range(200):
+            world.clock.advance(0.02)
+            world.frame(rolled.randbytes(160))
+            if n > 20 and n % 5 == 0:
+                world.agent(800)
+            if n == 120:
+                world.tell(type="input_audio_buffer.speech_started", event_id="e", audio_start_ms=300, item_id="u1")
+        world.call.abandon("test over")
+        assert recorder.flush() is False
+        if way == "compiled":
+            assert world.carrier.unread > 150 and world.provider.unread > 15
+    files = [(tmp_path / f"{way}.wav").read_bytes() for way in WAYS]
+    assert len(files[0]) > 60_000 and files.count(files[0]) == len(WAYS)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -53,7 +53,7 @@ from offhook.net.calls import Limits, Observer
 from offhook.net.client import choose_proxy, default_tls, provider_limits
 from offhook.net.clock import LoopClock
 from offhook.net.host import Host
-from offhook.net.hot import path_of_frames
+from offhook.net.hot import path_of_frames, tape
 from offhook.net.metrics import Metrics
 from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits as SocketLimits
@@ -412,8 +412,9 @@ class Serving:
         return secrets.token_bytes(32)
 
     def _recorder(self, record: Path, now: float) -> StereoRecorder:
-        recorder = StereoRecorder(record.with_suffix(".wav"), now, self._journal_fails)
-        self.journals.each_round(recorder.flush)
+        made = tape(self.settings["server.compiled"])
+        recorder = StereoRecorder(record.with_suffix(".wav"), now, self._journal_fails, made)
+        self.journals.each_round(recorder.each_round)
         return recorder
 
     def _journal_fails(self, text: str) -> None:

@@ -52,7 +52,7 @@ class CallRecord:
         self._stereo: StereoRecorder | None = None
         if audio:
             self._stereo = StereoRecorder(self.journal.path.with_suffix(".wav"), now)
-            journals.each_round(self._stereo.flush)
+            journals.each_round(self._stereo.each_round)
 
     @property
     def path(self) -> Path:

@@ -1,7 +1,7 @@
 """
 Writing calls down while they run, without ever making a call wait.
 
-The loop's side only appends to lists; one writer thread a process takes them every half second, redacts them
+The loop's side only appends to lists; one writer thread a process takes them twice a second, redacts them
 with the wire that knows them, and appends to one file a call. So a killed process loses at most the last
 second. A slow, full or broken disk is counted and named, and touches no call. Knows no wire.
 """
@@ -28,11 +28,15 @@ from offhook.wires._wire import Violation
 
 __all__ = ["Journal", "JournalDir"]
 
-FLUSH_S = 0.5
-COUNTERS_S = 0.9
+ROUND_S = 0.45  # from one round to the next: what is done in every other one is done within the second
+LEAST_S = 0.02  # between rounds of a writer that is late
+COUNTERS_S = 0.8
 COUNTERS_KEPT_S = 300.0  # one line of counters in five minutes stays; between, the last one is overwritten
-BATCH = 10  # calls written in one hold of the interpreter: about 0.2 ms
-PAUSE_S = 0.001
+# The loop wants the interpreter, and often the same core. So a round is spread over most of the time there is for it:
+# a few calls (0.1 to 0.2 ms), a pause, and so on.
+BATCH = 8
+SPREAD_S = 0.3
+MOST_PAUSE_S = 0.01
 CAP_S = 30.0  # how often the directory's size is looked at
 STUCK_S = 5.0  # a writer that has not come round for so long hangs in the disk
 WHOLE_MEDIA = 1  # the first media message of a channel is kept whole; then each change of length
@@ -340,7 +344,7 @@ class JournalDir:
         self._jobs.append(job)
 
     def each_round(self, work: Callable[[], bool]) -> None:
-        """Let the writer thread do ``work`` every half second until it returns False; it mends its own OSErrors."""
+        """Let the writer thread do ``work`` in each round until it returns False; it mends its own OSErrors."""
         self._rounds.append(work)
 
     def _look_at_writer(self) -> None:
@@ -369,24 +373,28 @@ class JournalDir:
 
     def _run(self) -> None:
         while not self._stop:
-            self._wake.wait(FLUSH_S)
-            self.flush()
+            self._wake.wait(max(LEAST_S, self._round_at + ROUND_S - time.monotonic()))
+            self._round(_Pace(len(self._open) + len(self._rounds)))
         self.flush()
 
     def flush(self) -> None:
-        """One round of the writer: every call's new lines, counters where due, recordings, the cap."""
+        """One round of the writer, at once."""
+        self._round(_Pace(0))
+
+    def _round(self, pace: _Pace) -> None:
+        """Recordings, every call's new lines, counters where due, the cap."""
         self._round_at = time.monotonic()
+        for _ in range(len(self._rounds)):
+            self._once_more(self._rounds.popleft())
+            self._give_way(pace)
         with self._lock:
             writings = list(self._open.items())
-        done = 0
         for journal, writing in writings:
             closed = journal.closed  # read before its lines are taken: what is closed has all of them
             if not self._prepare(journal, writing):
                 continue
             self._write(journal, writing)
-            done += 1
-            if done % BATCH == 0 and not self._stop:
-                time.sleep(PAUSE_S)  # the loop wants the interpreter: a round is spread, never one long hold
+            self._give_way(pace)
             if closed and not writing.outbox.waiting:
                 self._judge(journal, writing)
                 self._forget(journal, writing)
@@ -395,13 +403,13 @@ class JournalDir:
             self._give_up_oldest()
         for _ in range(len(self._jobs)):
             self._jobs.popleft()()
-        for n in range(1, len(self._rounds) + 1):
-            self._once_more(self._rounds.popleft())
-            if n % BATCH == 0 and not self._stop:
-                time.sleep(PAUSE_S)
         if self._cap_at <= self._round_at:
             self._cap_at = self._round_at + CAP_S
             self._cap()
+
+    def _give_way(self, pace: _Pace) -> None:
+        if pace.is_due() and not self._stop:
+            time.sleep(pace.pause_s)
 
     def _join(self, name: str, entry: tuple[Any, ...]) -> None:
         with self._lock:
@@ -510,6 +518,19 @@ class JournalDir:
 def time_of(taken: list[tuple[Any, ...]], journal: Journal) -> float:
     """The latest stamp that is known: of what was just taken, or of the last caller frame."""
     return max(journal.last_frame_at, float(taken[-1][1]) if taken else 0.0)
+
+
+class _Pace:
+    """When a round of so many pieces of work pauses, and for how long; one of none never does."""
+
+    def __init__(self, work: int) -> None:
+        self.pause_s = min(MOST_PAUSE_S, SPREAD_S * BATCH / max(1, work))
+        self._pauses = work > 0
+        self._done = 0
+
+    def is_due(self) -> bool:
+        self._done += 1
+        return self._pauses and self._done % BATCH == 0
 
 
 class _Writing:

@@ -6,7 +6,12 @@ It is built with the package where a C compiler is at hand, and missing where no
 
 from __future__ import annotations
 
-__all__ = ["hot", "path_of_frames"]
+from collections.abc import Callable
+
+from offhook.evidence.recording import AnyTape
+from offhook.evidence.tape import Tape
+
+__all__ = ["hot", "path_of_frames", "tape"]
 
 try:
     from offhook import _hot as hot
@@ -21,3 +26,8 @@ def path_of_frames(wanted: bool) -> tuple[str, str]:
     if not wanted:
         return "python", "the compiled part is switched off"
     return "compiled", "built for this machine"
+
+
+def tape(wanted: bool) -> Callable[[float], AnyTape]:
+    """What makes a recording's tapes: compiled ones take frames without Python."""
+    return hot.Tape if hot is not None and wanted else Tape
