@@ -198,6 +198,8 @@ class Late:
     async def stop(self) -> None:
         self.tools = ()
 
+    busy = False
+
     def call_ended(self, call_id: str) -> None:
         self.ended.append(call_id)
 

@@ -114,3 +114,44 @@ def test_nothing_is_kept_of_a_call_that_is_over():
     hands.ended("CA1")
     hands.run(call, v.RunTool("c1", "look", "{}"))  # type: ignore[arg-type]
     assert box.asked[0][1].transcript == () and box.ended == ["CA1"]
+
+
+def test_a_call_keeps_the_tools_that_it_has_when_others_take_their_place():
+    hands, old, noted, call = made()
+    new = Box()
+    hands.exchange(new)
+    hands.run(call, v.RunTool("c1", "look", "{}"))  # type: ignore[arg-type]
+    assert len(old.asked) == 1 and not new.asked and hands.uses(old) and not hands.uses(new)
+    other = Call(noted)
+    other.name = "CA2"
+    hands.begin("CA2", FACTS)
+    hands.run(other, v.RunTool("c2", "look", "{}"))  # type: ignore[arg-type]
+    assert len(new.asked) == 1
+    hands.ended("CA1")
+    assert old.ended == ["CA1"] and not new.ended and not hands.uses(old) and hands.uses(new)
+
+
+def test_an_agent_that_takes_over_has_the_tools_that_it_was_told_of():
+    hands, old, _, call = made()
+    between, new = Box(), Box()
+    hands.exchange(between)
+    hands.promised("CA1")
+    hands.exchange(new)
+    assert hands.uses(between) and not hands.uses(new)
+    hands.run(call, v.RunTool("c1", "look", "{}"))  # type: ignore[arg-type]
+    hands.begin("CA1", FACTS, "billing")
+    hands.run(call, v.RunTool("c2", "look", "{}"))  # type: ignore[arg-type]
+    assert (len(old.asked), len(between.asked), len(new.asked)) == (1, 1, 0)
+    hands.ended("CA1")
+    assert old.ended == between.ended == ["CA1"] and not new.ended
+
+
+def test_a_server_without_tools_can_get_some():
+    hands = Hands(None, Clock(), Noted())  # type: ignore[arg-type]
+    hands.begin("CA1", FACTS)
+    assert hands.specs(None) == () and hands.policies(None) == {}
+    box = Box()
+    hands.exchange(box)
+    assert [spec.name for spec in hands.specs(None)] == ["look"] and not hands.uses(box)
+    hands.ended("CA1")
+    assert box.ended == []

@@ -1,5 +1,6 @@
 """
-Settings that change under a running server: what they say of agents holds for the next call, running calls keep theirs.
+Settings that change under a running server: what they say of agents and tools holds for the next call, running calls
+keep theirs.
 
 Read anew on SIGHUP and when a file that they came from changes. What cannot work is refused by name, and the agents
 before go on. Nothing here runs on the media loop but the exchange itself.
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from offhook.agent.aside import Aside
 from offhook.agent.profile import Agent
+from offhook.agent.tools.declared import python_files
 from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
 from offhook.cli.agents import Switchboard
@@ -29,7 +31,10 @@ log = logging.getLogger("offhook")
 
 LOOK_EVERY_S = 1.0
 # Read by each call as it begins; a change of any other setting takes a restart.
-_LIVE = (*FALLS_TO.values(), "provider.", "agent.", "agents.", "route ", "limits.stream_timeout_s", "record.lines_dir")
+_LIVE = (
+    *FALLS_TO.values(), "provider.", "agent.", "agents.", "tools.", "route ", "limits.stream_timeout_s",
+    "record.lines_dir",
+)  # fmt: skip
 
 
 class ReloadRefused(Exception):
@@ -51,7 +56,10 @@ class _Fresh(Struct, frozen=True):
 
 
 class Reload:
-    """Watches where the settings came from. ``prepare`` is awaited before each exchange."""
+    """
+    Watches where the settings came from. ``prepare`` is awaited before each exchange, and may refuse it too; what it
+    does last is done with it.
+    """
 
     def __init__(
         self,
@@ -110,7 +118,7 @@ class Reload:
     def _files(self) -> list[Path]:
         settings = self._board.settings
         own = [settings.file] if settings.file is not None else []
-        return [*own, settings.base / ".env", *self._board.roster.files]
+        return [*own, settings.base / ".env", *self._board.roster.files, *python_files(settings)]
 
     # --------------------------------------------------------------------------------------------- exchanging
 
@@ -120,13 +128,14 @@ class Reload:
             looked = await asyncio.to_thread(_looks, self._files())
             try:
                 fresh = await asyncio.to_thread(self._read)
+                await self._prepare(fresh.settings, fresh.roster)
             except ReloadRefused as refused:
                 self._refused = refused
                 for problem in refused.problems:
-                    log.error("settings refused; the agents before go on", extra={"why": why, "problem": problem})
+                    told = {"why": why, "problem": problem}
+                    log.error("settings refused; the agents and tools before go on", extra=told)
                 self._known = looked
                 return False
-            await self._prepare(fresh.settings, fresh.roster)
             self._board.swap(fresh.settings, fresh.roster, fresh.lines)
             # an edit that came while this one was read is a new one; only newly watched files are as they are
             self._known = {path: looked.get(path) or _look(path) for path in self._files()}

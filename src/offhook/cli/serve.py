@@ -24,8 +24,7 @@ from offhook import vocab as v
 from offhook.agent.aside import Aside
 from offhook.agent.profile import Agent
 from offhook.agent.resume import FileResumes
-from offhook.agent.tools.box import ToolBox
-from offhook.agent.tools.declared import declared as declared_tools
+from offhook.agent.tools.declared import filler_lines
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
@@ -34,6 +33,7 @@ from offhook.cli.api import Api
 from offhook.cli.banner import api_rows, banner, refusal, tool_rows
 from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
+from offhook.cli.equipment import Equipment
 from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
 from offhook.cli.places import RESUMES, data_dir
@@ -61,7 +61,6 @@ from offhook.net.sockets import Listener
 from offhook.net.spending import Caps, Spending
 from offhook.settings import Settings
 from offhook.store.state import StoreError
-from offhook.testing.effects import side_effects_allowed
 from offhook.traces.headers import headers_of
 from offhook.wires._wire import Refusal
 from offhook.wires.carriers import browser, twilio
@@ -136,23 +135,18 @@ class Serving:
         log_to_stderr(self.sieve)
         self.loop = asyncio.get_running_loop()
         self._clock = LoopClock(self.loop, self._rate)
-        self.tools = declared_tools(settings)
+        self.equipment = Equipment(settings, self.declared)
         self.switchboard = self._make_switchboard()
         await self._settle_loopback(self.switchboard.roster)
         self.metrics = Metrics(path_of_frames(settings["server.compiled"])[0])
         self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls, self._judged)
         self.journals = self._make_journals()
         prepare()
-        own = [self.tools.ready(tool) for agent in self.declared for tool in agent.own_tools()]
-        self.box: ToolBox | None = None
-        if self.tools or own:
-            self.box = ToolBox([*self.tools.tools, *own], self.tools.sources, effects=side_effects_allowed())
         self.server: Server | None = None
         self.public_url = settings["server.public_url"].rstrip("/")
         self.host = self._make_host()
         self.reload = Reload(self.switchboard, self.declared, self._aside, self._settings_change, self._lines)
-        if self.box is not None:
-            await self.box.start()  # before anybody calls
+        await self.equipment.start()  # before anybody calls
         if self._spent is not None:
             await self._spent.look()
         self.server = await self._listen()
@@ -186,7 +180,7 @@ class Serving:
 
     def _lines(self, settings: Settings) -> Mapping[str, bytes]:
         """The spoken lines, those that fillers of tools name among them."""
-        return spoken_lines(settings.path("record.lines_dir"), self.tools.lines)
+        return spoken_lines(settings.path("record.lines_dir"), filler_lines(settings))
 
     async def _settle_loopback(self, roster: Roster) -> None:
         """Start the receptionist's process once an agent wants it."""
@@ -195,11 +189,14 @@ class Serving:
             self.switchboard.loopback_url = await self._child.start()
 
     async def _settings_change(self, settings: Settings, roster: Roster) -> None:
-        """Other agents are about to answer: what hangs on their settings comes before them."""
+        """Other agents are about to answer: what hangs on their settings comes before them. Raises ReloadRefused."""
         self.sieve.keep_out(*settings.secrets())
         await self._settle_loopback(roster)
+        tools = await self.equipment.made(settings)
         self.settings = settings
         self._set_boot(settings)
+        if tools is not None:
+            self.equipment.exchange(tools, self.host.hands)
 
     def _set_boot(self, settings: Settings) -> None:
         """What every record from now on says of the process."""
@@ -246,7 +243,7 @@ class Serving:
             recorder=self._recorder if settings["record.audio"] else None,
             oracle=oracle,
             number_id=self.store.number_id,
-            tools=self.box,
+            tools=self.equipment.box,
             spending=self._spending(),
             screen=browser,
         )
@@ -445,8 +442,7 @@ class Serving:
             await self.server.stop()
         if self._child is not None:
             await self._child.stop()
-        if self.box is not None:
-            await self.box.stop()
+        await self.equipment.stop()
         self.switchboard.stop()
         await self._stop_queue()
         self.journals.stop()
@@ -518,7 +514,7 @@ async def _serve(settings: Settings, live: str, declared: Sequence[Agent], numbe
         board = serving.switchboard
         sessions = {name: board.session(ready) for name, ready in board.roster.ready.items()}
         rows = banner(settings, board.roster, sessions, serving.public_url, port)
-        rows += tool_rows(serving.tools, serving.box)
+        rows += tool_rows(serving.equipment.declared, serving.equipment.box)
         rows += [f"  console     {serving.api.link()}"] if serving.api is not None else []
         rows += api_rows(settings, port) if serving.api is not None else []
         sys.stdout.write("\n".join(rows) + "\n")

@@ -27,6 +27,7 @@ class Receptionist:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "offhook.loopback",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the server, whose last calls still need it; it ends with its stdin
         )  # fmt: skip
         assert self._process.stdout is not None
         port = (await asyncio.wait_for(self._process.stdout.readline(), START_S)).strip()

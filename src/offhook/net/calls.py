@@ -219,6 +219,8 @@ class Calls:
             call.feed(v.NextFailed(who.detail or who.why))
             return
         session, settings = self._equipped(who)
+        if self._hands is not None:
+            self._hands.promised(call.name)
         talk = "\n".join(f"{name}: {text}" for name, text in self._tails[call.name].said()[-TAIL_TURNS:])
         session = structs.replace(session, instructions=f"{session.instructions}\n\n{TAKE_OVER}{talk}"[:MOST_CHARS])
         call.next = Next(call, who, who.provider.Leg(session), who.provider.connect_request(session))

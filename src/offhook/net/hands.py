@@ -45,23 +45,41 @@ class Box(Protocol):
 class Hands:
     """Every call's tools. What ends after its call is joined to the call's record."""
 
-    def __init__(self, box: Box, clock: Clock, journals: JournalDir) -> None:
-        self._box = box
+    def __init__(self, box: Box | None, clock: Clock, journals: JournalDir) -> None:
+        self._box = box  # what the next call gets; a call keeps what it has
+        self._boxes: dict[str, list[Box]] = {}  # by call, all that it has had; the last one it has
+        self._coming: dict[str, Box | None] = {}  # by call, of the agent that is to take over
         self._clock = clock
         self._journals = journals
         self.order: Callable[[Call, v.Event], Coroutine[Any, Any, v.Done]] | None = None  # set by who has the calls
         self._turns: dict[str, deque[Turn]] = {}
         self._facts: dict[str, tuple[CallFacts, str]] = {}
 
+    def exchange(self, box: Box | None) -> None:
+        """From now on calls get the tools of this box; those that run keep theirs."""
+        self._box = box
+
+    def uses(self, box: Box) -> bool:
+        """Whether a running call has tools of this box."""
+        return any(box in boxes for boxes in self._boxes.values()) or box in self._coming.values()
+
     def specs(self, names: Sequence[str] | None = None) -> tuple[v.ToolSpec, ...]:
         """The tools of an agent, as they are now; None: all there are."""
-        return self._box.specs(names)
+        return self._box.specs(names) if self._box is not None else ()
 
     def policies(self, names: Sequence[str] | None = None) -> Mapping[str, v.ToolPolicy]:
-        return self._box.policies(names)
+        return self._box.policies(names) if self._box is not None else {}
+
+    def promised(self, call_id: str) -> None:
+        """An agent that is to take over a call was told of the tools as they are now: it shall have these."""
+        self._coming[call_id] = self._box
 
     def begin(self, call_id: str, facts: CallFacts, agent: str = "default") -> None:
-        """A call that may run tools."""
+        """A call that may run tools, or its next agent."""
+        box = self._coming.pop(call_id, self._box)
+        if box is not None:
+            had = self._boxes.setdefault(call_id, [])
+            had[:] = [*(one for one in had if one is not box), box]
         self._facts[call_id] = (facts, agent)
         self._turns[call_id] = deque(maxlen=TURNS_KEPT)
 
@@ -77,23 +95,26 @@ class Hands:
 
     def run(self, call: Call, asked: v.RunTool) -> None:
         """Start a tool; ToolFinished is fed to the call."""
+        had = self._boxes.get(call.name)
+        box = had[-1] if had else self._box
+        assert box is not None, "no tool was offered"
         known = self._facts.get(call.name)
         facts, agent = known if known is not None else (CallFacts("", "", call.name, "inbound", {}), "default")
         context = CallContext(
             call.name, agent=agent, caller=facts.caller_number, called=facts.called_number, direction=facts.direction,
-            transcript=self._turns.get(call.name, ()), ask=lambda event: self._box.post(call.feed, event),
-            order=lambda event: self._ordered(call, event),
+            transcript=self._turns.get(call.name, ()), ask=lambda event: box.post(call.feed, event),
+            order=lambda event: self._ordered(box, call, event),
         )  # fmt: skip
-        self._box.run(
+        box.run(
             asked, context,
             lambda finished: self._finished(call, asked, finished),
             lambda kind, data: self._remark(call, kind, data),
         )  # fmt: skip
 
-    async def _ordered(self, call: Call, event: v.Event) -> v.Done:
+    async def _ordered(self, box: Box, call: Call, event: v.Event) -> v.Done:
         """On the tool's loop: the order goes to this one, and its answer comes back."""
         assert self.order is not None
-        return await self._box.wait(self.order(call, event))
+        return await box.wait(self.order(call, event))
 
     def _finished(self, call: Call, asked: v.RunTool, finished: v.ToolFinished) -> None:
         if call.ended is not None:
@@ -111,5 +132,7 @@ class Hands:
 
     def ended(self, call_id: str) -> None:
         self._turns.pop(call_id, None)
-        if self._facts.pop(call_id, None) is not None:
-            self._box.call_ended(call_id)
+        self._facts.pop(call_id, None)
+        self._coming.pop(call_id, None)
+        for box in self._boxes.pop(call_id, ()):
+            box.call_ended(call_id)

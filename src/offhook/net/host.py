@@ -84,10 +84,11 @@ class Host:
             self.carrier, clock=clock, notes=notes, metrics=metrics,
             dial_options=dial_options, dialler=dialler, send_rest=send_rest, rest_proxy=rest_proxy,
         )  # fmt: skip
+        self.hands = Hands(tools, clock, journals)
         self.calls = Calls(
             self.carrier, answer_for, self._errands,
             journals=journals, clock=clock, limits=limits, metrics=metrics, recorder=recorder, observer=observer,
-            hands=Hands(tools, clock, journals) if tools is not None else None,
+            hands=self.hands,
             number_id=number_id, spending=spending,
             unix=unix,
         )  # fmt: skip

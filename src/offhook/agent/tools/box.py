@@ -40,6 +40,8 @@ class Source(Protocol):
 
     @property
     def tools(self) -> Sequence[Tool]: ...
+    @property
+    def busy(self) -> bool: ...  # work goes on that no call waits for
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     def call_ended(self, call_id: str) -> None: ...
@@ -86,6 +88,7 @@ class ToolBox:
         self._their: Hands | None = None
         self._stuck: list[Hands] = []
         self._names: dict[str, tuple[int, str]] = {}  # names of sources' tools, and whose they are
+        self._runs = 0  # that nobody has been answered of
         self._stopping = threading.Event()
         self._watch: threading.Thread | None = None
 
@@ -161,6 +164,11 @@ class ToolBox:
         assert self._media is not None
         return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._media))
 
+    @property
+    def busy(self) -> bool:
+        """Whether something runs here, for a call or after one."""
+        return self._runs > 0 or any(source.busy for source in self._sources)
+
     # ------------------------------------------------------------------------------------------------ running
 
     def run(self, asked: v.RunTool, call: CallContext, answer: Answer, remark: Remark) -> None:
@@ -170,6 +178,7 @@ class ToolBox:
             output = '{"error":"this tool is not available any more"}'
             self.post(answer, v.ToolFinished(asked.tool_call_id, "unavailable", output))
             return
+        self._runs += 1
         hands = self._hands_for(tool)
         tell: Remark = lambda kind, data: self.post(remark, kind, data)  # noqa: E731
         if tool.own_code:
@@ -195,9 +204,14 @@ class ToolBox:
             result = Result(f"raised {type(error).__name__}", '{"error":"the tool failed"}', "defect")
         finally:
             hands.open.pop(asked.tool_call_id, None)
-        self.post(answer, v.ToolFinished(
+        finished = v.ToolFinished(
             asked.tool_call_id, result.outcome, result.output, retried=result.retried, detail=result.detail
-        ))  # fmt: skip
+        )
+        self.post(self._answered, answer, finished)
+
+    def _answered(self, answer: Answer, finished: v.ToolFinished) -> None:
+        self._runs -= 1
+        answer(finished)
 
     def call_ended(self, call_id: str) -> None:
         """Tools go on to their end; what belongs to the call alone is told."""

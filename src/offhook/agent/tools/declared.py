@@ -11,6 +11,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal, Union
@@ -30,7 +31,7 @@ from offhook.outward import split
 from offhook.proxies import choose_proxy
 from offhook.settings import Secret, Section, Settings
 
-__all__ = ["Declared", "declared"]
+__all__ = ["Declared", "declared", "filler_lines", "fingerprint", "python_files"]
 
 KINDS = ("python", "url", "mcp", "command", "gptme")
 TYPES: Mapping[str, Any] = {
@@ -50,6 +51,7 @@ class Declared(Struct, frozen=True):
     sources: tuple[Source, ...]
     problems: tuple[DeclarationError, ...]
     lines: tuple[str, ...] = ()  # WAV files that fillers name
+    files: tuple[Path, ...] = ()  # of Python, which it was read from
 
     def ready(self, tool: Tool) -> Tool:
         """A tool of another origin, as a job where it says so."""
@@ -87,9 +89,39 @@ def declared(settings: Settings) -> Declared:
                 f"a second tool of this name, beside {other.where}" if other is not tool else "a name of Offhook's own"
             )
             problems.append(DeclarationError(tool.name, got, "one name, one tool", "rename it", tool.where))
+    lines = filler_lines(settings)
+    return Declared(tuple(tools), (*servers, jobs), tuple(problems), lines, python_files(settings))
+
+
+def filler_lines(settings: Settings) -> tuple[str, ...]:
+    """The WAV files that fillers name."""
     fillers = {section["filler"] for section in settings.sections("tools") if "filler" in section}
-    lines = tuple(sorted(name for name in fillers if name not in ("", "cue") and not name.startswith("say:")))
-    return Declared(tuple(tools), (*servers, jobs), tuple(problems), lines)
+    return tuple(sorted(name for name in fillers if name not in ("", "cue") and not name.startswith("say:")))
+
+
+def python_files(settings: Settings) -> tuple[Path, ...]:
+    """The files whose functions are tools: a change of one makes other tools."""
+    places = [str(one["python"]).partition(":")[0] for one in settings.sections("tools") if "python" in one]
+    return tuple(dict.fromkeys(_file(settings.base, place) for place in places if place.endswith(".py")))
+
+
+def fingerprint(settings: Settings) -> Any:
+    """The same for settings whose tools are the same."""
+    said = {one.title: {name: value.value for name, value in one.values.items()} for one in settings.sections("tools")}
+    return said, [_state(path) for path in python_files(settings)], dict(settings.environment)
+
+
+def _file(base: Path, place: str) -> Path:
+    return (base / Path(place).expanduser()).resolve()
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """What tells one state of a file from another."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return (str(path), 0, 0)
+    return (str(path), stat.st_mtime_ns, stat.st_size)
 
 
 def _one(section: Section, settings: Settings, jobs: Jobs) -> tuple[list[Tool], McpServer | None]:
@@ -175,20 +207,21 @@ def load(tool: str, place: str, base: Path, where: str) -> ModuleType:
         except Exception as error:
             got = f"{place}: {type(error).__name__}: {error}"[:200]
             raise DeclarationError(tool, got, "a module that can be imported", "correct it", where) from None
-    path = (base / Path(place).expanduser()).resolve()
+    path = _file(base, place)
     if not path.is_file():
         raise DeclarationError(tool, f"{path}: no such file", "a Python file", "correct the path", where)
-    name = f"offhook_tools_{path.stem}_{abs(hash(str(path)))}"
+    name = f"offhook_tools_{path.stem}_{abs(hash(_state(path)))}"  # an edited file is another module
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    loader = SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(ModuleSpec(name, loader, origin=str(path)))
+    module.__file__ = str(path)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     try:
-        spec.loader.exec_module(module)
+        # not by exec_module, whose cache takes an edit within one second for the file before it
+        exec(loader.source_to_code(path.read_bytes(), str(path)), module.__dict__)
     except DeclarationError:
         del sys.modules[name]
         raise

@@ -73,6 +73,10 @@ class Jobs:
                  limits=Limits(idempotent=True, deadline_s=30.0)),
         )  # fmt: skip
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
     async def start(self) -> None:
         """Nothing to be fetched."""
 

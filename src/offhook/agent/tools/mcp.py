@@ -263,6 +263,10 @@ class McpServer:
             raise ToolError(text or "it did not work")
         return text or result.structured_content
 
+    @property
+    def busy(self) -> bool:
+        return False  # its runs are the box's
+
     def call_ended(self, call_id: str) -> None:
         """A server belongs to no call."""
 
