@@ -9,6 +9,8 @@
 #include "pen.c"
 #include "tape.c"
 #include "way.c"
+#include "frames.c"
+#include "poll.c"
 #include "ear.c"
 
 static PyMethodDef functions[] = {
@@ -42,5 +44,11 @@ PyMODINIT_FUNC PyInit__hot(void)
         Py_DECREF(module);
         return NULL;
     }
+#ifdef __linux__
+    if (add(module, &poll_spec, "Poll", &poll_type) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+#endif
     return module;
 }

@@ -5,6 +5,8 @@ import json
 import random
 
 import pytest
+from tests.net.kit import frame
+from tests.net.polled import Line, Loop
 
 from offhook import vocab as v
 from offhook.bridge import Bridge, BridgeSettings
@@ -19,7 +21,8 @@ from offhook.wires.carriers import twilio
 from offhook.wires.providers import openai
 
 SID = "MZ" + "0" * 32
-STRAIGHT = ("python", "compiled") if hot is not None else ("python",)
+# "polled": compiled, and C reads the connections itself
+STRAIGHT = ("python", "compiled", *(["polled"] * hasattr(hot, "Poll"))) if hot is not None else ("python",)
 WAYS = ("ordinary", *STRAIGHT)
 
 
@@ -95,6 +98,9 @@ class Wire:
 
     def send(self, data):
         self.sent.append(data)
+        self._happens()
+
+    def _happens(self):
         happens, self.on_write = self.on_write, None
         if happens:
             happens()
@@ -114,13 +120,68 @@ class Wire:
         self.closed = self.closed or code
 
 
+class Polled(Wire):
+    """The same on a real connection; what the peer gets is read where a test asks for it."""
+
+    def __init__(self, loop, *, masked):
+        self._got = []
+        super().__init__()
+        self._n = 0
+        self.line = Line(loop, masked=masked, text=self._told)
+
+    @property
+    def sent(self):
+        self._got += self.line.read_by_peer() if hasattr(self, "line") else []
+        return self._got
+
+    @sent.setter
+    def sent(self, value):
+        assert not value
+
+    def _told(self, data):
+        self.unread -= 1
+        self.text(data)
+
+    def pen(self):
+        return hot.Pen(self._write, self._waiting, self.line.here.fileno(), not self.line.masked)
+
+    def _waiting(self):
+        """The transport is asked inside a write."""
+        self._happens()
+        return 0
+
+    def _write(self, data):
+        """The transport's, for what the kernel does not take: the test reads, and it does."""
+        assert self.sent is not None
+        self.line.here.sendall(data)
+
+    def attach(self, way, *, downwards=False):
+        if way is None:
+            self.line.ear.attach(None)
+        else:
+            assert self.line.attach(way, downwards)
+
+    def hears(self, data):
+        self.unread += 1
+        self.line.say(data)
+        self.line.turn()
+
+    def send(self, data):
+        self._write(frame(1, data, mask=not self.line.masked))
+        self._happens()
+
+
 class World:
     """One call between two wires, whose frames go one of WAYS."""
 
     def __init__(self, tmp_path, *, way="python", recorder=None):
         self.clock = Clock()
         self.way = way
-        self.carrier, self.provider = Wire(), Wire()
+        if way == "polled":
+            loop = Loop()
+            self.carrier, self.provider = Polled(loop, masked=True), Polled(loop, masked=False)
+        else:
+            self.carrier, self.provider = Wire(), Wire()
         self.carrier.compiled = self.provider.compiled = way == "compiled"
         self.leg = twilio.Leg(twilio.CarrierSettings(public_url="https://a.example"))
         settings = openai.SessionSettings(model="gpt-realtime", voice="marin", instructions="Be brief.", api_key="sk-x")
@@ -153,7 +214,7 @@ class World:
     def tell(self, **message):
         """The provider says something."""
         data = json.dumps(message).encode()
-        if self.way == "compiled" and self.provider.text is not None:
+        if self.way in ("compiled", "polled") and self.provider.text is not None:
             self.provider.hears(data)
         else:
             self.call.provider.text(data)

@@ -171,6 +171,8 @@ class Socket(WSListener):
 
     def pause_reading(self) -> None:
         """Let what comes pile up at the peer until ``resume_reading``."""
+        if self._ear is not None:
+            self._ear.leave()
         if self._transport is not None:
             self._transport.underlying_transport.pause_reading()
 
@@ -203,6 +205,10 @@ class Socket(WSListener):
         if self._ear is None or self._ears is _NOBODY:
             return False
         self._ear.attach(way, downwards)
+        transport = self._transport
+        if way is not None and transport is not None and not transport.is_secure:
+            below = transport.underlying_transport
+            self._ear.reads(asyncio.get_running_loop(), below, below.get_extra_info("socket").fileno())
         return True
 
     def pen(self) -> Any:
@@ -439,6 +445,8 @@ class Socket(WSListener):
             self.abort(1006, f"peer stopped reading: over {self._limits.max_buffered_bytes} bytes unsent")
 
     def _drop(self, gracefully: bool = False) -> None:
+        if self._ear is not None:
+            self._ear.attach(None)  # the transport reads again, so it is the one that stops
         if self._transport is not None:
             self._transport.disconnect(gracefully)
 
