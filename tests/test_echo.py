@@ -52,3 +52,16 @@ def test_a_long_call_and_a_flood_cost_no_more_than_an_hour_of_levels():
         echo.cut(float(second))
     assert len(echo._agent) <= MOST and len(echo._caller) <= MOST
     assert echo.figures()["correlation"] <= 1.0
+
+
+def test_the_levels_of_a_moment_are_what_the_caller_says_and_hears_then():
+    echo = Echo(100.0)
+    assert echo.levels(100.0) == (None, None)
+    for n in range(10):  # a second of speech comes at once and is played from 101 s on
+        echo.agent(14 if n < 5 else 3, 800 * (n + 1), 101.02)
+    for n in range(30):
+        echo.caller(8 if n < 12 else 1, 100.02 + n / 10)
+    assert [echo.levels(at) for at in (100.55, 101.25, 101.75)] == [(8, 0), (8, 14), (1, 3)]
+    echo.cut(101.8)
+    assert echo.levels(102.05) == (1, None)
+    assert echo.levels(103.55) == (None, None)  # no stream

@@ -107,6 +107,18 @@ def test_a_running_call_leads_the_list_and_is_shown_from_memory(tmp_path: Path):
     run(tmp_path, main)
 
 
+def test_a_call_that_began_a_moment_ago_is_read_when_its_first_lines_are_written(tmp_path: Path):
+    async def main(server: Api) -> None:
+        call = server.ring(written=False)
+        asking = asyncio.create_task(server.get(f"/api/calls/{call}/findings"))
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+        server.journals.flush()
+        assert (await asking)["running"]
+
+    run(tmp_path, main)
+
+
 def test_a_call_page_has_messages_spans_barge_ins_deadlines_and_fields_with_their_meaning(tmp_path: Path):
     async def main(server: Api) -> None:
         page = await server.get(f"/api/calls/{CALL}/ladder")

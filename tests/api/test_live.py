@@ -16,7 +16,6 @@ from offhook.api import live
 from offhook.api.live import KEPT, QUEUE, Hub, Subscriber, TooMany
 from offhook.api.telling import KINDS
 from offhook.evidence.redact import Sieve
-from offhook.media.levels import Meter
 from offhook.net.calls import BEGUN, OVER
 
 BEGIN = {
@@ -176,26 +175,27 @@ def test_levels_are_of_the_time_since_the_last_and_cost_nothing_where_nobody_ask
     async def main() -> None:
         hub = Hub()
         begin(hub)
-        meters = (Meter(), Meter(), Meter(), Meter())
+        levels: tuple[int | None, int | None] = (None, None)
         looked = 0
 
         def of(call: str) -> Any:
             nonlocal looked
             looked += 1
-            return meters
+            return levels
 
-        hub.meters = of
+        hub.levels = of
         hub.subscribe()
         await asyncio.sleep(0)
         assert hub._timer is None
         loud = hub.subscribe(levels=10)
         await read(loud, 1)
-        meters[0].look(b"AAAA" * 54)  # 0x00: full scale
+        levels = (15, None)
         told = (await read(loud, 1))[0]
         assert told["type"] == "levels" and told["levels"]["CA1"] == [0.0, None] and "id" not in told
-        meters[0].look(b"////" * 54)
+        levels = (0, 9)
+        await read(loud, 1)  # of which a part was before
         told = (await read(loud, 1))[0]
-        assert told["levels"]["CA1"] == [-96.0, None]
+        assert told["levels"]["CA1"] == [-96.0, -36.1]
         loud.close()
         before = looked
         await asyncio.sleep(0.25)

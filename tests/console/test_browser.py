@@ -39,6 +39,7 @@ def test_a_call_is_watched_heard_and_hung_up_and_then_read(server, inside):
         aside.get_by_role("button", name="Listen").click()
     listening.value.wait_for_event("framereceived", lambda frame: '"who":"caller"' in str(frame))
     aside.get_by_text("what are your opening hours").wait_for(timeout=15_000)
+    aside.get_by_role("region", name="Verdict").get_by_text("nothing is broken so far").wait_for()
     aside.get_by_role("button", name="Stop listening").click()
     row.get_by_text(re.compile(r"^\d+ ms$")).wait_for()  # the answer's time
     aside.get_by_role("button", name="Hang up …").click()

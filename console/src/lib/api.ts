@@ -29,7 +29,7 @@ export class Problem extends Error {
   }
 
   get fix(): string {
-    return this.errors.map((one) => one.fix).filter(Boolean).join("; ");
+    return this.errors.map((one) => [one.got && one.wanted && `wanted: ${one.wanted}`, one.fix].filter(Boolean).join("; ")).filter(Boolean).join("; ");
   }
 }
 

@@ -52,7 +52,7 @@ async def _ask(request: Request, name: str, event: Any, wait_s: float) -> Respon
     done = asking.result()
     if done.outcome == "refused":
         raise Problem(409, done.detail or "the call refuses it", kind="refused", field="call", got=name,
-                      wanted="a call that can do this now", fix="see its state in /api/calls/{call}")  # fmt: skip
+                      wanted="a call that can do this now", fix=f"see its state in /api/calls/{name}")  # fmt: skip
     return answer({"id": done.id, "what": done.what, "outcome": done.outcome, "detail": done.detail})
 
 

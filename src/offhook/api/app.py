@@ -51,7 +51,9 @@ def make_api(world: World) -> Any:
     """The ASGI application; every path of it begins with ``/api``."""
     app = _application(world.version)
     app.state.world = world
-    app.state.records = Records(world.directory, world.project, _named(world))
+    app.state.records = Records(
+        world.directory, world.project, _named(world), lambda name: world.host.calls.find(name) is not None
+    )
     app.state.checking = Checking(world.check, world.hub)
     app.state.asking = set()
     app.openapi()  # kept from here on: made on the calls' loop it would hold them up for a third of a second

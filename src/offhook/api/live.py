@@ -127,7 +127,8 @@ class Hub:
         self.calls: dict[str, RunningCall] = {}
         self.clean = clean
         self.spent = spent
-        self.meters: Callable[[str], Any] = lambda call: None  # a running call's meters, by the journal
+        # loudness classes of a running call's sides at this moment
+        self.levels: Callable[[str], tuple[int | None, int | None] | None] = lambda call: None
         self.agent_plays: Callable[[str], bool] = lambda call: False  # whether the caller hears the agent now
         self._digits = digits
         self._now = now
@@ -215,9 +216,9 @@ class Hub:
             return
         self._ticks += 1
         for name, running in self.calls.items():
-            meters = self.meters(name)
-            if meters is not None:
-                running.look(meters)
+            levels = self.levels(name)
+            if levels is not None:
+                running.look(levels)
             plays = self.agent_plays(name)
             if plays is not running.speaks["agent"]:
                 running.speaks["agent"] = plays

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from offhook.store.projection import Projection, Rows
 __all__ = ["Opened", "Records"]
 
 KEPT = 4
+WRITTEN_S = 3.0  # a disk takes the first lines of a call within this, or something is wrong with it
 MOST_BYTES = 64 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 
@@ -61,18 +63,28 @@ class Opened:
 
 
 class Records:
-    """The records of one directory. ``named(call)`` is the record of a call by the store, or ``""``."""
+    """
+    The records of one directory. ``named(call)`` is the record of a call by the store, or ``""``; ``runs(name)``
+    whether it runs: its first lines are on the disk a moment after it has begun.
+    """
 
-    def __init__(self, directory: Path, project: Projection, named: Callable[[str], str] = lambda call: "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        project: Projection,
+        named: Callable[[str], str] = lambda call: "",
+        runs: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         self._directory = directory
         self._project = project
         self._named = named
+        self._runs = runs
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[Path, int, int], Opened] = OrderedDict()
 
     def open(self, name: str) -> Opened:
         """Raises Problem."""
-        path = self.path(name)
+        path = self._begun(name)
         try:
             stat = path.stat()
             key = (path, stat.st_mtime_ns, stat.st_size)
@@ -94,6 +106,16 @@ class Records:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return opened
+
+    def _begun(self, name: str) -> Path:
+        until = time.monotonic() + WRITTEN_S
+        while True:
+            try:
+                return self.path(name)
+            except Problem:
+                if time.monotonic() > until or not self._runs(name):
+                    raise
+                time.sleep(0.05)
 
     def path(self, name: str) -> Path:
         """The record that is called so, or the bridge's own of the call that is. Raises Problem."""

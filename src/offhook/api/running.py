@@ -5,7 +5,7 @@ A running call as those who watch see it, kept up by what is observed of it. Bou
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["SILENT_DB", "RunningCall"]
@@ -36,7 +36,6 @@ class RunningCall:
         self.usage: dict[str, int] = {}
         self.usd: float | None = None
         self.cost_unknown: tuple[str, ...] = ()
-        self._seen: dict[str, list[int]] = {}  # of each side's meter: its classes when it was last looked at
         self._loud: dict[int, dict[str, float]] = {}  # by who asks how often: the loudest since it was told
 
     def view(self) -> dict[str, Any]:
@@ -75,17 +74,13 @@ class RunningCall:
         for name, n in usage.items():
             self.usage[name] = self.usage.get(name, 0) + n
 
-    def look(self, meters: Sequence[Any]) -> None:
-        """How loud it was since the last look: the caller as the carrier brings them, the agent as it is made."""
-        now = {"caller": meters[0].figures()[12:], "agent": meters[2].figures()[12:]}
-        for who, classes in now.items():
-            before = self._seen.get(who, classes)
-            loudest = max((n for n, count in enumerate(classes) if count > before[n]), default=None)
+    def look(self, classes: tuple[int | None, int | None]) -> None:
+        """How loud it is now: the caller as the carrier brings them, the agent as the caller hears it."""
+        for who, loudest in zip(("caller", "agent"), classes, strict=True):
             if loudest is not None:
                 level = SILENT_DB if loudest == 0 else round((loudest - 15) * _DB_A_CLASS, 1)
                 for since in self._loud.values():
                     since[who] = max(since.get(who, SILENT_DB), level)
-        self._seen = now
 
     def loudness(self, every: int) -> list[float | None] | None:
         """Peak in dBFS of caller and agent since this was asked last; None where neither was measured."""

@@ -135,7 +135,7 @@ class Api:
     def start(self) -> None:
         """Begin to make it; the server listens."""
         running = self._serving.host.calls.running
-        self.hub.meters = lambda call: running[call].journal.meters if call in running else None
+        self.hub.levels = lambda call: running[call].levels() if call in running else None
         self.hub.agent_plays = lambda call: (
             call in running and running[call].bridge.agent_plays(running[call].clock.now())
         )

@@ -13,12 +13,13 @@ from typing import Any
 __all__ = ["Echo"]
 
 SLOTS_S = 10
-MOST = 3600 * SLOTS_S  # of the first hour
+MOST = 4 * 3600 * SLOTS_S  # of the first hours
 # Around each interruption. As measured on 2026-11-26 (16 calls with echo of -10 to -20 dB after 120 to 650 ms; 31 with
 # callers who interrupt every 3 to 8 s with 0.4 to 4 s of speech, and with noises): echo 0.71 to 0.84 and more, callers
 # 0.50 and less. With four seconds before and one after the two come near each other, 0.49 and 0.33.
 BEFORE, AFTER = 15, 6
 CUTS = (3, 40)  # fewer prove nothing; more say the same
+NOW = 2  # looks come a tenth of a second apart, more or less
 LAGS = range(9)  # up to 800 ms: a mobile phone behind a jitter buffer
 ENOUGH = 4 * SLOTS_S
 BYTES_PER_S = 8000
@@ -58,6 +59,12 @@ class Echo:
         del self._agent[at:]
         if len(self._cuts) < CUTS[1]:
             self._cuts.append(at)
+
+    def levels(self, now: float) -> tuple[int | None, int | None]:
+        """The loudest of the last moment: the caller, and what the caller hears of the agent; None where nothing is."""
+        end = self._slot(now) + 1
+        caller, agent = (max(row[max(0, end - NOW) : end], default=None) for row in (self._caller, self._agent))
+        return caller, agent
 
     def figures(self) -> dict[str, Any] | None:
         """The best correlation and its delay; None where too few interruptions are known."""

@@ -147,6 +147,10 @@ class Journal:
         """How loud the caller was at such a look."""
         self._echo.caller(level, at)
 
+    def levels(self, now: float) -> tuple[int | None, int | None]:
+        """Loudness classes of the caller and of what they hear, at this moment."""
+        return self._echo.levels(now)
+
     def spoke(self, n_bytes: int, at: float, level: int | None) -> None:
         """A piece of the agent's speech went from wire to wire; ``level`` where somebody else looked at it."""
         for meter in (self.meters[2], self.meters[1]):

@@ -268,6 +268,14 @@ class Call:
         if self._straight is not None:
             self._straight.look(now)
 
+    def levels(self) -> tuple[int | None, int | None]:
+        """Loudness classes of the caller and of what they hear now, for whoever watches."""
+        now = self._now()
+        if self._straight is not None and not self.feeding:
+            self._straight.settle()
+            self.settle(now)
+        return self.journal.levels(now)
+
     def replay(self, event: v.Event, now: float) -> list[v.Command]:
         """Tell the bridge of what went straight; its audio and marks are returned, anything else is done."""
         went: list[v.Command] = []

@@ -129,7 +129,7 @@ class Calls:
     def find(self, name: str) -> Call | None:
         """A running call, by the carrier's name for it or by its record's."""
         call = self.running.get(name)
-        return call or next((one for one in self.running.values() if one.journal.path.stem == name), None)
+        return call or next((one for one in tuple(self.running.values()) if one.journal.path.stem == name), None)
 
     def facts(self, asked: Any, carrier: Carrier | None = None) -> CallFacts:
         """What a webhook tells of its call."""

@@ -34,5 +34,5 @@ def find(view: Evidence) -> Iterator[Finding]:
             rest,
             f"The carrier did not end the call by REST (HTTP {rest.http}, code {rest.code}).",
             "check TWILIO_ACCOUNT_SID and its token" if refused else "look at the network to the carrier",
-            observable=f"HTTP {rest.http}",
+            observable=f"HTTP {rest.http}" if rest.http else "no answer",
         )

@@ -38,5 +38,5 @@ def find(view: Evidence) -> Iterator[Finding]:
             "check TWILIO_ACCOUNT_SID and its token"
             if refused
             else "`offhook explain CODE`; the network to the carrier",
-            observable=f"HTTP {rest.http}",
+            observable=f"HTTP {rest.http}" if rest.http else "no answer",
         )
