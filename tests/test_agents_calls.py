@@ -20,6 +20,7 @@ from offhook.agent.tools.threads import INLINE
 from offhook.checks.agents import ready_agents
 from offhook.cli.agents import Switchboard
 from offhook.diagnosis.report import report
+from offhook.evidence.numbers import NumberHash
 from offhook.evidence.record import Recording
 from offhook.media.lines import spoken_lines
 from offhook.settings import load
@@ -81,8 +82,8 @@ class Town:
             "openai", script=(Answer(audio=speech(1.0), transcript="Of course."),), think_s=0.3
         )
         self.board = Switchboard(
-            *self._read(text, declared), spoken_lines(), aside=Here(), resumes=FileResumes(tmp_path / "r"),
-            now=lambda: NOON,
+            *self._read(text, declared), spoken_lines(), aside=Here(),
+            resumes=FileResumes(tmp_path / "r", NumberHash(b"key")), now=lambda: NOON,
         )  # fmt: skip
         net = Net(self.world, {"api.openai.com": self.provider})
         self.server = OurServer(self.world, net, "openai", answer_for=self.board.answer_for)

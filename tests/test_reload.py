@@ -12,6 +12,7 @@ from offhook.checks.agents import ready_agents
 from offhook.cli import reload as module
 from offhook.cli.agents import Switchboard
 from offhook.cli.reload import Reload
+from offhook.evidence.numbers import NumberHash
 from offhook.media.lines import spoken_lines
 from offhook.settings import load
 
@@ -39,7 +40,9 @@ class Server:
         roster, problems = ready_agents(settings)
         assert not problems
         aside = Aside()
-        self.board = Switchboard(settings, roster, spoken_lines(), aside=aside, resumes=FileResumes(folder / "r"))
+        self.board = Switchboard(
+            settings, roster, spoken_lines(), aside=aside, resumes=FileResumes(folder / "r", NumberHash(b"key"))
+        )
         self.prepared: list[str] = []
         self.reload = Reload(self.board, (), aside, self._prepare, lambda settings: spoken_lines())
 

@@ -107,9 +107,9 @@ def test_own_patterns_are_hidden_too(run, stored, monkeypatch):
 
 
 def test_erasing_lists_what_went_and_proves_it(run, stored):
-    resumes = FileResumes(stored / ".resumes")
-    for number in (NUMBER, "+14155550102"):
-        resumes.keep(number, CutOff("desk", 1.0, 9e9, (("caller", "my card is 4111"),)))
+    resumes = FileResumes(stored / ".resumes", NumberHash.of(stored))
+    for number, name in ((NUMBER, "CA1"), ("+14155550102", "CA2")):
+        resumes.keep(number, CutOff("desk", 1.0, 9e9, (("caller", "my card is 4111"),), name))
     code, out, _ = run("erase", "--caller", "+1 415 555 0101")
     assert code == 0
     assert "resume   the end of a call that was cut off" in out
@@ -118,7 +118,9 @@ def test_erasing_lists_what_went_and_proves_it(run, stored):
     assert out.splitlines()[-1] == f"1 call(s) erased; {stored} has been searched, and nothing of it is left"
     assert not any(b"4111" in path.read_bytes() for path in stored.rglob("*") if path.is_file())
     assert "CA1" not in run("calls")[1]
-    assert run("erase", "--call", "CA2", "--json")[0] == 0
+    resumes.keep("+14155550102", CutOff("desk", 1.0, 9e9, (("caller", "my card is 4111"),), "CA2"))
+    code, told, _ = run("erase", "--call", "CA2", "--json")
+    assert code == 0 and json.loads(told)["resume"] and resumes.take("+14155550102", "desk") is None
     assert "wanted --caller NUMBER or --call ID" in run("erase")[2]
     assert "the whole number" in run("erase", "--caller", "01")[2]
 

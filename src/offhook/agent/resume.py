@@ -1,14 +1,12 @@
 """
 Calls that were cut off, kept for whoever calls back within a moment: the last words, once, for the same number only.
 
-Kept as one file a number under a name that the number cannot be read from, so that a restart loses nothing and two
-processes cannot both go on with one call.
+Kept as one file a number, named by the number's keyed hash as everything of a caller is, so that a restart loses
+nothing and two processes cannot both go on with one call.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -23,7 +21,6 @@ __all__ = ["CutOff", "FileResumes", "Resumes", "tail"]
 
 MOST_CHARS = 2500  # of the last words: two minutes of talk
 MOST_FILES = 2000
-KEY_FILE = "key"
 
 
 class CutOff(Struct, frozen=True):
@@ -33,6 +30,7 @@ class CutOff(Struct, frozen=True):
     at: float
     until: float
     said: tuple[tuple[str, str], ...]  # who (caller, agent) and what, oldest first; of the agent what was heard
+    call: str  # the carrier's name for it
 
 
 class Resumes(Protocol):
@@ -60,21 +58,25 @@ def tail(said: Sequence[tuple[str, str]], most_chars: int = MOST_CHARS) -> tuple
 
 
 class FileResumes:
-    """Resumes in a directory that only this user may read."""
+    """
+    Resumes in a directory that only this user may read; ``number_id`` is the installation's keyed hash of numbers, by
+    which all that is kept of a caller is found. Raises OSError.
+    """
 
-    def __init__(self, directory: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Path, number_id: Callable[[str], str], now: Callable[[], float] = time.time) -> None:
         self._directory = directory
+        self._number_id = number_id
         self._now = now
-        self._key: bytes | None = None
 
     def keep(self, number: str, call: CutOff) -> None:
         path = self._path(number)
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-        data = {"agent": call.agent, "at": call.at, "until": call.until, "said": list(call.said)}
+        data = {"agent": call.agent, "at": call.at, "until": call.until, "said": list(call.said), "call": call.call}
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             json.dump(data, stream)
         os.replace(fresh, path)
-        self._forget()
+        self._tidy()
 
     def take(self, number: str, agent: str) -> CutOff | None:
         path = self._path(number)
@@ -85,7 +87,8 @@ class FileResumes:
             return None
         try:
             data = json.loads(own.read_text(encoding="utf-8"))
-            call = CutOff(data["agent"], data["at"], data["until"], tuple((str(w), str(t)) for w, t in data["said"]))
+            said = tuple((str(who), str(text)) for who, text in data["said"])
+            call = CutOff(data["agent"], data["at"], data["until"], said, data["call"])
         except (ValueError, KeyError, TypeError):  # written by something else
             return None
         finally:
@@ -93,35 +96,26 @@ class FileResumes:
         return call if call.agent == agent and self._now() <= call.until else None
 
     def forget(self, number: str) -> bool:
-        """Remove what is kept for a number; whether there was anything."""
-        path = self._path(number)
-        was = path.exists()
-        path.unlink(missing_ok=True)
-        return was
+        """Remove what is kept for a number, also what a process left half done; whether there was anything."""
+        return self._remove(f"{self._path(number).name}*", lambda path: True)
+
+    def forget_call(self, call: str) -> bool:
+        """Remove what is kept of a call; whether there was anything."""
+        return self._remove("*.json*", lambda path: _call_of(path) == call)
+
+    def _remove(self, pattern: str, wanted: Callable[[Path], bool]) -> bool:
+        found = [path for path in self._directory.glob(pattern) if wanted(path)]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return bool(found)
 
     def _path(self, number: str) -> Path:
-        name = hmac.digest(self._secret(), number.encode(), hashlib.sha256).hex()[:32]
-        return self._directory / f"{name}.json"
+        id_ = self._number_id(number)
+        if not id_:
+            raise OSError("callers cannot be told apart without the key of their numbers")
+        return self._directory / f"{id_}.json"
 
-    def _secret(self) -> bytes:
-        """A key of this directory: numbers are few, and a plain hash of one is soon found."""
-        if self._key is None:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path = self._directory / KEY_FILE
-            fresh = path.with_name(f"{KEY_FILE}.{secrets.token_hex(4)}.new")
-            if not path.exists():
-                with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                    stream.write(secrets.token_bytes(32))
-                try:
-                    os.link(fresh, path)  # the first process to come here makes it
-                except FileExistsError:
-                    pass
-                finally:
-                    fresh.unlink()
-            self._key = path.read_bytes()
-        return self._key
-
-    def _forget(self) -> None:
+    def _tidy(self) -> None:
         """Remove what nobody may go on with any more, and the oldest of too many."""
         now, found = self._now(), []
         for path in self._directory.glob("*.json"):
@@ -134,3 +128,10 @@ class FileResumes:
         for i, (until, path) in enumerate(found):
             if until < now or i < len(found) - MOST_FILES:
                 path.unlink(missing_ok=True)
+
+
+def _call_of(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["call"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

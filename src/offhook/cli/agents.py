@@ -229,7 +229,7 @@ class Switchboard:
             if told.end.why in _MEANT or not any(who == "caller" for who, _ in said):
                 return
             now = time.time()
-            call = CutOff(ready.profile.name, now, now + ready.profile["resume_s"], said)
+            call = CutOff(ready.profile.name, now, now + ready.profile["resume_s"], said, facts.call_id)
             self._give_back(facts.party_number, call)
 
         return farewell

@@ -41,8 +41,8 @@ def run(settings: Settings, *, caller: str, call: str, as_json: bool) -> int:
     there = url != OFF and not (is_file and not Path(url.removeprefix("sqlite:///")).exists())
     hashed = number_hash(settings, directory)(caller) if caller else ""
     outside = _outside(settings, url, directory, hashed, call) if there else []
-    resumes = FileResumes(directory / RESUMES)
-    resumable = bool(caller) and resumes.forget(normal(caller))
+    resumes = FileResumes(directory / RESUMES, number_hash(settings, directory))
+    resumable = resumes.forget(caller) if caller else resumes.forget_call(call)
     done = erase(url if there else None, directory, caller_id=hashed, call=call, number=normal(caller))
     if as_json:
         sys.stdout.write(

@@ -174,7 +174,7 @@ class Serving:
         settings = self.settings
         roster, problems = ready_agents(settings, self.declared, self._aside)
         assert not problems, "run() has said what is wrong"
-        resumes = FileResumes(data_dir(settings) / RESUMES)
+        resumes = FileResumes(data_dir(settings) / RESUMES, lambda number: self.store.number_id(number))
         lines = self._lines(settings)
         return Switchboard(settings, roster, lines, aside=self._aside, resumes=resumes, bridge=self._bridge)
 
