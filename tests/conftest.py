@@ -72,7 +72,7 @@ class Demo:
 
     def ended(self) -> tuple[int, str, str, float]:
         """Exit code, what it printed on both channels, and the seconds until its last word."""
-        until = time.monotonic() + 90
+        until = time.monotonic() + 200
         while not self._code.exists():
             assert time.monotonic() < until, self._out.read_text() + self._err.read_text()
             time.sleep(0.1)
@@ -87,7 +87,7 @@ class Demo:
             self.process.wait(timeout=wait_s)
             return
         os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=80)
 
 
 @pytest.fixture(scope="session", autouse=True)

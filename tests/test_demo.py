@@ -14,12 +14,12 @@ from offhook.media.resample import Upsample2
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(240)
 def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(demo):
     """It began with the session: tests/conftest.py."""
     code, text, told, took_s = demo.ended()
     assert code == 0, text + told
-    assert took_s < 50  # half a minute of speech, and a busy machine
+    assert took_s < 150  # half a minute of speech, and a busy machine
     assert "healthy:" in text and "session applied = asked" in text
     # the first question is now the price, the one that barges in the hours; the receptionist had audio only
     assert text.index("how much does a check up cost") < text.index("what are your opening hours")
@@ -47,7 +47,7 @@ def test_the_demo_is_a_healthy_call_and_swapped_lines_swap_the_answers(demo):
 def test_a_namespace_whose_loopback_is_down_is_named(tmp_path):
     ran = subprocess.run(
         ["unshare", "--net", sys.executable, "-m", "offhook", "demo", "--out", str(tmp_path)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, timeout=20,
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, timeout=60,
     )  # fmt: skip
     assert ran.returncode == 1 and "ip link set lo up" in ran.stdout, ran.stdout + ran.stderr
 

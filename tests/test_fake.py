@@ -220,7 +220,7 @@ def start(*arguments: str) -> tuple[subprocess.Popen, dict]:
 
 
 def told(process: subprocess.Popen) -> list[dict]:
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=80)
     assert not err, err
     return [json.loads(line) for line in out.splitlines()]
 
@@ -296,7 +296,7 @@ def test_what_cannot_be_served_is_said_at_once(said, given):
 
 def test_a_mistake_of_the_users_is_a_line_and_no_traceback():
     command = [sys.executable, "-m", "offhook", "fake", "openai", "--tls", "a"]
-    ran = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=15)
+    ran = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=80)
     assert ran.returncode == 2 and "wanted CERT,KEY" in ran.stderr and "Traceback" not in ran.stderr
 
 
@@ -309,9 +309,9 @@ def test_the_page_shows_what_really_happens():
     first = [process.stdout.readline() for _ in range(6)]
     port = re.search(r":(\d+)/", first[0])[1]
     code = program.replace("8790", port)
-    client = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15)
+    client = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=80)
     assert '"type":"error"' in client.stdout, client.stderr
-    rest, _ = process.communicate(timeout=15)
+    rest, _ = process.communicate(timeout=80)
 
     def plain(text: str) -> str:
         text = re.sub(r"^ *\d+\.\d+s", "T", text.replace(port, "8790"), flags=re.M)

@@ -77,7 +77,7 @@ def receiver():
     server.server_close()
 
 
-def until(there: Any, seconds: float = 15.0) -> Any:
+def until(there: Any, seconds: float = 40.0) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := there():

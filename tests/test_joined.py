@@ -44,7 +44,7 @@ def carrier(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(40)
     original = joined.carrier
 
     def settings(ask: Any) -> twilio.CarrierSettings:
@@ -56,7 +56,7 @@ def carrier(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setattr(joined, "carrier", settings)
     yield log
     over.set()
-    thread.join(5)
+    thread.join(40)
 
 
 def test_the_carriers_alerts_are_symptoms_of_what_the_record_proves(carrier, tmp_path):

@@ -112,7 +112,7 @@ def test_an_edit_of_any_file_that_an_agent_came_from_is_seen_once_it_stands_stil
     monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
 
     async def until(what) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while not what():  # noqa: ASYNC110  # files have no events
                 await asyncio.sleep(0.005)
 

@@ -52,7 +52,7 @@ def inject(session, *events: dict) -> None:
 def cli(*args: str, folder, **env: str) -> str:
     """Whatever a command writes."""
     ran = subprocess.run(
-        [sys.executable, "-m", "offhook", *args], capture_output=True, text=True, cwd=folder, timeout=30,
+        [sys.executable, "-m", "offhook", *args], capture_output=True, text=True, cwd=folder, timeout=80,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1", **ENV, "OPENAI_API_KEY": KEY, **env},
     )  # fmt: skip
     assert ran.stdout + ran.stderr

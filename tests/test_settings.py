@@ -145,7 +145,7 @@ def offhook(*args: str, cwd: Path, env: dict | None = None) -> subprocess.Comple
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))}
     clean = {**clean, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1", **(env or {})}
     return subprocess.run(
-        [sys.executable, "-m", "offhook", *args], capture_output=True, text=True, cwd=cwd, env=clean, timeout=15
+        [sys.executable, "-m", "offhook", *args], capture_output=True, text=True, cwd=cwd, env=clean, timeout=80
     )
 
 
@@ -190,7 +190,7 @@ def test_the_unit_quotes_what_systemd_would_read_otherwise(tmp_path):
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
     file = tmp_path / "offhook.service"
     file.write_text(offhook("service", "systemd", cwd=tmp_path).stdout)
-    ran = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, timeout=15)
+    ran = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, timeout=80)
     assert ran.returncode == 0 and "offhook" not in ran.stderr, ran.stderr
 
 
@@ -233,7 +233,7 @@ def test_a_terminal_that_is_not_utf8_is_served_too(tmp_path):
     env = {**GOOD, "OFFHOOK_AGENT_GREETING": "“Grüezi” — 東京", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))}
     ran = subprocess.run(
-        [sys.executable, "-m", "offhook", "config"], capture_output=True, cwd=tmp_path, timeout=15,
+        [sys.executable, "-m", "offhook", "config"], capture_output=True, cwd=tmp_path, timeout=80,
         env={**clean, "PYTHONPATH": str(ROOT / "src"), **env},
     )  # fmt: skip
     assert ran.returncode == 0 and b"?Gr\xfcezi? ? ??" in ran.stdout, ran.stderr

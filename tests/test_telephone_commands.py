@@ -90,7 +90,7 @@ def test_a_call_is_placed_followed_and_judged(place: Path):
 
 async def _until_served(place: Path, server: asyncio.subprocess.Process) -> None:
     state = place / "rec" / ".server.json"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(40):
         while not (state.exists() and json.loads(state.read_text())["pid"] == server.pid):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -252,7 +252,7 @@ def test_a_server_behind_a_tunnel_points_its_number_and_puts_it_back(place: Path
             assert made.stdout is not None
             seen = b""
             while b" now; before: " not in seen:
-                seen += await asyncio.wait_for(made.stdout.readline(), 15)
+                seen += await asyncio.wait_for(made.stdout.readline(), 40)
             assert row.voice_url == URLS["cloudflared"] + "/twilio/voice"
             made.send_signal(signal.SIGTERM)
             out, err = await made.communicate()

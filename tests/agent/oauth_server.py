@@ -66,7 +66,7 @@ class OAuthDesk:
 
     def __enter__(self) -> OAuthDesk:
         self._thread.start()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 40
         while not self._server.started and time.monotonic() < until:
             time.sleep(0.01)
         assert self._server.started
@@ -74,7 +74,7 @@ class OAuthDesk:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(40)
 
     # ---------------------------------------------------------------------------- the authorization server
 

@@ -128,14 +128,14 @@ def test_a_function_that_hangs_holds_nobody_up_and_is_named_when_all_threads_are
 
     for _ in range(2):
         with pytest.raises(TimeoutError):
-            aside.submit(ask).result(5)
+            aside.submit(ask).result(40)
     with pytest.raises(Busy, match=r"stuck \(2\)"):
-        aside.submit(ask).result(5)
+        aside.submit(ask).result(40)
     block.set()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 40
     while aside._running and time.monotonic() < until:
         time.sleep(0.005)
-    assert aside.submit(lambda: aside.plain(lambda: 7)).result(5) == 7
+    assert aside.submit(lambda: aside.plain(lambda: 7)).result(40) == 7
     aside.stop()
 
 

@@ -33,14 +33,14 @@ def plain() -> str:
 @tool(changes=False)
 async def blocks() -> str:
     """Blocks its loop."""
-    RELEASE.wait(10)  # as a careless requests.get would
+    RELEASE.wait(40)  # as a careless requests.get would
     return "done"
 
 
 @tool(changes=False, deadline_s=0.2, max_parallel=100)
 def runaway() -> str:
     """Waits for what does not come."""
-    RELEASE.wait(10)
+    RELEASE.wait(40)
     return "late"
 
 
@@ -74,7 +74,7 @@ class Desk:
         self.came.put_nowait(what)
 
     async def next(self) -> Any:
-        return await asyncio.wait_for(self.came.get(), 8)
+        return await asyncio.wait_for(self.came.get(), 40)
 
 
 def run(box: ToolBox, body: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_coroutine_that_blocks_is_named_with_its_stack_and_the_next_tools_run_
         began = time.monotonic()
         desk.run("c2", "quick", '{"n":1}')
         assert await desk.next() == v.ToolFinished("c2", "ok", "2")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 20, "not when the other is released"
         RELEASE.set()
         assert await desk.next() == v.ToolFinished("c1", "ok", "done"), "late, and told all the same"
 
@@ -170,7 +170,7 @@ def test_a_job_of_a_plain_function_that_runs_on_counts_too():
         call.remark = lambda kind, data: remarks.append(dict(data))
         for _ in range(MOST_STRAY):
             assert (await Runner().run(job, "", call)).outcome == "ok"
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(40):
             while sum(remark["state"] == "done" for remark in remarks) < MOST_STRAY:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         details = [remark["detail"] for remark in remarks if remark["state"] == "done"]

@@ -3,7 +3,6 @@
 import asyncio
 import enum
 import threading
-import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -160,7 +159,7 @@ def test_a_coroutine_is_stopped_at_its_deadline_and_a_plain_function_goes_on_and
     @tool(deadline_s=0.05, max_parallel=1, changes=True)
     def stuck() -> str:
         """Stuck."""
-        release.wait(5)
+        release.wait(40)
         return "late"
 
     async def both() -> None:
@@ -212,16 +211,19 @@ def test_in_tests_nothing_is_changed_unless_the_tool_says_what_to_answer():
 
 
 def test_plain_functions_run_side_by_side():
-    def nap() -> None:
-        """Nap."""
-        time.sleep(0.1)
+    all_there = threading.Barrier(8)
 
-    async def many() -> float:
-        runner, began = Runner(), time.monotonic()
-        await asyncio.gather(*(runner.run(function_tool(nap), "", CallContext()) for _ in range(8)))
-        return time.monotonic() - began
+    def meet() -> str:
+        """Wait for the others."""
+        all_there.wait(40)
+        return "met"
 
-    assert asyncio.run(many()) < 0.6
+    async def many() -> list[str]:
+        runner = Runner()
+        results = await asyncio.gather(*(runner.run(function_tool(meet), "", CallContext()) for _ in range(8)))
+        return [result.output for result in results]
+
+    assert asyncio.run(many()) == ["met"] * 8
 
 
 def unsaid(day: str) -> None:

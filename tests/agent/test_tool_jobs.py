@@ -17,7 +17,7 @@ from offhook.agent.tools.runner import Result, Runner
 from offhook.settings import load
 
 SCRIPT = str(Path(__file__).parent / "mcp_server.py")
-pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
 
 
 class Call:
@@ -39,7 +39,7 @@ class Call:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -15,7 +15,7 @@ from offhook.agent.tools.mcp import McpServer, Server
 from offhook.agent.tools.runner import Result, Runner
 from offhook.agent.tools.spec import Limits
 
-pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
 SCRIPT = str(Path(__file__).parent / "mcp_server.py")
 HEADERS = {"Authorization": "Bearer let-me-in"}
 
@@ -40,7 +40,7 @@ async def run(server: McpServer, name: str, arguments: str) -> Result:
 
 
 async def connected(server: McpServer) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while server.state != "connected":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -13,7 +13,7 @@ from offhook.agent.tools.mcp import McpServer, Server
 from offhook.agent.tools.runner import Runner
 from offhook.agent.tools.spec import Limits
 
-pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
 HOST = "desk.test"
 
 

@@ -14,7 +14,7 @@ from offhook.agent.tools.declared import declared
 from offhook.agent.tools.runner import Result, Runner
 from offhook.settings import load
 
-pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
+pytestmark = [pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")]
 TOML = 'description = "Ask."\nurl = '
 
 

@@ -24,7 +24,7 @@ Main = Callable[[Api], Awaitable[None]]
 
 def run(folder: Path, main: Main, **given: Any) -> None:
     async def body() -> None:
-        async with asyncio.timeout(15), api(folder, **given) as server:
+        async with asyncio.timeout(40), api(folder, **given) as server:
             await main(server)
 
     asyncio.run(body())

@@ -30,7 +30,7 @@ def begin(hub: Hub, call: str = "CA1") -> None:
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await main()
 
     asyncio.run(bounded())

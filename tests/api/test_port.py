@@ -45,7 +45,7 @@ async def port(folder: Path) -> AsyncIterator[tuple[Api, str]]:
 
 def run(folder: Path, main: Callable[[Api, str], Awaitable[None]]) -> None:
     async def body() -> None:
-        async with asyncio.timeout(15), port(folder) as (server, where):
+        async with asyncio.timeout(40), port(folder) as (server, where):
             await main(server, where)
 
     asyncio.run(body())

@@ -56,7 +56,7 @@ class Running:
         self.session = requests.Session()
 
     def do(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(40)
 
     async def _begin(self) -> None:
         self.server.begin()
@@ -86,7 +86,7 @@ class Running:
         self.session.close()
         self.do(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
+        self.thread.join(40)
         self.loop.close()
 
 

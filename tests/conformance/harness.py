@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, urlencode
 import httpx2
 import websockets
 from tests.ports import free_port
+from tests.standing import Elapsed
 from websockets.asyncio.client import ClientConnection
 
 from offhook.evidence.files import find, read
@@ -38,6 +39,8 @@ TOKEN = "test-auth-token-0123456789"
 PUBLIC = "https://voice.example.com"
 KEY = "sk-test-key-000000000000000000"
 XAI_KEY = "xai-test-key-00000000000000000"
+# For what comes at once on a machine that has nothing else to do, and in time on one that has.
+PATIENCE_S = 40.0
 
 
 class ServerProcess:
@@ -77,7 +80,7 @@ class ServerProcess:
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._ready.wait(15) and self.port, self.stderr()
+        assert self._ready.wait(PATIENCE_S) and self.port, self.stderr()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -97,18 +100,18 @@ class ServerProcess:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._reader.join(5)
+        self._reader.join(PATIENCE_S)
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._log.close()
 
     def record(self, call_sid: str) -> Recording:
         """The record of a call, once it has ended."""
-        deadline = time.monotonic() + 6
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
                 recording = read(find(call_sid, self.folder / "calls"))
@@ -120,6 +123,10 @@ class ServerProcess:
                 last = AssertionError("no end yet")
             time.sleep(0.05)
         raise AssertionError(f"no finished record of {call_sid}: {last}\n{self.stderr()}")
+
+    def elapsed(self) -> Elapsed:
+        """A watch that counts what this machine gives to the server and to us."""
+        return Elapsed(self.process.pid)
 
     def rss_kb(self) -> int:
         with open(f"/proc/{self.process.pid}/statm") as file:
@@ -167,7 +174,7 @@ class World:
         self.server = server
         self.fake = fake
         self.rest = rest
-        self.http = httpx2.AsyncClient(timeout=10, follow_redirects=False)
+        self.http = httpx2.AsyncClient(timeout=PATIENCE_S, follow_redirects=False)
         self.streams: list[Stream] = []
 
     async def leave(self) -> None:
@@ -306,25 +313,25 @@ class Stream:
     def audio(self) -> bytes:
         return b"".join(base64.b64decode(message["media"]["payload"]) for message in self.of("media"))
 
-    async def until(self, ready: Callable[[], Any], seconds: float = 6.0) -> None:
+    async def until(self, ready: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
         await until(ready, seconds)
 
-    async def closed(self, seconds: float = 6.0) -> int | None:
+    async def closed(self, seconds: float = PATIENCE_S) -> int | None:
         """The code the server closed with."""
         await asyncio.wait_for(self.ws.wait_closed(), seconds)
-        await asyncio.wait_for(self._reader, 2)
+        await asyncio.wait_for(self._reader, PATIENCE_S)
         return self.ws.close_code
 
     async def close(self, code: int = 1000) -> None:
         await self.ws.close(code)
-        await asyncio.wait_for(self._reader, 2)
+        await asyncio.wait_for(self._reader, PATIENCE_S)
 
     def abort(self) -> None:
         """TCP is gone without a word."""
         self.ws.transport.abort()
 
 
-async def until(ready: Callable[[], Any], seconds: float = 6.0) -> None:
+async def until(ready: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
     """Wait for the other process; the only waiting there is in these tests."""
     deadline = time.monotonic() + seconds
     while not ready():

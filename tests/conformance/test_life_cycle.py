@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from tests.conformance.harness import PUBLIC, ServerProcess, sid, until, world
+from tests.conformance.harness import PATIENCE_S, PUBLIC, ServerProcess, sid, until, world
 from tests.conformance.test_writing import LOUD, QUIET, finish, say
 
 from offhook.sims.carrier import parse_twiml
@@ -63,9 +63,9 @@ def test_stop_ends_the_session_once_and_nothing_more_is_sent(server: ServerProce
             await until(lambda: stream.of("media"))
             await stream.stop()
             await stream.stop()
-            began = time.monotonic()
+            took = server.elapsed()
             await until(lambda: w.fake.open == 0)
-            assert time.monotonic() - began < 1.0
+            assert took() < 1.0
             before = len(stream.got)
             await stream.closed()
             assert len(stream.got) - before <= 2  # what was on its way
@@ -84,13 +84,13 @@ def test_a_close_without_stop_is_cleaned_up_within_a_second(server: ServerProces
             call = sid()
             stream = await w.stream(call)
             await until(lambda: w.fake.sessions and w.session.updates)
-            began = time.monotonic()
+            took = server.elapsed()
             if how == "abort":
                 stream.abort()
             else:
                 await stream.close(int(how))
             await until(lambda: w.fake.open == 0)
-            assert time.monotonic() - began < 1.0
+            assert took() < 1.0
             return call
 
     server.record(asyncio.run(run()))
@@ -212,7 +212,7 @@ def test_a_new_socket_with_the_same_sid_is_a_connection_of_its_own(server: Serve
 def test_ten_minutes_and_a_minute_of_silence_do_not_grow_memory(tmp_path):
     slow = dict.fromkeys(
         ("start_s", "first_frame_s", "open_s", "greeted_s", "configured_s", "close_s", "paused_s", "frames_stop_s",
-         "stream_close_s"), 600.0,
+         "stream_close_s"), 36_000.0,
     )  # fmt: skip
     # without a store: its thread brings a library of 15 MB in while the call is measured
     env = {"OFFHOOK_LIMITS_IDLE_S": "3600", "OFFHOOK_LIMITS_IDLE_PROMPT_S": "0", "OFFHOOK_STORE_URL": "off"}
@@ -268,14 +268,14 @@ def test_a_carrier_that_stops_reading_is_named_and_memory_stays_bounded(tmp_path
             await stream.begin()
             await until(lambda: w.fake.sessions and w.session.updates)
             stream.ws.transport.pause_reading()
-            for _ in range(30):
+            for _ in range(300):
                 w.session.asked.append("more")
                 await stream.speak(QUIET)
                 await asyncio.sleep(0.1)
                 if any(t.get("text") == "carrier reads" for t in process.told):
                     break
             stream.ws.transport.resume_reading()
-            await stream.closed(8)
+            await stream.closed()
             return call
 
     try:
@@ -289,7 +289,7 @@ def test_a_carrier_that_stops_reading_is_named_and_memory_stays_bounded(tmp_path
 
 @pytest.mark.sid("L16")
 def test_sigterm_refuses_new_calls_lets_running_ones_end_and_then_ends_them(tmp_path):
-    process = ServerProcess(tmp_path, env={"OFFHOOK_SERVER_DRAIN_S": "1.0"})
+    process = ServerProcess(tmp_path, env={"OFFHOOK_SERVER_DRAIN_S": "2.5"})
 
     async def run():
         async with world(process) as w:
@@ -307,7 +307,7 @@ def test_sigterm_refuses_new_calls_lets_running_ones_end_and_then_ends_them(tmp_
 
     try:
         asyncio.run(run())
-        assert process.process.wait(10) == 0
+        assert process.process.wait(PATIENCE_S) == 0
     finally:
         process.stop()
 
@@ -332,14 +332,20 @@ def test_nothing_is_left_after_a_hundred_calls(tmp_path):
                 await stream.closed()
 
             await one()
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(1.2)  # the journal's next round closes its files
             before = threads_and_fds()
             for _ in range(calls // 10):
                 await asyncio.gather(*(one() for _ in range(10)))
             await until(lambda: w.fake.open == 0)
-            await asyncio.sleep(1.2)  # the journal's next round closes its files
-            after = threads_and_fds()
-            assert after[0] == before[0] and after[1] <= before[1] + 10, (before, after)  # kept-alive HTTP connections
+
+            def as_before() -> bool:  # after the journal's next round, which may be late
+                threads, fds = threads_and_fds()
+                return threads == before[0] and fds <= before[1] + 10  # kept-alive HTTP connections
+
+            try:
+                await until(as_before)
+            except AssertionError:
+                raise AssertionError((before, threads_and_fds())) from None
 
     try:
         asyncio.run(run())

@@ -1,7 +1,6 @@
 """Checklist D.1: webhook and TwiML."""
 
 import asyncio
-import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -21,10 +20,10 @@ def stream_of(document: bytes) -> ET.Element:
 def test_the_webhook_is_answered_within_a_second_with_no_provider_in_reach(server: ServerProcess):
     async def run():
         async with world(server, fake=False) as w:  # nothing listens where the provider should be
-            began = time.monotonic()
+            took = server.elapsed()
             answer = await w.webhook(sid())
             assert answer.status_code == 200
-            assert time.monotonic() - began < 1.0
+            assert took() < 1.0
 
     asyncio.run(run())
 

@@ -95,7 +95,7 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(15)
+        self.process.wait(40)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._log.close()
@@ -111,7 +111,7 @@ class Caller:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(server, says, stay_s)), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10) and self.failed is None, self.failed
+        assert self._ready.wait(40) and self.failed is None, self.failed
 
     async def _run(self, server: Server, says: tuple[str, ...], stay_s: float) -> None:
         try:
@@ -130,17 +130,17 @@ class Caller:
             self._ready.set()
 
     def ended(self) -> None:
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive() and self.failed is None, self.failed
 
 
-async def _until(true: Callable[[], Any], within_s: float = 10.0) -> None:
+async def _until(true: Callable[[], Any], within_s: float = 60.0) -> None:
     end = time.monotonic() + within_s
     while not true() and time.monotonic() < end:  # noqa: ASYNC110  # a phone is in real time
         await asyncio.sleep(0.02)
 
 
-def seen(page: Any, what: str, arg: Any = None, within_s: float = 10.0) -> None:
+def seen(page: Any, what: str, arg: Any = None, within_s: float = 60.0) -> None:
     """Wait until it is so. Playwright's own way of waiting is an eval, which the pages' policy forbids."""
     end = time.monotonic() + within_s
     while not page.evaluate(what, arg):

@@ -28,7 +28,7 @@ def browser(server):
 def inside(server, browser):
     """A browser whose session the link has opened; every complaint of its pages is a failure."""
     context = browser.new_context(viewport=SIZE)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     complaints = []
     # (that the canvas is read at all is this test's doing)
     context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)

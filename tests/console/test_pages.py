@@ -93,7 +93,7 @@ def test_make_console_says_what_it_needs_where_there_is_no_node(tmp_path):
         if found := shutil.which(name):
             (tmp_path / name).symlink_to(found)
     ran = subprocess.run(
-        ["make", "console"], cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=15
+        ["make", "console"], cwd=ROOT, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=80
     )
     assert ran.returncode != 0 and "needs Node 20.19" in ran.stdout and "dist has the pages" in ran.stdout
 
@@ -102,7 +102,7 @@ NO_NODE = "needs Node and console/node_modules (make console): the built pages a
 
 
 @pytest.mark.skipif(not (shutil.which("npm") and (SOURCE / "node_modules").is_dir()), reason=NO_NODE)
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(240)
 def test_the_built_pages_and_types_are_what_their_source_makes(tmp_path):
     def run(*command):
         ran = subprocess.run(["npx", *command], cwd=SOURCE, capture_output=True, text=True, timeout=80)

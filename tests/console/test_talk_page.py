@@ -59,7 +59,7 @@ def page(tmp_path_factory):
                       "--autoplay-policy=no-user-gesture-required"],
             )  # fmt: skip
             context = browser.new_context(viewport={"width": 1200, "height": 820})
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(60_000)
             complaints = []
             context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
             context.on("weberror", lambda error: complaints.append(str(error.error)))

@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from tests.dial.endpoints import ROOT
 
-pytestmark = pytest.mark.timeout(90)  # real calls, side by side
+pytestmark = pytest.mark.timeout(240)  # real calls, side by side
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))},
     "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",

@@ -12,7 +12,7 @@ from offhook.dial.plan import Plan, targets
 from offhook.dial.statements import CODES, STATEMENTS
 from offhook.sims.scenario import Scenario, Step
 
-pytestmark = pytest.mark.timeout(60)  # several calls in real time, side by side
+pytestmark = pytest.mark.timeout(240)  # several calls in real time, side by side
 # The list's own conversation follows it.
 SCENARIO = Scenario((Step("wait-for-agent", "done", within_s=1.0, optional=True), Step("hang-up", "true")), max_s=9.0)
 

@@ -16,7 +16,7 @@ from offhook.loopback.lines import audio
 from offhook.sims.provider import Answer
 from offhook.sims.scenario import Scenario, Step
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(240)
 SCENARIO = Scenario(
     (Step("say", "babble:0.8"), Step("heard-within", 5000.0), Step("wait-for-agent", "done"), Step("hang-up", "true")),
     "one answer", 20.0,

@@ -25,12 +25,13 @@ from offhook.sims.provider import Answer
 from offhook.sims.run_provider import FakeProvider
 from offhook.sims.scenario import Scenario, Step, parse_scenario
 
-pytestmark = pytest.mark.timeout(90)  # calls in real time, side by side
+pytestmark = pytest.mark.timeout(240)  # calls in real time, side by side
 TOKEN = "dial-test-token-0123456789"
 PUBLIC = "https://voice.example.com"
 BARGE_IN = parse_scenario((ROOT / "examples" / "scenarios" / "barge-in.toml").read_text())
 LISTEN = Scenario((Step("wait-for-agent", "done", within_s=1.0), Step("hang-up", "true")))
 HOLD = Scenario((Step("silence", 1.0), Step("hang-up", "true")))
+LONGER = Scenario((Step("silence", 10.0), Step("hang-up", "true")))  # the carrier ends it at the agent's first sound
 EVERY = [kind.name + ("" if kind.when == "always" else "@500ms") for kind in FAULTS.values() if kind.where != "rest"]
 ODD = ["webhook-get", "late-start=300", "hang-up-before-upgrade", "webhook-retried", "jitter=80", "drop@500ms"]
 
@@ -62,7 +63,8 @@ def made(tmp_path_factory) -> dict:
             journals.start()
 
             def with_fault(text: str) -> Plan:
-                return msgspec.structs.replace(plan, scenario=HOLD, faults=(parse_fault(text),))
+                scenario = LONGER if text == "one-way" else HOLD
+                return msgspec.structs.replace(plan, scenario=scenario, faults=(parse_fault(text),))
 
             wrong = [f"upgrade-signature={how}" for how in SIGNATURES]
             wrong += ["webhook-signature=host", "webhook-signature=body", "webhook-signature=missing"]

@@ -15,7 +15,7 @@ from tests.dial.endpoints import ROOT
 from offhook.dial.overrides import Declared, Mend, declared, mend_of, setting_for
 from offhook.dial.plan import UsageError
 
-pytestmark = pytest.mark.timeout(100)  # servers called in real time, side by side
+pytestmark = pytest.mark.timeout(240)  # servers called in real time, side by side
 SEED = ROOT / "examples" / "seed"
 THREE = ["settings/wrong-provider", "provider-connect/dead-model", "carrier-stream/misspelt-field"]
 
@@ -171,7 +171,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(40)
+@pytest.mark.timeout(240)
 def test_a_server_that_dials_nobody_is_not_blamed_for_it_unless_it_was_meant_to(tmp_path):
     (tmp_path / "server.py").write_text(SILENT)
     url = ("ws://127.0.0.1:{port}/", "--scenario", "examples/scenarios/short.toml", "--passes", "1")

@@ -38,7 +38,7 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], loop: str = "asyncio") ->
 
     async def checked() -> None:
         asyncio.get_running_loop().set_exception_handler(note)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(40):
             await main()
         for _ in range(20):
             left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -96,7 +96,7 @@ class Ear:
 
     async def until(self, what: Callable[[], Any]) -> None:
         """Wait until ``what()`` is true; it is looked at after each thing that happens here."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             while not what():
                 self._happened.clear()
                 await self._happened.wait()
@@ -197,7 +197,7 @@ class Raw:
         self.writer.write(data)
 
     async def head(self) -> bytes:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def answer(self) -> tuple[int, bytes, bytes]:
@@ -211,7 +211,7 @@ class Raw:
 
     async def rest(self) -> bytes:
         """Everything until the peer closes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             try:
                 return await self.reader.read()
             except ConnectionResetError:
@@ -219,7 +219,7 @@ class Raw:
 
     async def frame(self) -> tuple[int, bytes]:
         """Opcode and payload of one unmasked frame."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             first, second = await self.reader.readexactly(2)
             assert second < 128, "a server's frames are not masked"
             size = second

@@ -42,11 +42,11 @@ def pair(world, link=None, left=None, right=None):
 
 
 def test_an_hour_takes_no_time(world):
-    began, ticks = time.perf_counter(), []
+    began, ticks = time.process_time(), []
     world.after(3600, lambda: ticks.append(world.now()))
     world.run(3601)
     assert ticks == [pytest.approx(1000 + 3600)]
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_waiting_for_what_can_never_happen_is_an_error_and_no_hang(world):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from tests.standing import Elapsed
 from tests.store.kit import Postgres, caller, note, record, writer
 
 from offhook.cli.show import render
@@ -50,9 +51,9 @@ def test_a_locked_database_is_named_and_caught_up(sqlite, calls, monkeypatch, ca
     other = sqlite3.connect(calls / "offhook.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     sqlite.whole(record(calls, "CA1"))
-    began = time.monotonic()
+    began, took = time.monotonic(), Elapsed()
     sqlite.round()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 + took.stood()
     assert sqlite.state.word == "behind" and "locked" in sqlite.state.why and sqlite.state.waiting == 1
     assert [error for _, error in sqlite.stalls] == ["OperationalError: database is locked"]
     other.execute("ROLLBACK")
@@ -118,20 +119,20 @@ def test_a_store_that_does_not_answer_is_behind_before_anything_fails(sqlite, ca
 
     def stuck(waiting) -> None:
         hangs.set()
-        hang.wait(5)
+        hang.wait(40)
 
     monkeypatch.setattr(sqlite._rounds, "run", stuck)
     thread = threading.Thread(target=sqlite.round)
     thread.start()
-    assert hangs.wait(5)
+    assert hangs.wait(40)
     began = time.monotonic()
     sqlite.whole(record(calls, "CA1"))  # whoever tells of a call is not held up
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 20, "not for as long as it hangs"
     while sqlite.state.word == "ok":
         time.sleep(0.01)
     assert sqlite.state.word == "behind" and "has not answered" in sqlite.state.why
     hang.set()
-    thread.join(5)
+    thread.join(40)
 
 
 def test_more_calls_than_are_remembered_are_found_on_the_disk(sqlite, calls, monkeypatch):

@@ -117,7 +117,7 @@ def test_several_that_migrate_at_once_make_one_schema(url, calls, monkeypatch):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=40)
+        thread.join(timeout=80)
     assert sorted(done) == ["", "", f"schema {schema.HEAD} made"]
 
 

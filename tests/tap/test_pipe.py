@@ -56,7 +56,7 @@ async def tapping(*, port=None, listen_tls=None, upstream=None, defects=False, *
         return near
 
     async def arrived():
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             far = await came.get()
         ends.append(far)
         return far
@@ -73,7 +73,7 @@ async def tapping(*, port=None, listen_tls=None, upstream=None, defects=False, *
 
 
 async def exactly(raw: Raw, wanted: bytes) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(40):
         assert await raw.reader.readexactly(len(wanted)) == wanted
 
 
@@ -116,7 +116,7 @@ def test_ends_are_passed_on_as_they_were(loop):
                     await exactly(far, b"GET / HTTP/1.1\r\n\r\n")
                     one, other = (near, far) if who == "near" else (far, near)
                     getattr(one, how)()
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(40):
                         try:
                             assert await other.reader.read() == b"" and how == "close"
                         except ConnectionResetError:

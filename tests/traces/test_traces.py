@@ -75,7 +75,7 @@ class Receiver:
     def until(self, n: int) -> None:
         """Wait for so many requests."""
         with self.came:
-            assert self.came.wait_for(lambda: len(self.headers) >= n, 5)
+            assert self.came.wait_for(lambda: len(self.headers) >= n, 40)
 
     def stop(self) -> None:
         self._server.shutdown()
