@@ -70,7 +70,10 @@ def made(tmp_path_factory) -> tuple[dict[str, Result], dict[str, Result]]:
                 defect: group.create_task(call(defect, journals=journals, audio=defect == "extra")) for defect in CASES
             }
             tasks["eager, late start"] = group.create_task(call("eager", faults=("late-start=300",)))
-            bent = {f: group.create_task(call("none", faults=(f,), scenario=HOLD)) for f in [*ENDS, *FAULTS]}
+            bent = {
+                fault: group.create_task(call("none", faults=(fault,), scenario=HOLD, journals=journals))
+                for fault in [*ENDS, *FAULTS]
+            }
         return {name: task.result() for name, task in tasks.items()}, {f: task.result() for f, task in bent.items()}
 
     journals.start()
@@ -151,6 +154,11 @@ def test_ends_and_faults_of_the_carrier_are_not_the_servers(made):
         assert result.verdict == "healthy", (fault, [f.sentence for f in result.findings])
         if fault in ENDS:
             assert result.facts.closed_by == ENDS[fault], fault
+
+
+def test_a_record_of_two_streams_beside_each_other_is_not_said_to_be_out_of_order(made):
+    judged = judge(Path(made[1]["second-stream@200ms"].record))
+    assert judged.verdict == "healthy", judged.because
 
 
 def test_nothing_listens_there():

@@ -202,14 +202,14 @@ class CarrierOut:
         self._played: dict[int, int] = {}  # loudness classes of what plays, by 20 ms since the first caller frame
         self._plays_until = now
         self._cut: str | None = None
-        self._next = 0
+        self._next: dict[str, int] = {}  # chunk number, by stream
         self._late_max_s = 0.0
         self._in_began: float | None = None
         self._in = 0
 
     def new_stream(self) -> None:
-        """Chunks are counted from one again."""
-        self._next = 0
+        """Chunks are counted from one again, also under the same name."""
+        self._next.clear()
 
     def frame_in(self, message: Mapping[str, Any], media: Mapping[str, Any], now: float) -> None:
         """A frame of the caller: which track, in which order, how late."""
@@ -219,12 +219,13 @@ class CarrierOut:
             n = int(media.get("chunk", 0))
         except (TypeError, ValueError):
             n = 0
-        if self._next and n > self._next:
-            self.lost += n - self._next
-        if self._next and n < self._next:
+        stream = str(message.get("streamSid"))  # a second one beside the first has an order of its own
+        wanted = self._next.get(stream, n)
+        self.lost += max(0, n - wanted)
+        if n < wanted:
             self.reordered += 1
-        else:
-            self._next = n + 1
+        elif n:
+            self._next[stream] = n + 1
         if self._in_began is None:
             self._in_began = now
         self._late_max_s = max(self._late_max_s, now - self._in_began - self._in * 0.02)
