@@ -260,6 +260,7 @@ class CallerTranscript(Event, frozen=True):
     item_id: str
     text: str
     final: bool
+    usage: dict[str, int] | None = None  # what writing it down took: the provider's figures, as ``transcription.…``
 
 
 class AgentTranscript(Event, frozen=True):

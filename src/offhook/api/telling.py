@@ -39,7 +39,8 @@ def tell(call: RunningCall, happened: v.Event | v.Note, at_s: float, *, digits: 
     match happened:
         case v.Note():
             yield from _note(call, happened.kind, happened.data)
-        case v.CallerTranscript(item_id=item, text=text, final=final):
+        case v.CallerTranscript(item_id=item, text=text, final=final, usage=usage):
+            call.use(usage or {})
             yield _transcript(call, "caller", item, text, final, at_s)
         case v.AgentTranscript(item_id=item, text=text, final=final):
             yield _transcript(call, "agent", item, text, final, at_s)

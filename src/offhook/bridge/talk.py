@@ -181,6 +181,7 @@ class Talk:
         record = self._s.record
         if event.final:
             self._s.last_word_at = now
+            record.use(event.usage)
             record.partials.pop(event.item_id, None)
         else:
             record.piece("caller", event.item_id, event.text)

@@ -17,6 +17,8 @@ from offhook.wires._wire import Fact, Price
 __all__ = ["Cost", "Part", "Used", "cost", "used"]
 
 _NOT_COUNTED = "the call's record has no such figure"
+_TRANSCRIPTION = "transcription."  # what the figures of writing down begin with
+_WRITTEN = tuple(f"conversation.item.input_audio_transcription.{how}" for how in ("completed", "failed"))
 
 
 class Part(Struct, frozen=True):
@@ -57,7 +59,7 @@ class Used(Struct, frozen=True):
     usage: Mapping[str, float] | None = None  # the provider's own figures, summed up
     minutes: float | None = None  # that its session was open
     texts: int | None = None  # sent into it
-    transcribed: bool = False  # the caller's words were written down by a model of its own
+    transcribed: bool = False  # some of the caller's words were written down by a model of its own
     carrier_minutes: float | None = None  # of the phone call, as far as we saw it
 
 
@@ -68,12 +70,13 @@ def used(call: Recording) -> Used:
     stream = call.milestone("M6")
     usage = (call.end or {}).get("usage")
     session = [line for line in call.messages(Channel.TO_PROVIDER) if _kind(line.data) == "session.update"]
+    written = any(_kind(line.data) in _WRITTEN for line in call.messages(Channel.FROM_PROVIDER))
     figures = usage.items() if isinstance(usage, dict) else None
     return Used(
         usage={name: n for name, n in figures if isinstance(n, (int, float))} if figures is not None else None,
         minutes=((closed.at_ms if closed else call.last_ms) - opened.at_ms) / 60_000 if opened else 0.0,
         texts=sum(_is_text(line.data) for line in call.messages(Channel.TO_PROVIDER)),
-        transcribed=any(_transcribes(line.data) for line in session),
+        transcribed=written and any(_transcribes(line.data) for line in session),
         carrier_minutes=(call.last_ms - stream.at_ms) / 60_000 if stream is not None else 0.0,
     )  # fmt: skip
 
@@ -88,8 +91,8 @@ def cost(
     else:
         parts += _provider(told, prices)
         by_minute = any(price.what == "minutes" for price in prices.value)
-        if told.transcribed and not by_minute:
-            parts.append(Part("transcription", None, None, why="the provider does not count it with its responses"))
+        if not by_minute:
+            parts += _transcription(told, prices)
     parts.append(_carrier(told, carrier_usd_per_minute))
     return Cost(tuple(parts))
 
@@ -103,6 +106,8 @@ def _provider(told: Used, prices: Fact[tuple[Price, ...]]) -> Iterable[Part]:
     idle = told.minutes == 0.0 and not told.usage  # no session, so nothing to pay for
     priced = {price.what for price in prices.value}
     for price in prices.value:
+        if price.what.startswith(_TRANSCRIPTION):
+            continue
         amount = figures.get(price.what)
         if amount is None and (idle or (told.usage and price.what not in told.usage)):
             amount = 0.0  # the provider counted, and there was none of it
@@ -116,6 +121,22 @@ def _provider(told: Used, prices: Fact[tuple[Price, ...]]) -> Iterable[Part]:
         usd = amount * price.usd / price.per
         if amount or price.what in ("minutes",):
             yield Part(price.what, amount, usd, _words(price), prices.source, prices.checked)
+
+
+def _transcription(told: Used, prices: Fact[tuple[Price, ...]]) -> Iterable[Part]:
+    """What writing down the caller's words cost: a model of its own, which counts for itself."""
+    figures = {name: n for name, n in (told.usage or {}).items() if name.startswith(_TRANSCRIPTION)}
+    known = [price for price in prices.value if price.what in figures]
+    if not figures and told.transcribed:
+        yield Part("transcription", None, None, why="the provider did not say what it took")
+    for price in known:
+        amount = figures[price.what]
+        source, checked = price.source or prices.source, price.checked or prices.checked
+        yield Part(price.what, amount, amount * price.usd / price.per, _words(price), source, checked)
+    # the figures' sum, less what has a price of it
+    rest = figures.get(f"{_TRANSCRIPTION}total_tokens", 0.0) - sum(figures[price.what] for price in known)
+    if figures and (rest > 0 or not known):
+        yield Part("transcription", max(rest, 0.0) or None, None, why="no price is known for some of what it counts")
 
 
 def _carrier(told: Used, usd_per_minute: float | None) -> Part:

@@ -90,9 +90,9 @@ class Spending:
             self._timer = self._clock.call_at(self._clock.now() + LOOK_S, self._look)
 
     def heard(self, call: Call, event: object) -> None:
-        """A response ended: what it used is counted."""
+        """A response ended, or the caller's words were written down: what that used is counted."""
         one = self._running.get(call.name)
-        if one is None or not isinstance(event, v.ResponseDone) or not event.usage:
+        if one is None or not isinstance(event, v.ResponseDone | v.CallerTranscript) or not event.usage:
             return
         for name, n in event.usage.items():
             one.usage[name] = one.usage.get(name, 0.0) + n

@@ -69,13 +69,16 @@ class Price(Struct, frozen=True):
     """
     What a peer takes for one thing that it counts: ``usd`` for ``per`` of them.
 
-    ``what`` is a figure of its usage, or ``minutes`` of an open session, ``texts`` sent into it, ``transcription``.
+    ``what`` is a figure of its usage, ``transcription.…`` one of those of writing down the caller's words, ``minutes``
+    of an open session, ``texts`` sent into it. ``source`` and ``checked`` where they are not the whole list's.
     """
 
     what: str
     usd: float
     per: int = 1
     less: str = ""  # a figure that is part of this one and has a price of its own
+    source: str = ""
+    checked: str = ""
 
 
 class Violation(Struct, frozen=True):

@@ -73,6 +73,7 @@ class CallerWords(Struct, tag_field="type", tag="conversation.item.input_audio_t
 class CallerSaid(Struct, tag_field="type", tag="conversation.item.input_audio_transcription.completed"):
     item_id: str
     transcript: str
+    usage: Any = None
 class ToolArguments(Struct, tag_field="type", tag="response.function_call_arguments.done"):
     call_id: str
     name: str

@@ -98,6 +98,9 @@ CACHED_PRICES = Fact(
     {"gpt-realtime-2.1": (0.4, 0.4), "gpt-realtime-2.1-mini": (0.06, 0.3), "gpt-realtime": (0.4, 0.4),
      "gpt-realtime-mini": (0.06, 0.3)}, "developers.openai.com/api/docs/pricing, by way of litellm 1.109.1", _CHECKED,
 )  # fmt: skip
+# The same for the model that writes down what callers say: audio in, text out. Of text in, a prompt, nobody told us; we
+# send none. (Tables of third parties have 3.0 for audio in, as it was in 2025.)
+TRANSCRIPTION_PRICES = Fact((1.25, 5.0), "developers.openai.com/api/docs/models/gpt-4o-mini-transcribe", "2026-11-25")
 # Races that hurt nobody, by code and, for whoever words them without one, by text.
 BENIGN_CODES = Fact(
     ("response_cancel_not_active", "conversation_already_has_active_response",
@@ -153,6 +156,12 @@ def price_list(model: str) -> Fact[tuple[Price, ...]] | None:
     ]
     if cached := CACHED_PRICES.value.get(model):
         prices += [Price(cached_text, cached[0], million), Price(cached_audio, cached[1], million)]
+    heard, written = TRANSCRIPTION_PRICES.value
+    dated = (TRANSCRIPTION_PRICES.source, TRANSCRIPTION_PRICES.checked)
+    prices += [
+        Price("transcription.input_token_details.audio_tokens", heard, million, source=dated[0], checked=dated[1]),
+        Price("transcription.output_tokens", written, million, source=dated[0], checked=dated[1]),
+    ]
     return Fact(tuple(prices), PRICES.source, PRICES.checked)
 
 
@@ -427,7 +436,8 @@ class Leg:
 
     def _on_caller_said(self, message: CallerSaid) -> v.Event:
         self._caller_text.pop(message.item_id, None)
-        return v.CallerTranscript(item_id=message.item_id, text=message.transcript, final=True)
+        figures = {f"transcription.{name}": n for name, n in (flat_figures(message.usage) or {}).items()}
+        return v.CallerTranscript(item_id=message.item_id, text=message.transcript, final=True, usage=figures or None)
 
     def _on_done(self, message: ResponseDone) -> v.Event:
         response = message.response
