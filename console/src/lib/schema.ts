@@ -1134,7 +1134,7 @@ export interface components {
             proven_by: string;
             /**
              * Spoke Ms
-             * @description the caller's first sound
+             * @description the caller's first sound; null where a key or a written line interrupted
              */
             spoke_ms: number | null;
         };

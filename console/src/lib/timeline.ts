@@ -272,7 +272,8 @@ export class Painter {
 
   private bargeIns(): void {
     const { ctx } = this;
-    for (const one of this.ladder.barge_ins) {
+    const all = this.ladder.barge_ins;
+    for (const [n, one] of all.entries()) {
       const x = Math.round(this.x(one.at_ms)) + 0.5;
       if (x < -200 || x > this.width + 200) continue;
       ctx.strokeStyle = ctx.fillStyle = this.look.accent;
@@ -283,7 +284,7 @@ export class Painter {
       ctx.stroke();
       ctx.setLineDash([]);
       const text = `barge-in${one.spoke_ms === null ? "" : `, cleared ${ms(one.at_ms - one.spoke_ms)} after the first sound`}`;
-      ctx.fillText(fitted(ctx, text, this.width - x), x + 4, Y.agent - WAVE / 2 + 10);
+      ctx.fillText(fitted(ctx, text, Math.min(this.width, n + 1 < all.length ? this.x(all[n + 1]!.at_ms) : this.width) - x - 6), x + 4, Y.agent - WAVE / 2 + 10);
       this.hits.push({ x, y0: AXIS, y1: Y.carrier, n: one.n });
     }
   }

@@ -13,6 +13,7 @@ __all__ = ["ladder", "message_type", "summary"]
 
 _AUDIO = frozenset(("media", "input_audio_buffer.append", "response.output_audio.delta", "response.audio.delta"))
 _SUMMARY = 160
+AT_ONCE_MS = 20.0  # a frame: what a barge-in came of stands so near it
 
 
 def ladder(call: Recording, report: Report, tool_runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -120,11 +121,13 @@ def _tools(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _barge_ins(call: Recording, said: tuple[Turn, ...]) -> Iterator[dict[str, Any]]:
     spoke = [turn.at_ms for turn in said if turn.who == "caller"]
+    silently = [line.at_ms for kind in ("key", "typed") for line in call.notes(kind)]
     for line in call.notes("barge-in"):
         heard, sent = line.data.get("heard_ms"), line.data.get("sent_ms")
         yield {
             "n": line.number, "at_ms": line.at_ms, "item": line.text("item"), "proven_by": line.text("proven_by"),
-            "spoke_ms": max((at for at in spoke if at <= line.at_ms), default=None),
+            "spoke_ms": None if any(abs(at - line.at_ms) < AT_ONCE_MS for at in silently)
+            else max((at for at in spoke if at <= line.at_ms), default=None),
             "heard_ms": _number(heard), "of_ms": _number(sent),
         }  # fmt: skip
 

@@ -323,7 +323,9 @@ class Span(Answer):
 
 class BargeIn(Answer):
     at_ms: float = Field(description="playback was cleared")
-    spoke_ms: float | None = Field(description="the caller's first sound")
+    spoke_ms: float | None = Field(
+        description="the caller's first sound; null where a key or a written line interrupted"
+    )
     item: str
     heard_ms: float | None
     of_ms: float | None

@@ -27,6 +27,7 @@ from offhook.console.pages import with_console
 from offhook.evidence.cost import Used, cost
 from offhook.evidence.files import PLAYGROUND as FOLDER
 from offhook.evidence.files import call_of
+from offhook.evidence.record import SCREENS
 from offhook.net.app import with_api
 from offhook.net.server import UpgradeRequest
 from offhook.net.sockets import Listener
@@ -288,7 +289,8 @@ class Api:
         """What a running call has cost so far, as far as it can be counted."""
         minutes = (time.time() * 1000 - call.began_at) / 60_000
         model = str(call.told["model"])
-        used = Used(usage=call.usage, minutes=minutes, carrier_minutes=minutes)
+        phone = call.told["carrier"] not in SCREENS
+        used = Used(usage=call.usage, minutes=minutes, carrier_minutes=minutes, phone=phone)
         prices = price_of(str(call.told["wire"]), model)
         spent = cost(used, prices, model=model, carrier_usd_per_minute=self._usd)
         return spent.usd, spent.unknown

@@ -17,12 +17,11 @@ from offhook.diagnosis.inside import Inside, read_inside
 from offhook.diagnosis.talk import Talk, read_talk
 from offhook.diagnosis.wire_facts import CarrierIn, CarrierOut, ProviderWire, read_wires
 from offhook.evidence.reach import same_place
-from offhook.evidence.record import Line, Recording
+from offhook.evidence.record import SCREENS, Line, Recording
 
 __all__ = ["EVERYTHING", "Evidence"]
 
 EVERYTHING = frozenset({"webhook", "carrier", "provider", "bridge"})
-SCREENS = ("browser",)  # carriers whose calls begin with their stream
 
 
 class Evidence(Struct, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from offhook.evidence.record import Channel, Recording
+from offhook.evidence.record import SCREENS, Channel, Recording
 from offhook.wires._wire import Fact, Price
 
 __all__ = ["Cost", "Part", "Used", "cost", "used"]
@@ -61,6 +61,7 @@ class Used(Struct, frozen=True):
     texts: int | None = None  # sent into it
     transcribed: bool = False  # some of the caller's words were written down by a model of its own
     carrier_minutes: float | None = None  # of the phone call, as far as we saw it
+    phone: bool = True  # a carrier is paid for it
 
 
 def used(call: Recording) -> Used:
@@ -78,6 +79,7 @@ def used(call: Recording) -> Used:
         texts=sum(_is_text(line.data) for line in call.messages(Channel.TO_PROVIDER)),
         transcribed=written and any(_transcribes(line.data) for line in session),
         carrier_minutes=(call.last_ms - stream.at_ms) / 60_000 if stream is not None else 0.0,
+        phone=call.begin.get("carrier") not in SCREENS,
     )  # fmt: skip
 
 
@@ -93,7 +95,8 @@ def cost(
         by_minute = any(price.what == "minutes" for price in prices.value)
         if not by_minute:
             parts += _transcription(told, prices)
-    parts.append(_carrier(told, carrier_usd_per_minute))
+    if told.phone:
+        parts.append(_carrier(told, carrier_usd_per_minute))
     return Cost(tuple(parts))
 
 

@@ -22,9 +22,10 @@ from msgspec import Struct
 
 from offhook.media.levels import Meter
 
-__all__ = ["VERSION", "Channel", "Line", "Recording", "RecordingError"]
+__all__ = ["SCREENS", "VERSION", "Channel", "Line", "Recording", "RecordingError"]
 
 VERSION = 1
+SCREENS = ("browser",)  # carriers that are no phone company: their calls begin with their stream and cost no line
 _FIGURES = 28  # of one meter
 
 

@@ -20,6 +20,7 @@ from offhook import vocab as v
 from offhook.agent.prompt import CallFacts
 from offhook.bridge import Bridge, BridgeSettings
 from offhook.evidence.journal import JournalDir
+from offhook.evidence.record import SCREENS
 from offhook.net.answerer import Answerer, AnswerFor, Declined, Farewell
 from offhook.net.asks import Asks
 from offhook.net.call import Call
@@ -194,7 +195,7 @@ class Calls:
         self.answerers[asked.call_sid] = who
         self._facts[asked.call_sid] = facts
         if self._spending is not None:
-            self._spending.begin(call, who)
+            self._spending.begin(call, who, phone=carrier.wire.NAME not in SCREENS)
         self._tails[asked.call_sid] = Tail()
         self.carriers[asked.call_sid] = carrier
         self._idle.clear()
@@ -231,7 +232,7 @@ class Calls:
         """Another agent speaks in a call from here on."""
         who = self.answerers[call.name] = next_.who
         if self._spending is not None:
-            self._spending.begin(call, who)
+            self._spending.begin(call, who, phone=self.carriers[call.name].wire.NAME not in SCREENS)
         if self._hands is not None:
             self._hands.begin(call.name, self._facts[call.name], who.agent)
         log.info("handed over", extra={"call": call.name, "agent": who.agent, "provider": who.provider.NAME})

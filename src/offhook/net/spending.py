@@ -47,6 +47,7 @@ class _Running(Struct):
     call: Call
     prices: Fact[tuple[Price, ...]] | None
     model: str
+    phone: bool
     usage: dict[str, float] = field(default_factory=dict)
     usd: float = 0.0
     over: bool = False
@@ -76,10 +77,14 @@ class Spending:
         if self._day == self._began_on:
             self._before_usd = usd
 
-    def begin(self, call: Call, who: Answerer) -> None:
-        """A call begins, or another agent takes it over: by whose prices it is counted from here on."""
+    def begin(self, call: Call, who: Answerer, *, phone: bool) -> None:
+        """
+        A call begins, or another agent takes it over: by whose prices it is counted from here on.
+
+        ``phone``: a carrier is paid for it.
+        """
         known = self._running.get(call.name)
-        one = _Running(call, self._prices_of(who), getattr(who.session, "model", ""))
+        one = _Running(call, self._prices_of(who), getattr(who.session, "model", ""), phone)
         if known is not None:
             one.usage, one.over = known.usage, known.over
         self._running[call.name] = one
@@ -129,7 +134,7 @@ class Spending:
 
     def _count(self, one: _Running) -> None:
         minutes = (self._clock.now() - one.call.started_at) / 60
-        told = Used(usage=one.usage, minutes=minutes, texts=None, carrier_minutes=minutes)
+        told = Used(usage=one.usage, minutes=minutes, texts=None, carrier_minutes=minutes, phone=one.phone)
         made = cost(told, one.prices, model=one.model, carrier_usd_per_minute=self.caps.carrier_usd_per_minute)
         one.usd = made.usd or 0.0
         of_call = 0 < self.caps.call_usd <= one.usd
