@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": {
         "sims", "wires/_wire", "wires/carriers", "wires/providers", "media", "diagnosis", "net",
         "settings", "agent", "vocab", "loopback", "bridge", "wires/_checks", "evidence", "outward", "after",
-        "proxies", "traces",
+        "proxies", "store", "traces",
     },
     "testing": {
         "sims", "checks", "settings", "diagnosis", "evidence", "net", "media", "wires/_wire", "wires/carriers",

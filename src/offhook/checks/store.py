@@ -1,13 +1,17 @@
 """
-The disk that records go to, proven without a call (C12): write, sync, room, and what is left of a call that died.
+The disk that records go to, proven without a call (C12): write, sync, room, and what is left of a call that died; and
+the database: it opens, has the right schema, and gives back what is written, within a deadline.
 
-Proves this directory now; not how it behaves under the load of many calls.
+Proves both now; not how they behave under the load of many calls.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +24,7 @@ __all__ = ["CHECK"]
 SLOW_MS = 250.0  # one line and its sync; the writer's round is every 500 ms
 CALLS_KEPT = 200  # room for at least so many calls of a usual size, 100 kB with what is rare in them
 CALL_BYTES = 100_000
+DATABASE_S = 20.0  # longer than the database's own deadlines, which say more
 
 
 async def run(ask: Ask, trail: Trail) -> str:
@@ -34,7 +39,10 @@ async def run(ask: Ask, trail: Trail) -> str:
     _write(folder, trail)
     _room(ask, folder, trail)
     _recover(folder, trail)
-    return f"records are written to {folder}, and a call that dies leaves a readable one"
+    await _database(ask, folder, trail)
+    return (
+        f"records are written to {folder}, a call that dies leaves a readable one, and the store takes what it is given"
+    )
 
 
 def _write(folder: Path, trail: Trail) -> None:
@@ -99,10 +107,41 @@ def _recover(folder: Path, trail: Trail) -> None:
         trail.broken("recovery", "a cut-off record is not read as one", fix="report it", decides="F-155")
 
 
+async def _database(ask: Ask, folder: Path, trail: Trail) -> None:
+    given = ask.settings["store.url"].reveal().strip()
+    if given == "off":
+        trail.proven("database", "store.url is off: calls are found by their records alone")
+        return
+    from offhook.store.database import default_url
+    from offhook.store.proof import Proof, prove
+
+    steps: asyncio.Queue[Proof | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def work() -> None:
+        try:
+            for step in prove(given or default_url(folder)):
+                loop.call_soon_threadsafe(steps.put_nowait, step)
+        finally:
+            with contextlib.suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(steps.put_nowait, None)
+
+    # a thread that nobody has to wait for: what a dead server keeps may be kept for minutes
+    threading.Thread(target=work, name="check database", daemon=True).start()
+    try:
+        async with asyncio.timeout(DATABASE_S):
+            while (step := await steps.get()) is not None:
+                decides = "F-154" if step.state == "broken" else ""
+                trail.add(step.name, step.state, step.detail, ms=step.ms, fix=step.fix, decides=decides)
+    except TimeoutError:
+        fix = "see whether the database's server, its disk or what is between hangs"
+        trail.broken("database", f"no answer within {DATABASE_S:g} s", fix=fix, decides="F-154")
+
+
 CHECK = Check(
     name="store",
     boundary="records",
-    proves="the directory of records: write, sync, room, and what a killed process leaves",
-    cannot="the disk under the load of many calls",
+    proves="the directory of records and the database: write, sync, room, schema, and what a killed process leaves",
+    cannot="disk and database under the load of many calls",
     run=run,
 )

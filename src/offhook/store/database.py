@@ -23,9 +23,21 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from offhook.store.schema import HEAD
 from offhook.store.state import StoreError
 
-__all__ = ["check", "default_url", "engine", "make_room", "migrate", "reason", "refuses_data", "shown"]
+__all__ = [
+    "check",
+    "default_url",
+    "engine",
+    "known_revisions",
+    "make_room",
+    "migrate",
+    "reason",
+    "refuses_data",
+    "revision",
+    "shown",
+]
 
 FILE = "offhook.db"
+MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_MS = 2000  # SQLite waits so long for another writer, on the store's own thread, before it says "locked"
 MIGRATING_S = 20.0  # and so long for one that makes the schema
 PG_TIMEOUT_S = 10  # of each answer of a Postgres server
@@ -142,7 +154,7 @@ def _is_newest(target: sa.Engine) -> bool:
     reader = _sqlite(target.url, write=False) if target.dialect.name == "sqlite" else target
     try:
         with reader.begin() as connection:
-            return _revision(connection) == HEAD
+            return revision(connection) == HEAD
     except OperationalError:
         return False  # whoever takes the lock is told why
     finally:
@@ -154,7 +166,7 @@ def _migrate(target: sa.Engine) -> str:
     with target.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        found = _revision(connection)
+        found = revision(connection)
         if found == HEAD:
             return ""
         _upgrade(connection, found)
@@ -170,7 +182,7 @@ def _is_locked(error: OperationalError) -> bool:
 
 def check(connection: sa.Connection) -> None:
     """Raises StoreError where the schema is not the one that this program reads."""
-    found = _revision(connection)
+    found = revision(connection)
     if found == HEAD:
         return
     if found is None:
@@ -181,7 +193,13 @@ def check(connection: sa.Connection) -> None:
     )
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def known_revisions() -> set[str]:
+    """The schemas that this program can bring to its own."""
+    return {path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+
+
+def revision(connection: sa.Connection) -> str | None:
+    """The schema that is there; None where there is none. Raises StoreError where the tables are another program's."""
     tables = sa.inspect(connection).get_table_names()
     if "alembic_version" not in tables:
         if "calls" in tables:
@@ -194,13 +212,11 @@ def _revision(connection: sa.Connection) -> str | None:
 def _upgrade(connection: sa.Connection, found: str | None) -> None:
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in known_revisions():
         raise StoreError(
             f"the store has schema {found}, which is newer than this program's {HEAD}: "
             "upgrade Offhook, or set store.url to another database"
