@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.diagnosis.tape import Tape, figures, good
+from tests.diagnosis.tape import CA, MZ, Tape, figures, good
 
 PCMU = {"type": "audio/pcmu"}
 PCM = {"type": "audio/pcm", "rate": 24000}
@@ -105,6 +105,28 @@ def test_turns_that_nobody_answers_are_named_where_nobody_was_asked_to():
     off = {"audio": audio(create_response=False)}
     assert asked(quiet(good()), off, off).rules() == ["provider-session/nobody-asks"]
     assert asked(good(), off, off).rules() == []  # the client asks by itself
+
+
+def test_a_caller_who_left_without_an_answer_before_any_deadline_is_told_of():
+    def left(asked_at: float, *more: dict[str, str]) -> Tape:
+        """Their last turn ends 1.5 s after ``asked_at``, and they hang up at 20 s."""
+        tape = good().without("stop", "close")
+        tape.msg(2, asked_at, type="input_audio_buffer.speech_started")
+        tape.msg(2, asked_at + 1500, type="input_audio_buffer.speech_stopped")
+        for n, message in enumerate(more):
+            tape.msg(2, asked_at + 1600 + n, **message)
+        tape.msg(0, 20000, event="stop", streamSid=MZ, stop={"callSid": CA})
+        return tape.note("close", 20010, leg="carrier", code=1000, reason="", by="them", age_s=19.9, clean=True)
+
+    long = left(12_400).report()  # 6.1 s
+    assert long.verdict == "suspected" and [root.rule for root in long.roots] == ["turns/no-answer"]
+    short = left(15_400).report()  # 3.1 s: a model may think so long
+    assert short.verdict == "healthy" and [found.rule for found in short.others] == ["turns/no-answer"]
+    assert left(15_600).rules() == []
+    assert left(12_400, {"type": "response.created"}).rules() == []  # it had begun
+    assert left(12_400, {"type": "input_audio_buffer.speech_started"}).rules() == []  # the caller went on
+    by_us = left(12_400).note("rest.result", 19_000, op="hang-up", http=200, ok=True)
+    assert "turns/no-answer" not in by_us.rules()
 
 
 def test_a_caller_below_the_threshold_is_told_from_a_caller_who_is_silent():
