@@ -5,25 +5,27 @@
  */
 #include "hot.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define FRAME 160
 #define SLACK (2 * FRAME)
-#define NEAR 8000
+#define NEAR 6400
 #define KEPT 40000
 #define SETTLED 16000
 #define PIECE 8000 /* samples of one write */
 #define HEADER 58
 #define MOST_FRAMES 20000
 #define MOST_TEXT (4 * 1024 * 1024)
-#define MOST_SAMPLES (6 * 3600 * 8000) /* from what is on the disk to what is placed: nobody waits so long */
-#define STEP 4096
+#define MOST_SAMPLES (3600 * 8000) /* from what is on the disk to what is placed: nobody waits so long */
+#define ROOM 16384 /* NEAR, what comes between two writes, and a little */
 #define SILENCE 0xff
 
-/* One side: what lies behind the tape's base. */
+/* One side: what lies behind the tape's base. The sample `at` stands in the ring at `at` modulo its size. */
 typedef struct {
-    uint8_t *bytes;
-    size_t room, from, n;
+    uint8_t *ring;
+    int64_t room; /* a power of two */
+    int64_t end;
 } Side;
 
 typedef struct {
@@ -64,66 +66,81 @@ static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ------------------------------------------------------------------------------------------------------ one side */
 
-static int side_move(Side *side, size_t room)
+static uint8_t *spot(const Side *side, int64_t at) { return side->ring + (at & (side->room - 1)); }
+
+/* How many samples from `at` on stand in one piece. */
+static int64_t run(const Side *side, int64_t at, int64_t most) { return smaller(most, side->room - (at & (side->room - 1))); }
+
+/* Without audio: silence. */
+static void side_set(Side *side, int64_t at, const uint8_t *audio, int64_t n)
 {
-    uint8_t *bytes = malloc(room);
-    if (bytes == NULL)
-        return -1;
-    if (side->n)
-        memcpy(bytes, side->bytes + side->from, side->n);
-    free(side->bytes);
-    side->bytes = bytes;
-    side->room = room;
-    side->from = 0;
-    return 0;
+    for (int64_t some; n > 0; at += some, n -= some) {
+        some = run(side, at, n);
+        if (audio == NULL)
+            memset(spot(side, at), SILENCE, (size_t)some);
+        else {
+            memcpy(spot(side, at), audio, (size_t)some);
+            audio += some;
+        }
+    }
 }
 
-/* Where so many more bytes go behind what there is; NULL without memory. */
-static uint8_t *side_more(Side *side, size_t more)
+/* Samples from `at` on as they are; what is not there is silence. In one piece, made in `spare` where it is not. */
+static const uint8_t *side_get(const Side *side, int64_t at, int64_t n, uint8_t *spare)
 {
-    size_t n = side->n + more;
-    if (side->from + n > side->room) {
-        if (n <= side->room && side->from >= side->room / 4)
-            memmove(side->bytes, side->bytes + side->from, side->n);
-        else {
-            size_t room = side->room + side->room / 2;
-            if (side_move(side, ((n > room ? n : room) + STEP - 1) / STEP * STEP) < 0)
-                return NULL;
-        }
-        side->from = 0;
+    int64_t there = larger(0, smaller(n, side->end - at));
+    if (there == n && n && run(side, at, n) == n)
+        return spot(side, at);
+    memset(spare + there, SILENCE, (size_t)(n - there));
+    uint8_t *to = spare;
+    for (int64_t some; there > 0; at += some, there -= some, to += some) {
+        some = run(side, at, there);
+        memcpy(to, spot(side, at), (size_t)some);
     }
-    uint8_t *to = side->bytes + side->from + side->n;
-    side->n = n;
-    return to;
+    return spare;
 }
 
 static void side_free(Side *side)
 {
-    free(side->bytes);
-    memset(side, 0, sizeof *side);
+    if (side->ring != NULL)
+        munmap(side->ring, (size_t)side->room);
+    side->ring = NULL;
+    side->room = 0;
 }
 
-/* The first bytes are not needed any more; neither is a buffer that once held minutes of an agent's speech. */
-static void side_drop(Side *side, int64_t gone)
+/* Another ring, with what is behind `base`. By mmap: what is given back is the system's again. */
+static int side_move(Side *side, int64_t base, int64_t room)
 {
-    size_t n = (size_t)smaller(gone, (int64_t)side->n);
-    side->n -= n;
-    side->from = side->n ? side->from + n : 0;
-    size_t room = (side->n + side->n / 2) / STEP * STEP + 3 * STEP;
-    if (side->n < side->room / 2 && room < side->room)
-        side_move(side, room);
+    Side to = {mmap(NULL, (size_t)room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), room, side->end};
+    if (to.ring == MAP_FAILED)
+        return -1;
+    for (int64_t at = base, some; at < side->end; at += some) {
+        some = run(side, at, side->end - at);
+        side_set(&to, at, spot(side, at), some);
+    }
+    side_free(side);
+    *side = to;
+    return 0;
 }
 
-/* Samples from `at` on as they are; what is not there is silence, made in `spare`. */
-static const uint8_t *side_look(const Side *side, int64_t at, size_t n, uint8_t *spare)
+/* A ring for all that lies between. */
+static int side_fit(Side *side, int64_t base, int64_t end)
 {
-    size_t there = at < (int64_t)side->n ? side->n - (size_t)at : 0;
-    if (there >= n)
-        return side->bytes + side->from + at;
-    if (there)
-        memcpy(spare, side->bytes + side->from + at, there);
-    memset(spare + there, SILENCE, n - there);
-    return spare;
+    int64_t room = larger(side->room, ROOM);
+    while (room < end - base)
+        room *= 2;
+    return room == side->room ? 0 : side_move(side, base, room);
+}
+
+/* What is before `base` is not needed any more; neither is a ring that once held minutes of an agent's speech. */
+static void side_forget(Side *side, int64_t base)
+{
+    int64_t room = side->room;
+    side->end = larger(side->end, base);
+    while (room > ROOM && side->end - base <= room / 4)
+        room /= 2;
+    if (room < side->room)
+        side_move(side, base, room); /* without the memory for a smaller one the larger stays */
 }
 
 /* ---------------------------------------------------------------------------------------------------------- spans */
@@ -186,16 +203,11 @@ static int64_t place(Tape *tape, Side *side, int64_t begin, const uint8_t *audio
         n -= early;
         begin = tape->base;
     }
-    int64_t gap = begin - tape->base - (int64_t)side->n;
-    if (gap < 0 || gap > MOST_SAMPLES)
+    if (begin < side->end || end - tape->base > MOST_SAMPLES || side_fit(side, tape->base, begin + (int64_t)n) < 0)
         return -1;
-    if (gap || n) {
-        uint8_t *to = side_more(side, (size_t)gap + n);
-        if (to == NULL)
-            return -1;
-        memset(to, SILENCE, (size_t)gap);
-        memcpy(to + gap, audio, n);
-    }
+    side_set(side, side->end, NULL, begin - side->end);
+    side_set(side, begin, audio, (int64_t)n);
+    side->end = begin + (int64_t)n;
     tape->dirty = smaller(tape->dirty, begin);
     return larger(end, begin);
 }
@@ -203,15 +215,14 @@ static int64_t place(Tape *tape, Side *side, int64_t begin, const uint8_t *audio
 static void close_hole(Tape *tape, int64_t samples)
 {
     Span *hole = &tape->holes.spans[tape->holes.n - 1];
-    int64_t taken = smaller(samples, hole->end - hole->begin), at = hole->begin - tape->base;
     Side *side = &tape->caller;
-    /* a hole is only filled with silence when audio comes behind it */
-    int64_t there = larger(0, smaller(taken, (int64_t)side->n - at));
-    if (there) {
-        uint8_t *to = side->bytes + side->from + at;
-        memmove(to, to + there, side->n - (size_t)(at + there));
-        side->n -= (size_t)there;
+    int64_t taken = smaller(samples, hole->end - hole->begin), to = hole->begin;
+    int64_t from = smaller(to + taken, larger(to, side->end)); /* it is filled when audio comes behind it */
+    for (int64_t some; from < side->end; from += some, to += some) {
+        some = run(side, from, run(side, to, side->end - from));
+        memmove(spot(side, to), spot(side, from), (size_t)some);
     }
+    side->end = smaller(side->end, to);
     tape->caller_end -= taken;
     tape->unsettled = tape->until;
     tape->dirty = smaller(tape->dirty, hole->begin);
@@ -282,10 +293,23 @@ static void place_one(Tape *tape, int is_caller, const uint8_t *audio, size_t n,
         place_agent(tape, audio, n, now);
 }
 
+/* A tape is about to be needed: with hundreds of calls it is not in the cache. */
+static void tape_fetch(const Tape *tape)
+{
+    if (tape != NULL) {
+        __builtin_prefetch((const char *)tape + 16, 1);
+        __builtin_prefetch((const char *)tape + 80, 1);
+    }
+}
+
 /* Audio of a usual message, known to be plain base64. */
 static void tape_keep(Tape *tape, int is_caller, const char *text, size_t n, double now)
 {
     uint8_t audio[USUAL_MOST / 4 * 3];
+    const Side *side = is_caller ? &tape->caller : &tape->agent;
+    if (side->room)
+        for (int line = 0; line < 3; line++)
+            __builtin_prefetch(spot(side, side->end + 64 * line), 1);
     if (has_room(tape, is_caller, n))
         place_one(tape, is_caller, audio, base64_decode(text, n, audio), now);
 }
@@ -335,7 +359,7 @@ static PyObject *tape_clear(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "d", &now))
         return NULL;
     int64_t at = sample_of(tape, now);
-    tape->agent.n = (size_t)smaller((int64_t)tape->agent.n, larger(0, at - tape->base));
+    tape->agent.end = smaller(tape->agent.end, larger(at, tape->base));
     tape->agent_end = smaller(tape->agent_end, at);
     Py_RETURN_NONE;
 }
@@ -375,10 +399,10 @@ static PyObject *tape_resume(PyObject *self, PyObject *args)
 
 static void hush_side(Tape *tape, Side *side, int64_t first, int64_t last)
 {
-    last = smaller(last, tape->base + (int64_t)side->n);
+    last = smaller(last, side->end);
     if (first >= last)
         return;
-    memset(side->bytes + side->from + (first - tape->base), SILENCE, (size_t)(last - first));
+    side_set(side, first, NULL, last - first);
     tape->dirty = smaller(tape->dirty, first);
 }
 
@@ -408,8 +432,8 @@ static void forget(Tape *tape)
     if (gone <= 0)
         return;
     tape->base += gone;
-    side_drop(&tape->caller, gone);
-    side_drop(&tape->agent, gone);
+    side_forget(&tape->caller, tape->base);
+    side_forget(&tape->agent, tape->base);
     size_t kept = 0;
     for (size_t i = 0; i < tape->holes.n; i++) {
         Span hole = tape->holes.spans[i];
@@ -466,11 +490,10 @@ static int write_piece(Tape *tape, int fd)
 {
     uint8_t stereo[2 * PIECE], left[PIECE], right[PIECE], head[HEADER];
     int64_t at = tape->dirty, n = larger(0, smaller(tape->until - at, PIECE));
-    int64_t length = larger(tape->length, at + n), begin = at - tape->base;
+    int64_t length = larger(tape->length, at + n);
     int last = at + n >= tape->until, failed = 0, is_headed = !last || length == tape->headed;
     if (n) {
-        interleave(stereo, side_look(&tape->caller, begin, (size_t)n, left),
-                   side_look(&tape->agent, begin, (size_t)n, right), (size_t)n);
+        interleave(stereo, side_get(&tape->caller, at, n, left), side_get(&tape->agent, at, n, right), (size_t)n);
         tape->dirty = at + n; /* what is placed anew while the disk works puts it back */
     }
     header(head, length);

@@ -198,6 +198,7 @@ static int way_up(Way *way, const char *data, size_t n)
         return 0;
     int passed = 0;
     Py_INCREF((PyObject *)way);
+    tape_fetch(way->up_tape);
     if (matches(way->media, way->stream, &way->next, data, n, &found)) {
         if (found.audio_len == way->up_text && base64_bytes(found.audio, found.audio_len) == way->up_bytes)
             passed = pass_up(way, &found, data, n) < 0 ? -1 : 1;

@@ -22,7 +22,7 @@ SLACK = 2 * FRAME  # so late may a frame come and still follow the last one with
 # A pause begins a little before it is known: NEAR is always kept.
 KEPT = 5 * 8000
 SETTLED = 2 * 8000
-NEAR = 8000
+NEAR = 6400
 CHUNK = 8000  # samples of one write: mixing more would hold the interpreter for too long
 MAX_PENDING = 20_000  # caller frames that wait for a writer that hangs in the disk: some six minutes, 6 MB
 MAX_PENDING_BYTES = 4 * 1024 * 1024  # the same, of the agent's audio
