@@ -19,6 +19,7 @@ from tests.store.kit import agent, caller, note, record
 
 from offhook.loopback.lines import AGENT, audio
 from offhook.sims.run_carrier import PhoneCall
+from offhook.sims.run_webhook import Route
 
 ROOT = Path(__file__).parent.parent.parent
 SIZE = {"width": 1360, "height": 900}
@@ -29,17 +30,20 @@ MARKUP = "<img src=x onerror=\"document.body.dataset.owned='yes'\"><script>docum
 
 
 def chromium() -> str:
-    """The distribution's Chromium, installed where it may be; skips, and says so, where it cannot be had."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
+    """The distribution's Chromium."""
+    return program("chromium", "no page was seen", "chromium-browser", "google-chrome")
+
+
+def program(name: str, unproven: str, *others: str) -> str:
+    """A program of the distribution, installed where it may be; skips, and says so, where it cannot be had."""
+    places = os.environ.get("PATH", "") + ":/usr/sbin"
+    found = next((path for one in (name, *others) if (path := shutil.which(one, path=places))), None)
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for step in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+        for step in (["update"], ["install", "-y", "--no-install-recommends", name]):
             subprocess.run(["apt-get", "-qq", *step], capture_output=True, timeout=180)
-        found = shutil.which("chromium")
+        found = shutil.which(name, path=places)
     if found is None:
-        pytest.skip(
-            "NOT PROVEN: no Chromium here and none could be installed (apt-get install chromium): no page was seen"
-        )
+        pytest.skip(f"NOT PROVEN: no {name} here and none could be installed (apt-get install {name}): {unproven}")
     return found
 
 
@@ -67,16 +71,18 @@ def write_calls(directory: Path) -> None:
 
 
 class Server:
-    """``offhook serve`` with the loopback provider."""
+    """``offhook serve`` with the loopback provider; ``more`` are environment variables."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, public: str = PUBLIC, **more: str) -> None:
+        self.public = public
         self.calls = folder / "calls"
         write_calls(self.calls)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("OFFHOOK_", "TWILIO_"))},
-            "PYTHONPATH": str(ROOT / "src"), "OFFHOOK_PROVIDER_NAME": "loopback", "OFFHOOK_SERVER_PUBLIC_URL": PUBLIC,
+            "PYTHONPATH": str(ROOT / "src"), "OFFHOOK_PROVIDER_NAME": "loopback", "OFFHOOK_SERVER_PUBLIC_URL": public,
             "OFFHOOK_SERVER_PORT": "0", "OFFHOOK_RECORD_DIR": str(self.calls), "OFFHOOK_RECORD_AUDIO": "true",
             "OFFHOOK_SERVER_DRAIN_S": "0.2", "OFFHOOK_AGENT_GREETING": AGENT["greeting"], "TWILIO_AUTH_TOKEN": TOKEN,
+            **more,
         }  # fmt: skip
         self._log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
@@ -102,9 +108,14 @@ class Server:
 
 
 class Caller:
-    """A simulated phone on a thread of its own: says the given lines, one when the agent is quiet, then stays."""
+    """
+    A simulated phone on a thread of its own: says the given lines, one when the agent is quiet, then stays.
 
-    def __init__(self, server: Server, *says: str, stay_s: float = 12.0) -> None:
+    ``route`` leads to the server's public URL; without one the server is called past whatever stands before it.
+    """
+
+    def __init__(self, server: Server, *says: str, stay_s: float = 12.0, route: Route | None = None) -> None:
+        self._route = route or Route(connect=("127.0.0.1", server.port))
         self.sid = ""
         self.closed: tuple[int | None, str, str] | None = None
         self.failed: BaseException | None = None
@@ -115,8 +126,7 @@ class Caller:
 
     async def _run(self, server: Server, says: tuple[str, ...], stay_s: float) -> None:
         try:
-            address = ("127.0.0.1", server.port)
-            async with PhoneCall(PUBLIC + "/twilio/voice", auth_token=TOKEN, connect_to=address) as call:
+            async with PhoneCall(server.public + "/twilio/voice", auth_token=TOKEN, route=self._route) as call:
                 self.sid = call.call_sid
                 self._ready.set()
                 for line in says:

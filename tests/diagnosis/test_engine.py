@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.diagnosis.tape import BOOT, CA, Tape, good, provider_leg, stream_leg, turn, webhook_leg
 
+from offhook.cli.explain import explained
 from offhook.diagnosis import engine, rules
 from offhook.diagnosis.boundaries import BOUNDARIES
 from offhook.diagnosis.ladder import IDS, first_unmet, ladder
@@ -25,6 +26,14 @@ def test_a_good_call_is_healthy_says_why_and_meets_every_milestone():
     assert [mid for mid, state in states(good()).items() if state == "not due"] == ["M18"]
     assert "1000 frames in" in judged.because
     assert {hop.state for hop in judged.hops} == {"proven"}
+
+
+def test_a_call_from_a_screen_has_no_webhook_to_prove():
+    tape = good().without("webhook", "twiml")
+    tape.begin["carrier"] = "browser"
+    hops = {hop.boundary: hop for hop in tape.report().hops}
+    assert (hops["webhook"].state, hops["webhook"].observable) == ("not part", "it began at a screen")
+    assert ". webhook " in explained(tape.report()) and "not part" in explained(tape.report())
 
 
 def test_a_record_with_nothing_seen_is_not_healthy():

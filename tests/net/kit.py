@@ -284,9 +284,9 @@ def asking(url: str, *headers: tuple[str, str], subprotocols: tuple[str, ...] = 
 
 
 class Certificates:
-    """A certificate for ``localhost`` and 127.0.0.1 that signs itself, and who trusts it."""
+    """A certificate for ``localhost``, 127.0.0.1 and ``more`` names that signs itself, and who trusts it."""
 
-    def __init__(self, folder: Any) -> None:
+    def __init__(self, folder: Any, *more: str) -> None:
         import datetime
         import ipaddress
 
@@ -297,7 +297,7 @@ class Certificates:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "offhook test")])
         now = datetime.datetime.now(datetime.UTC)
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = [*map(x509.DNSName, ("localhost", *more)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         made = (
             x509.CertificateBuilder()
             .subject_name(name)

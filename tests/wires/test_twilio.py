@@ -195,6 +195,10 @@ def test_redaction_takes_audio_secrets_and_numbers_out():
     [
         ("https://a.example", "/v", ("https://a.example/v", "https://a.example:443/v")),
         ("https://a.example:8443", "/v", ("https://a.example:8443/v", "https://a.example/v")),
+        # a proxy that took the public URL's prefix away, and one that did not
+        ("https://a.example/p", "/v?x=1", ("https://a.example/p/v?x=1", "https://a.example:443/p/v?x=1")),
+        ("https://a.example/p", "/p/v", ("https://a.example/p/v", "https://a.example:443/p/v")),
+        ("https://a.example/p", "/pv", ("https://a.example/p/pv", "https://a.example:443/p/pv")),
     ],
 )
 def test_the_port_is_tried_with_and_without(public, path, wanted):

@@ -1,6 +1,7 @@
 """The oracle names the one dimension in which a refused request differs from what would be right."""
 
 import pytest
+from msgspec import structs
 
 from offhook.wires.carriers import twilio
 from offhook.wires.carriers._twilio_document import describe
@@ -39,6 +40,12 @@ def test_query_body_secret_algorithm_and_nothing_at_all():
     assert oracle(SETTINGS, "POST", PATH, [], BODY).variant == "missing"
     shared = [("X-Twilio-Signature", "x"), ("X-Twilio-Webhooks-Signature-Settings", "algorithm=HMAC_SHA256,key=K")]
     assert oracle(SETTINGS, "POST", PATH, shared, BODY).variant == "algorithm"
+
+
+def test_behind_a_prefix_the_secret_is_still_told_from_the_url():
+    behind = structs.replace(SETTINGS, public_url="https://voice.example.com/phone")
+    given = [("X-Twilio-Signature", twilio.sign("t" * 32, "https://voice.example.com/phone/twilio/media"))]
+    assert oracle(behind, "GET", "/twilio/media", given, b"", upgrade=True).variant == "scheme"
 
 
 def test_an_upgrade_that_was_signed_for_https():

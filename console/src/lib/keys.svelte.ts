@@ -3,7 +3,7 @@ import { go } from "./route.svelte";
 
 type Handler = (event: KeyboardEvent) => void;
 
-const PLACES: Record<string, string> = { l: "live", t: "talk", c: "calls", f: "faults", a: "agents", k: "checks", s: "settings" };
+const PLACES: Record<string, string> = { l: "live", t: "talk", c: "calls", f: "faults", a: "agents", n: "numbers", k: "checks", s: "settings" };
 
 class Keys {
   help = $state(false);

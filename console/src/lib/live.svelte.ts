@@ -22,6 +22,7 @@ class Stream {
   received = { events: 0, bytes: 0 }; // for whoever measures
 
   private socket: WebSocket | null = null;
+  private reading: AbortController | null = null;
   private last = "";
   private tries = 0;
   private wanted = false;
@@ -30,12 +31,13 @@ class Stream {
 
   start(): void {
     this.wanted = true;
-    if (!this.socket) this.connect();
+    if (!this.socket && !this.reading) this.connect();
   }
 
   stop(): void {
     this.wanted = false;
     this.socket?.close();
+    this.reading?.abort();
   }
 
   /** Hear of every event; returns how to stop. */
@@ -71,16 +73,44 @@ class Stream {
     const url = address("live", { levels: 10, after: this.last });
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = (this.socket = new WebSocket(url));
-    socket.onmessage = (message: MessageEvent<string>) => {
-      this.received.events++;
-      this.received.bytes += message.data.length;
-      this.take(JSON.parse(message.data) as Event);
-    };
+    let opened = false;
+    socket.onopen = () => (opened = true);
+    socket.onmessage = (message: MessageEvent<string>) => this.came(message.data);
     socket.onclose = () => {
       this.socket = null;
-      this.state = "away";
-      if (this.wanted) setTimeout(() => this.wanted && !this.socket && this.connect(), BACK_MS[Math.min(this.tries++, 3)]);
+      if (opened || !this.wanted) this.again();
+      else void this.read(); // a proxy between may not pass WebSockets on: the same events by plain HTTP
     };
+  }
+
+  /** The stream as Server-Sent Events. Not an EventSource, which would have to know every event's name. */
+  private async read(): Promise<void> {
+    const reading = (this.reading = new AbortController());
+    try {
+      const answer = await fetch(address("live", { levels: 10, after: this.last }), { signal: reading.signal, headers: { Accept: "text/event-stream" } });
+      const reader = answer.ok ? answer.body!.pipeThrough(new TextDecoderStream()).getReader() : null;
+      let rest = "";
+      for (let got = await reader?.read(); got && !got.done; got = await reader!.read()) {
+        const lines = (rest + got.value).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) if (line.startsWith("data: ")) this.came(line.slice(6));
+      }
+    } catch (error) {
+      if (!(error instanceof TypeError) && !reading.signal.aborted) throw error; // a TypeError: the network
+    }
+    this.reading = null;
+    this.again();
+  }
+
+  private again(): void {
+    this.state = "away";
+    if (this.wanted) setTimeout(() => this.wanted && !this.socket && !this.reading && this.connect(), BACK_MS[Math.min(this.tries++, 3)]);
+  }
+
+  private came(data: string): void {
+    this.received.events++;
+    this.received.bytes += data.length;
+    this.take(JSON.parse(data) as Event);
   }
 
   private take(event: Event): void {

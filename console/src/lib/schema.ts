@@ -1443,13 +1443,21 @@ export interface components {
         Deadline: {
             /** At Ms */
             at_ms: number;
+            /**
+             * Leg
+             * @description whose it was; of missed ones empty
+             */
+            leg: string;
             /** Met */
             met: boolean;
             /** N */
             n: number;
             /** Name */
             name: string;
-            /** Waited Ms */
+            /**
+             * Waited Ms
+             * @description until it was met, or given up
+             */
             waited_ms: number | null;
         };
         /**
@@ -1648,6 +1656,13 @@ export interface components {
         };
         /** Guilty */
         Guilty: {
+            /** At Ms */
+            at_ms: number;
+            /**
+             * Kind
+             * @description of the line: msg, note; or what no arrow is drawn of, as counters
+             */
+            kind: string;
             /** N */
             n: number;
             /** Rule */
@@ -1702,6 +1717,11 @@ export interface components {
              * @description subscribers of the live stream
              */
             watched: number;
+            /**
+             * Webhook
+             * @description what a number has to point at for its calls to come here
+             */
+            webhook: string;
         };
         /** Hold */
         Hold: {
@@ -2655,7 +2675,10 @@ export interface components {
         Verdict: {
             /** Because */
             because: string;
-            /** Boundaries */
+            /**
+             * Boundaries
+             * @description in causal order: boundary, observable, and state: proven, broken, suspected, not reached, not proven, or not part (of a call of this kind)
+             */
             boundaries: {
                 [key: string]: unknown;
             }[];

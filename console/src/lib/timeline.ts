@@ -82,11 +82,12 @@ export class Painter {
     this.waves();
     this.lanes();
     this.milestones();
+    this.deadlines();
     this.notes(selected);
+    this.figures(selected);
     this.messages(selected);
     this.bargeIns();
     this.replies();
-    this.deadlines();
     this.tools();
   }
 
@@ -256,6 +257,24 @@ export class Painter {
     }
   }
 
+  /** Proof in a line of figures: no arrow has it, so it has a place of its own on the bridge's lane. */
+  private figures(selected: number): void {
+    const { ctx } = this;
+    for (const one of this.ladder.guilty) {
+      const x = Math.round(this.x(one.at_ms)) + 0.5;
+      if (one.kind === "msg" || one.kind === "note" || x < -20 || x > this.width + 20) continue;
+      ctx.fillStyle = this.look.accent;
+      ctx.fillRect(x - 5, Y.bridge - 5, 10, 10);
+      if (one.n === selected) {
+        ctx.strokeStyle = this.look.focus;
+        ctx.lineWidth = 2;
+        ctx.strokeRect(x - 8, Y.bridge - 8, 16, 16);
+        ctx.lineWidth = 1;
+      }
+      this.hits.push({ x, y0: Y.bridge - 9, y1: Y.bridge + 9, n: one.n });
+    }
+  }
+
   private milestones(): void {
     const { ctx, view } = this;
     ctx.strokeStyle = this.look.strong;
@@ -317,25 +336,54 @@ export class Painter {
     }
   }
 
+  /** What was waited for: missed a flag with its words; met a thin bracket on its leg's side, named where there is room. */
   private deadlines(): void {
     const { ctx } = this;
     for (const one of this.ladder.deadlines) {
+      if (one.met) {
+        this.met(one);
+        continue;
+      }
       const x = Math.round(this.x(one.at_ms)) + 0.5;
       if (x < -160 || x > this.width) continue;
       const begin = this.x(one.at_ms - (one.waited_ms ?? 0));
-      ctx.strokeStyle = ctx.fillStyle = one.met ? this.look.soft : this.look.accent;
+      ctx.strokeStyle = ctx.fillStyle = this.look.accent;
       ctx.beginPath();
       ctx.moveTo(begin, Y.bridge - 12.5);
       ctx.lineTo(x, Y.bridge - 12.5);
       ctx.moveTo(x, Y.bridge - 16);
       ctx.lineTo(x, Y.bridge + 8);
       ctx.stroke();
-      const text = `${one.name} ${one.met ? "met" : `missed${one.waited_ms === null ? "" : ` after ${ms(one.waited_ms)}`}`}`;
+      const text = `${one.name} missed${one.waited_ms === null ? "" : ` after ${ms(one.waited_ms)}`}`;
       const wide = ctx.measureText(text).width;
       const left = x + 4 + wide > this.width ? x - wide - 4 : x + 4;
       ctx.fillText(text, left, Y.bridge + 17);
       this.hits.push({ x, y0: Y.bridge - 14, y1: Y.bridge + 14, n: one.n });
     }
+  }
+
+  private met(one: Ladder["deadlines"][number]): void {
+    const { ctx } = this;
+    const [x0, x1] = [this.x(one.at_ms - (one.waited_ms ?? 0)), this.x(one.at_ms)];
+    if (x1 < 0 || x0 > this.width || x1 - x0 < 3) return;
+    const away = one.leg === "provider" ? 1 : -1;
+    const y = Y.bridge + 13.5 * away;
+    ctx.strokeStyle = this.look.strong;
+    ctx.beginPath();
+    ctx.moveTo(x0, y - 3 * away);
+    ctx.lineTo(x0, y);
+    ctx.lineTo(x1, y);
+    ctx.lineTo(x1, y - 3 * away);
+    ctx.stroke();
+    this.hits.push({ x: x1, y0: y - 4, y1: y + 4, n: one.n });
+    const text = `${one.name} ${ms(one.waited_ms)}`;
+    const wide = ctx.measureText(text).width;
+    if (wide + 12 > x1 - x0) return;
+    const left = (Math.max(x0, 0) + Math.min(x1, this.width) - wide) / 2;
+    ctx.fillStyle = this.look.panel;
+    ctx.fillRect(left - 3, y - 6, wide + 6, 12);
+    ctx.fillStyle = this.look.faint;
+    ctx.fillText(text, left, y + 4);
   }
 
   private tools(): void {

@@ -302,6 +302,7 @@ def _same_origin(asked: Asked) -> None:
     origin = asked.headers.get("origin")
     site = asked.headers.get("sec-fetch-site", "same-origin")
     if origin is not None and urlsplit(origin).netloc.lower() != asked.headers.get("host", "").lower():
-        raise Denied(403, f"asked by a page of {origin[:80]}", "use the console that this server has, or a token")
+        fix = "use the console of this server, or a token; a proxy between must pass the Host header on as it came"
+        raise Denied(403, f"asked by a page of {origin[:80]}, and this is {asked.headers.get('host', '')[:80]}", fix)
     if origin is None and site not in ("same-origin", "none"):
         raise Denied(403, f"asked by a page of another site ({site[:20]})", "use the console of this server")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from offhook.api.deadlines import deadlines
 from offhook.diagnosis.report import Report
 from offhook.evidence.record import Channel, Line, Recording
 from offhook.evidence.transcript import Turn, transcript
@@ -29,13 +30,11 @@ def ladder(call: Recording, report: Report, tool_runs: list[dict[str, Any]]) -> 
         "milestones": [_note(line) for line in call.notes("milestone")],
         "spans": [*_talk(said), *_tools(tool_runs)],
         "barge_ins": list(_barge_ins(call, said)),
-        "deadlines": [_missed(line) for line in call.notes("deadline.missed")],
+        "deadlines": deadlines(call),
         "marks": dict(marks) if isinstance(marks, dict) else {},
         "tool_runs": tool_runs,
         "replies": list(_replies(call, said)),
-        "guilty": [
-            {"rule": one.rule, "n": one.line, "sentence": one.sentence} for one in report.roots if one.line
-        ],
+        "guilty": list(_guilty(call, report)),
     }  # fmt: skip
 
 
@@ -132,9 +131,14 @@ def _barge_ins(call: Recording, said: tuple[Turn, ...]) -> Iterator[dict[str, An
         }  # fmt: skip
 
 
-def _missed(line: Line) -> dict[str, Any]:
-    waited = _number(line.data.get("waited_ms"))
-    return {"n": line.number, "at_ms": line.at_ms, "name": line.text("name"), "waited_ms": waited, "met": False}
+def _guilty(call: Recording, report: Report) -> Iterator[dict[str, Any]]:
+    """Where the findings' proof stands, also where that is a line of figures, which no lane shows."""
+    lines = {line.number: line for line in call.lines}
+    for one in report.roots:
+        if one.line in lines:
+            line = lines[one.line]
+            at_ms = line.at_ms if one.at_ms is None else one.at_ms
+            yield {"rule": one.rule, "n": one.line, "at_ms": at_ms, "kind": line.kind, "sentence": one.sentence}
 
 
 def _replies(call: Recording, said: tuple[Turn, ...]) -> Iterator[dict[str, Any]]:

@@ -271,7 +271,10 @@ class Verdict(Answer):
     verdict: str
     exit: int
     because: str
-    boundaries: list[dict[str, Any]]
+    boundaries: list[dict[str, Any]] = Field(
+        description="in causal order: boundary, observable, and state: proven, broken, suspected, not reached, "
+        "not proven, or not part (of a call of this kind)"
+    )
     ladder: list[dict[str, Any]]
     findings: list[dict[str, Any]]
     symptoms: list[dict[str, Any]]
@@ -336,8 +339,9 @@ class BargeIn(Answer):
 class Deadline(Answer):
     at_ms: float
     name: str
-    waited_ms: float | None
+    waited_ms: float | None = Field(description="until it was met, or given up")
     met: bool
+    leg: str = Field(description="whose it was; of missed ones empty")
     n: int
 
 
@@ -352,6 +356,8 @@ class Reply(Answer):
 class Guilty(Answer):
     rule: str
     n: int
+    at_ms: float
+    kind: str = Field(description="of the line: msg, note; or what no arrow is drawn of, as counters")
     sentence: str
 
 
@@ -613,6 +619,7 @@ class Health(Answer):
     ready: bool
     draining: bool
     public_url: str
+    webhook: str = Field(description="what a number has to point at for its calls to come here")
     running: int
     limits: dict[str, float]
     load: dict[str, float | None]

@@ -34,7 +34,8 @@ async def health(request: Request, who: Reads) -> Response:
     return answer(
         {
             "version": world.version, "began_at": world.began_at, "ready": not calls.draining,
-            "draining": calls.draining, "public_url": world.public_url(), "running": len(calls),
+            "draining": calls.draining, "public_url": world.public_url(),
+            "webhook": world.public_url() + world.host.carrier.settings.webhook_path, "running": len(calls),
             "limits": {name: float(settings[f"limits.{name}"])
                        for name in ("max_calls", "dials_per_minute", "max_call_s", "idle_s")},
             "load": {"dials_last_minute": float(calls.dials_of_last_minute()), **world.metrics.load()},

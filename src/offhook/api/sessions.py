@@ -41,7 +41,10 @@ async def login(request: Request, body: models.LoginByCode | models.LoginByToken
         raise denied(error) from None
     made = answer(_session(who), headers={"Cache-Control": "no-store"})
     local = asked.headers.get("host", "").partition(":")[0] in ("localhost", "127.0.0.1", "[")
-    made.set_cookie(COOKIE, value, max_age=int(SESSION_S), httponly=True, samesite="strict", secure=not local, path="/")
+    # No path: the browser then sends it to /api of this server alone, whatever prefix a proxy has put before that.
+    made.set_cookie(
+        COOKIE, value, max_age=int(SESSION_S), httponly=True, samesite="strict", secure=not local, path=None
+    )
     return made
 
 
@@ -50,7 +53,7 @@ async def logout(request: Request, who: Reads) -> Response:
     """End the session."""
     the_world(request).access.logout(request.state.asked)
     made = Response(status_code=204)
-    made.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    made.set_cookie(COOKIE, "", max_age=0, httponly=True, samesite="strict", path=None)
     return made
 
 

@@ -23,8 +23,8 @@ from offhook.evidence.record import Recording, RecordingError
 
 __all__ = ["UsageError", "explain", "explained"]
 
-MARKS = {"proven": "+", "broken": "x", "suspected": "!", "not reached": "-", "not proven": "?"}
-COLORS = {"healthy": "1;32", "proven": "32", "broken": "1;31"}
+MARKS = {"proven": "+", "broken": "x", "suspected": "!", "not reached": "-", "not proven": "?", "not part": "."}
+COLORS = {"healthy": "1;32", "proven": "32", "broken": "1;31", "not reached": "2", "not part": "2"}
 
 
 class UsageError(Exception):
@@ -120,7 +120,7 @@ def explained(report: Report) -> str:
     lines = [who, f"recorded by {seen}", ""]
     width = max(len(hop.boundary) for hop in report.hops)
     for hop in report.hops:
-        state = _paint(f"{hop.state:<11}", COLORS.get(hop.state, "33") if hop.state != "not reached" else "2")
+        state = _paint(f"{hop.state:<11}", COLORS.get(hop.state, "33"))
         lines.append(fitted(f"{MARKS[hop.state]} {hop.boundary:<{width}}  ", "") + f"{state}  {hop.observable}")
     for n, finding in enumerate(report.roots, 1):
         lines += ["", *_finding(report, finding, n if len(report.roots) > 1 else 0)]

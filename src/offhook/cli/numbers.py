@@ -112,7 +112,7 @@ async def pointing(settings: Settings) -> list[dict[str, Any]]:
     ours = settings["server.public_url"].rstrip("/") + carrier.webhook_path
     known = Memory(data_dir(settings)).read()
     return [
-        {"number": row.get("phone_number"), "points_at": _where(row), "here": row.get("voice_url") == ours,
+        {"number": row.get("phone_number"), "points_at": _where(row), "here": _where(row) == ours,
          "before": _where(known[row["phone_number"]]) if row.get("phone_number") in known else ""}
         for row in await numbers(settings)
     ]  # fmt: skip

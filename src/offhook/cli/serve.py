@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from msgspec import structs
 
@@ -48,7 +49,7 @@ from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.loopback.child import Receptionist
 from offhook.media.lines import spoken_lines
-from offhook.net.app import Paths, make_app
+from offhook.net.app import Paths, make_app, under
 from offhook.net.calls import Limits, Observer
 from offhook.net.client import choose_proxy, default_tls, provider_limits
 from offhook.net.clock import LoopClock
@@ -144,6 +145,7 @@ class Serving:
         prepare()
         self.server: Server | None = None
         self.public_url = settings["server.public_url"].rstrip("/")
+        self._prefix = urlsplit(self.public_url).path
         self.host = self._make_host()
         self.reload = Reload(self.switchboard, self.declared, self._aside, self._settings_change, self._lines)
         await self.equipment.start()  # before anybody calls
@@ -325,7 +327,7 @@ class Serving:
         )
         app: Any = make_app(self.host, paths, self.detail)
         server = Server(
-            self.api.beside(app) if self.api is not None else app,
+            under(self._prefix, self.api.beside(app) if self.api is not None else app),
             self._upgrade,
             host=host_name,
             port=port,
@@ -360,8 +362,9 @@ class Serving:
         taken = self.host.screens(request)
         if taken is not None:
             return taken
-        if self.api is not None and request.path.startswith("/api/"):
-            return self.api.upgrade(request)
+        path = request.path.removeprefix(self._prefix)
+        if self.api is not None and path.startswith("/api/"):
+            return self.api.upgrade(structs.replace(request, path=path))
         return self.host.streams.upgrade(request)
 
     def _make_traces(self) -> Traces | None:

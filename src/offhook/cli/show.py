@@ -16,7 +16,7 @@ from offhook.evidence.transcript import Turn, plain, transcript
 
 __all__ = ["render", "show", "trace", "trace_lines"]
 
-MARKS = {"proven": "+", "broken": "x", "suspected": "!", "not reached": "-", "not proven": "?"}
+MARKS = {"proven": "+", "broken": "x", "suspected": "!", "not reached": "-", "not proven": "?", "not part": "."}
 
 
 def show(call: str, directory: Path, *, as_json: bool = False) -> int:

@@ -16,8 +16,9 @@ from msgspec import Struct, structs
 from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.facts import DECLINED, Fact
 
-__all__ = ["IDS", "Step", "first_unmet", "ladder"]
+__all__ = ["IDS", "NOT_PART", "Step", "first_unmet", "ladder"]
 
+NOT_PART = "not part of this call"  # how a step says so that no call of this kind has
 State = Literal["met", "unmet", "not due", "not seen"]
 
 # So long a step may take before its absence counts, in ms. Starting values: each is above the slowest healthy step
@@ -52,7 +53,7 @@ def ladder(view: Evidence) -> tuple[Step, ...]:
     for mid, what, boundary, needs, judge in _STEPS:
         state, why, fact = judge(view) if view.saw(*needs) else ("not seen", "", None)
         if "webhook" in needs and view.from_a_screen:
-            state, why, fact = "not due", "not part of this call: it began at a screen", None
+            state, why, fact = "not due", f"{NOT_PART}: it began at a screen", None
         steps.append(Step(mid, what, boundary, state, why, fact.line if fact else 0, fact.at_ms if fact else None))
     return tuple(_due(view, _implied(steps)))
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from offhook.diagnosis.boundaries import BOUNDARIES, Finding
 from offhook.diagnosis.engine import Diagnosis, diagnose
 from offhook.diagnosis.evidence import Evidence
-from offhook.diagnosis.ladder import IDS, Step
+from offhook.diagnosis.ladder import IDS, NOT_PART, Step
 from offhook.evidence.files import read
 from offhook.evidence.record import Line, Recording
 
@@ -29,7 +29,7 @@ class Hop(Struct, frozen=True):
     """One boundary of one call."""
 
     boundary: str
-    state: Literal["proven", "broken", "suspected", "not reached", "not proven"]
+    state: Literal["proven", "broken", "suspected", "not reached", "not proven", "not part"]  # of such a call
     observable: str
 
 
@@ -165,6 +165,8 @@ def _hops(found: Diagnosis) -> Iterator[Hop]:
         elif boundary == "records":
             ended = found.view.recording.end is not None
             yield Hop(boundary, "proven" if ended else "not proven", "the record is whole" if ended else "no end")
+        elif steps and all(step.why.startswith(NOT_PART) for step in steps):
+            yield Hop(boundary, "not part", steps[0].why.removeprefix(NOT_PART).lstrip(": "))
         elif met and not any(step.state == "unmet" for step in steps):
             yield Hop(boundary, "proven", "; ".join(map(_said, met)))
         elif any(step.state == "unmet" for step in steps) or (broken_before and steps and boundary != "tools"):

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from offhook.net.gate import Answer
 from offhook.net.host import Host
 
-__all__ = ["Paths", "make_app", "with_api"]
+__all__ = ["Paths", "make_app", "under", "with_api"]
 
 API = "/api"
 OWN_WEBHOOK = "/twilio/voice"
@@ -99,6 +99,17 @@ def make_app(host: Host, paths: Paths, detail: Callable[[], Mapping[str, Any]] =
     app.add_exception_handler(404, missed)
     app.add_exception_handler(405, missed)
     return app
+
+
+def under(prefix: str, core: Any) -> Any:
+    """``core`` also under the public URL's ``prefix``, for a proxy that does not take it away."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(f"{prefix}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(prefix)}  # raw_path stays: it is what was signed
+        await core(scope, receive, send)
+
+    return app if prefix else core
 
 
 def with_api(core: Starlette, api: Callable[[], Awaitable[Any]]) -> Any:

@@ -69,7 +69,11 @@ class Gate:
 
     def upgrade(self, request: UpgradeRequest) -> Refusal | None:
         """Why an upgrade is not let in, or None."""
-        if request.path != self._carrier.wire.media_path(self._carrier.settings):
+        settings = self._carrier.settings
+        if request.path not in (
+            self._carrier.wire.media_path(settings),
+            settings.media_path,
+        ):  # a proxy took the prefix
             self.missed("GET", request.path_qs, request.headers, 404, upgrade=True)
             return Refusal(404, f"no media stream at {request.path}\n", "path")
         why = self._forged("upgrade", "GET", request.path_qs, request.headers, b"", upgrade=True)

@@ -4,6 +4,7 @@
  */
 import { BASE, call, post, Problem, type Schemas } from "../api";
 import { fromBase64 } from "./law";
+import { NO_SOCKET } from "./session";
 import { Sound, type Lane } from "./sound";
 
 export type Side = "both" | "caller" | "agent";
@@ -51,12 +52,16 @@ export class Listener {
     const url = new URL(`..${ticket.path}`, BASE);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = (this.socket = new WebSocket(url));
-    socket.onopen = () => socket.send(JSON.stringify({ event: "start", ticket: ticket.ticket }));
+    let opened = false;
+    socket.onopen = () => {
+      opened = true;
+      socket.send(JSON.stringify({ event: "start", ticket: ticket.ticket }));
+    };
     socket.onmessage = (event: MessageEvent<string>) => this.came(JSON.parse(event.data) as FromServer);
     socket.onclose = (event) => {
       if (this.over) return;
       this.stop();
-      this.failed(event.reason || "the line was cut");
+      this.failed(event.reason || (opened ? "the line was cut" : NO_SOCKET));
     };
   }
 

@@ -16,6 +16,8 @@ type FromServer =
   | { event: "clear" }
   | { event: "said"; who: "caller" | "agent"; text: string };
 
+export const NO_SOCKET = "The stream could not be opened. A proxy between this browser and the server must pass WebSockets on (docs/console.md).";
+
 export class Talk {
   private sound: Sound | null = null;
   private socket: WebSocket | null = null;
@@ -43,7 +45,9 @@ export class Talk {
     const url = new URL(`..${ticket.path}`, BASE);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = (this.socket = new WebSocket(url));
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       const rate = this.sound?.rate ?? 0;
       this.send({
         event: "start", callId: ticket.call, ticket: ticket.ticket, version: 1, agent: ticket.agent, client: "browser",
@@ -52,7 +56,7 @@ export class Talk {
       this.told({ kind: "talking", call: ticket.call, rate });
     };
     socket.onmessage = (event: MessageEvent<string>) => this.came(JSON.parse(event.data) as FromServer);
-    socket.onclose = (event) => this.end(event.code === 1000 || event.code === 1001 ? "" : event.reason || "The line was cut.");
+    socket.onclose = (event) => this.end(event.code === 1000 || event.code === 1001 ? "" : event.reason || (opened ? "The line was cut." : NO_SOCKET));
   }
 
   private came(message: FromServer): void {

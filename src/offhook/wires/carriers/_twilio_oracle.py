@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
+from offhook.wires.carriers._twilio_webhook import public_path
 from offhook.wires.carriers.twilio import SETTINGS_HEADER, SIGNATURE_HEADER, CarrierSettings, sign
 
 __all__ = ["Oracle", "oracle"]
@@ -71,7 +72,7 @@ def _urls(
     public = urlsplit(settings.public_url)
     scheme = {"https": "wss", "http": "ws"}[public.scheme] if upgrade else public.scheme
     own_port = f":{public.port}" if public.port else ""
-    path, mark, query = path_qs.partition("?")
+    path, mark, query = public_path(settings, path_qs).partition("?")
     slashed = path[:-1] if path.endswith("/") else path + "/"
     hosts = [public.hostname or ""]
     ports = [own_port, "", ":443", ":80"]

@@ -15,7 +15,8 @@ from offhook.wires.carriers._twilio_caller import own_parameters
 from offhook.wires.carriers._twilio_settings import SETTINGS_HEADER, SIGNATURE_HEADER, CarrierSettings
 
 __all__ = [
-    "SignatureResult", "Webhook", "WebhookError", "check_signature", "parse_webhook", "sign", "signed_data",
+    "SignatureResult", "Webhook", "WebhookError", "check_signature", "parse_webhook", "public_path", "sign",
+    "signed_data",
 ]  # fmt: skip
 
 
@@ -173,7 +174,14 @@ def _candidates(settings: CarrierSettings, path_qs: str, upgrade: bool) -> tuple
     named = [f":{parts.port}"] if parts.port else []
     # another port than the scheme's own is part of the name; only the own one may be left out or added
     ports = named if parts.port and parts.port != own else ["", f":{own}"]
-    return tuple(dict.fromkeys(f"{scheme}://{host}{port}{path_qs}" for port in [*named, *ports, ""]))
+    path = public_path(settings, path_qs)
+    return tuple(dict.fromkeys(f"{scheme}://{host}{port}{path}" for port in [*named, *ports, ""]))
+
+
+def public_path(settings: CarrierSettings, path_qs: str) -> str:
+    """What the carrier asked for: a proxy may have taken the public URL's prefix away, or left it."""
+    prefix = urlsplit(settings.public_url).path.rstrip("/")
+    return path_qs if path_qs.startswith(f"{prefix}/") else prefix + path_qs
 
 
 def _query_value(path_qs: str, name: str) -> str | None:
