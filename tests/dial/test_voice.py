@@ -119,6 +119,15 @@ def test_words_go_through_the_program_that_is_there(monkeypatch, tmp_path):
         voice.pcmu_for("hello again")
 
 
+def test_flite_is_given_the_words_and_no_file_for_with_a_pipe_behind_it_never_ends_then(monkeypatch, tmp_path):
+    (tmp_path / "said.wav").write_bytes(wav(sine(8000), 8000))
+    program = tmp_path / "flite"
+    program.write_text(f'#!/bin/sh\n[ "$3 $4" = "-t -hello there" ] || exit 1\nexec /bin/cat {tmp_path}/said.wav\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert len(voice.pcmu_for("-hello there")) == 8000
+
+
 def test_a_microphone_needs_its_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(voice.VoiceError, match=r"pip install 'offhook\[microphone\]'"):

@@ -89,7 +89,8 @@ def _spoken(text: str) -> bytes:
             f"espeak-ng) or flite, or say a WAV file, {_SOUNDS}, or a shipped line ({shipped})"
         )
     name = Path(program).name
-    words = ["--stdout", "-s", "150", "--stdin"] if name == "espeak-ng" else ["-o", "/dev/stdout", "-f", "/dev/stdin"]
+    # flite 2.2 never ends with -f where it writes into a pipe; with -t it does
+    words = ["--stdout", "-s", "150", "--stdin"] if name == "espeak-ng" else ["-o", "/dev/stdout", "-t", text]
     try:
         ran = subprocess.run([program, *words], input=text.encode(), capture_output=True, timeout=TTS_S, check=False)
     except subprocess.TimeoutExpired:
