@@ -1,6 +1,7 @@
 """Who may import whom: the table of docs/architecture.md, enforced."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,28 @@ def test_the_pure_part_knows_no_clock_and_no_network(module: str):
         return
     for name, line in imports_of(module):
         assert name.split(".")[0] not in IMPURE_MODULES, f"{module}:{line} imports {name}"
+
+
+def rows() -> dict[str, str]:
+    """The table of the page: what a part imports, by part."""
+    page = (SRC.parents[1] / "docs" / "architecture.md").read_text()
+    table = page.partition("## Who may import whom")[2].partition("\n\n`tests/")[0]
+    found = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    return {name.removesuffix(".py").rstrip("/"): cells[-1] for cells in found
+            for name in re.findall(r"`([^`]+)`", cells[0])}  # fmt: skip
+
+
+def test_the_page_has_a_row_for_every_part_and_says_what_it_imports():
+    told = rows()
+    assert set(told) - {"cli"} == set(ALLOWED)
+    for part, others in ALLOWED.items():
+        names = set(re.findall(r"[a-z_]+", told[part].partition(";")[0]))
+        wanted = {"_wire" if other in ("wires/_wire", "wires/_checks", "wires/_judge") else other.split("/")[0]
+                  for other in others}  # fmt: skip
+        missing = {name for name in wanted - names if not (name == "_wire" and "wires" in names)}
+        assert not missing, f"{part}: the page does not say {sorted(missing)}"
+        extra = names - wanted - {"nothing", "wires", "_wire", "_"}
+        assert not extra, f"{part}: the page says {sorted(extra)}, which the test does not allow"
 
 
 def test_nobody_imports_the_command_line():

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings, strategies
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth
-from starlette.applications import Starlette
-from tests.api.kit import CALL, RUNNING, Api
+from tests.api.kit import CALL, RUNNING
+from tests.api.on_port import Running
 
 from offhook import __version__
 from offhook.api.app import schema
-from offhook.net.app import with_api
-from offhook.net.server import Server
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 DOCUMENT = schema(__version__)
@@ -40,54 +35,6 @@ def test_every_operation_says_what_may_go_wrong_and_has_a_name():
         for method, operation in operations.items():
             assert {"401", "403", "422"} <= set(operation["responses"]), (path, method)
             assert operation["tags"] and operation["description"], (path, method)
-
-
-class Running:
-    """The application on a port, on a loop of its own thread: who asks here is not asynchronous."""
-
-    def __init__(self, folder: Path) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.server = Api(folder)
-        self.headers = {"authorization": f"Bearer {self.server.token('admin')}"}
-        self.do(self._begin())
-        self.url = f"http://127.0.0.1:{self.port.port}"
-        self.session = requests.Session()
-
-    def do(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(40)
-
-    async def _begin(self) -> None:
-        self.server.begin()
-
-        async def app() -> Any:
-            return self.server.app
-
-        self.port = Server(with_api(Starlette(), app), self.server.app.upgrade)
-        await self.port.start()
-
-    async def ring(self) -> None:
-        if RUNNING not in self.server.host.calls.running:
-            self.server.ring()
-
-    def stop(self) -> None:
-        async def end() -> None:
-            for call in list(self.server.host.calls.running.values()):
-                call.abandon("over")
-            await self.server.app.stop()
-            await self.port.stop()
-            rest = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in rest:
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-            await self.loop.shutdown_default_executor()
-
-        self.session.close()
-        self.do(end())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(40)
-        self.loop.close()
 
 
 @pytest.fixture(scope="module")

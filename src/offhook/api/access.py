@@ -30,9 +30,9 @@ SCOPES: Mapping[str, str] = {
     "read": "see calls, transcripts, verdicts, agents and settings, and watch",
     "audio": "hear recordings",
     "control": "act on running calls",
-    "place": "place calls, and speak with agents from a screen",
+    "place": "place calls, keep their lists, and speak with agents from a screen",
     "numbers": "see phone numbers in full, where the store keeps them",
-    "admin": "all of these, run checks, and manage tokens and sessions",
+    "admin": "all of these, point numbers, run checks, and manage tokens and sessions",
 }
 COOKIE = "offhook_session"
 CSRF_HEADER = "x-offhook-csrf"

@@ -21,6 +21,7 @@ from offhook.store.state import StoreError
 __all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response"]
 
 MEDIA_TYPE = "application/problem+json"
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, which Python has from 3.13 on
 _SHOWN = 60  # characters of what was got: enough to know it again
 
 
@@ -55,7 +56,7 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer to a request that cannot be answered otherwise."""
-    phrase = HTTPStatus(status).phrase
+    phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     body = {
         "type": f"urn:offhook:{kind or phrase.lower().replace(' ', '-')}",
         "title": phrase,
