@@ -18,6 +18,10 @@ from offhook.sims.run_carrier import PhoneCall
 
 RATE = 6.0
 LINES = spoken_lines()
+# Deadlines that the clock would make shorter than a busy machine is slow: no fault here may be taken for one of these.
+PATIENT = {
+    "start_s": 60.0, "first_frame_s": 60.0, "greeted_s": 18.0, "configured_s": 18.0, "first_mark_s": 60.0,
+}  # fmt: skip
 OWN_LINE = tone(400, 613.0) + tone(400, 911.0)
 
 
@@ -29,8 +33,8 @@ def server(tmp_path_factory):
     head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(OWN_LINE), b"WAVE", b"fmt ", 16, 7, 1, 8000, 8000, 1, 8,
                        b"data", len(OWN_LINE))  # fmt: skip
     (folder / "own" / "provider_lost.wav").write_bytes(head + OWN_LINE)
-    env = {"OFFHOOK_RECORD_LINES_DIR": "own", "OFFHOOK_PROVIDER_DIAL_TIMEOUT_S": "0.8"}
-    process = ServerProcess(folder, rate=RATE, env=env)
+    env = {"OFFHOOK_RECORD_LINES_DIR": "own", "OFFHOOK_PROVIDER_DIAL_TIMEOUT_S": "4"}
+    process = ServerProcess(folder, rate=RATE, env=env, bridge=PATIENT)
     yield process
     process.stop()
     assert "Traceback" not in process.stderr() and "defect" not in process.stderr()
@@ -61,10 +65,10 @@ def heard(call: PhoneCall) -> list[str]:
 
 
 def check(server: ServerProcess, call: PhoneCall, line: str, why: str) -> None:
-    assert heard(call) == [line]
+    record = server.record(call.call_sid)
+    assert heard(call) == [line], (len(call.phone.audio()), call.closed, record.end)
     assert [verb.name for verb in call.verbs] == ["Connect", "Hangup"]  # told once: no fallback after it
     assert call.violations == []
-    record = server.record(call.call_sid)
     assert record.end["end"]["wanted"] is False and why in record.end["end"]["why"]
     assert record.end["caller_told"] is True
 
