@@ -5,7 +5,7 @@
  */
 #include "hot.h"
 
-#define NOTES 48  /* deltas, marks and looks between two settlings */
+#define NOTES 96  /* deltas, marks and looks between two settlings */
 #define LENGTHS 4 /* of deltas whose shape is on record */
 #define MARKS_MOST 900000000u
 
@@ -421,23 +421,46 @@ static PyObject *way_speak(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *told(const Note *note)
+{
+    PyObject *parts[] = {PyLong_FromLong(note->kind), PyLong_FromUnsignedLong(note->value), PyFloat_FromDouble(note->at),
+                         PyLong_FromLong(note->marked), PyLong_FromLong(note->level)};
+    PyObject *all = PyTuple_New(5);
+    for (int i = 0; i < 5; i++)
+        if (all == NULL || parts[i] == NULL) {
+            Py_CLEAR(all);
+            Py_XDECREF(parts[i]);
+        } else
+            PyTuple_SetItem(all, i, parts[i]);
+    return all;
+}
+
 static PyObject *notes_take(Way *self)
 {
     PyObject *notes = PyTuple_New(self->n_notes);
     for (int i = 0; notes != NULL && i < self->n_notes; i++) {
-        Note *next = &self->notes[i];
-        PyObject *told =
-            Py_BuildValue("(iIdii)", next->kind, (unsigned)next->value, next->at, next->marked, next->level);
-        if (told == NULL)
+        PyObject *one = told(&self->notes[i]);
+        if (one == NULL)
             Py_CLEAR(notes);
         else
-            PyTuple_SetItem(notes, i, told);
+            PyTuple_SetItem(notes, i, one);
     }
     return notes;
 }
 
+/* Pieces of speech since the last settling, and their bytes. */
+static void spoken(const Way *self, unsigned *pieces, unsigned *n_bytes)
+{
+    *pieces = *n_bytes = 0;
+    for (int i = 0; i < self->n_notes; i++)
+        if (self->notes[i].kind == PASSED_DOWN) {
+            ++*pieces;
+            *n_bytes += self->notes[i].value;
+        }
+}
+
 /*
- * (frames, widest gap, last at, looks up, looks down, notes) since the last time, or None. From here on the agent's
+ * (frames, widest gap, last at, looks up, looks down, pieces of speech, their bytes, notes) since the last time, or None. From here on the agent's
  * speech and the marks go the ordinary way, until `speak` says again how things stand.
  */
 static PyObject *way_take(PyObject *object, PyObject *unused)
@@ -454,24 +477,24 @@ static PyObject *way_take(PyObject *object, PyObject *unused)
         Py_XDECREF(down);
         return NULL;
     }
-    PyObject *taken = Py_BuildValue("(iddNNN)", (int)self->frames, self->widest, self->last, up, down, notes);
+    unsigned pieces, n_bytes;
+    spoken(self, &pieces, &n_bytes);
+    PyObject *taken = Py_BuildValue("(iddNNIIN)", (int)self->frames, self->widest, self->last, up, down, pieces, n_bytes,
+                                    notes);
     self->frames = 0;
     self->n_notes = 0;
     return taken;
 }
 
-/* What `take` would count: (frames of the caller, their bytes, pieces of speech, their bytes). */
+/* What `take` would count: (frames of the caller, their bytes, pieces of speech, their bytes, last frame at). */
 static PyObject *way_pending(PyObject *object, PyObject *unused)
 {
     Way *self = (Way *)object;
-    unsigned pieces = 0, n_bytes = 0;
+    unsigned pieces, n_bytes;
     (void)unused;
-    for (int i = 0; i < self->n_notes; i++)
-        if (self->notes[i].kind == PASSED_DOWN) {
-            pieces++;
-            n_bytes += self->notes[i].value;
-        }
-    return Py_BuildValue("(iIII)", (int)self->frames, (unsigned)self->frames * self->up_bytes, pieces, n_bytes);
+    spoken(self, &pieces, &n_bytes);
+    return Py_BuildValue("(iIIId)", (int)self->frames, (unsigned)self->frames * self->up_bytes, pieces, n_bytes,
+                         self->last);
 }
 
 static PyObject *way_up_py(PyObject *self, PyObject *args)

@@ -214,7 +214,7 @@ def test_frames_are_looked_at_as_in_python(frames, looked_before):
         if n % 5 == 0:
             seen.append((0, int(is_loud(payload)), float(n), 0, meter.look(payload)))
     assert sent == [b"<" + base64.b64encode(audio) + b">" for audio in frames]
-    n_frames, widest, last, looks, down, notes = way.take()
+    n_frames, widest, last, looks, down, _, _, notes = way.take()
     assert (n_frames, widest, last, down, list(notes)) == (len(frames), 1.0, float(len(frames)), None, seen)
     also = Meter.read(before)
     also.add_looks(looks)

@@ -62,7 +62,7 @@ class Bridge:
 
     __slots__ = (
         "_control", "_ending", "_handles", "_handover", "_on", "_patience", "_pickup", "_responses", "_s", "_session",
-        "_talk", "_tools", "_transfer", "_uplink", "agent_audio", "deadlines", "uplink",
+        "_talk", "_tools", "_transfer", "_uplink", "agent_audio", "deadlines", "loud", "uplink",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +89,7 @@ class Bridge:
         self._handover = HandOver(state, self._responses, self._session, self._control, self._renew)
         self._control.do[v.HandOverAsked] = self._handover.asked
         self._talk.first_audio = self._handover.first_audio
+        self.loud = self._talk.watch.loud  # one of those frames was as loud as speech
         self.agent_audio = self._responses.audio  # what ``on`` does for AgentAudio, without the way there
         self._on: dict[type[v.Event], Callable[[Any, float], None]] = {
             v.CallerAudio: self._on_held_audio,
@@ -172,10 +173,6 @@ class Bridge:
     @property
     def mark_every_bytes(self) -> int:
         return self._s.settings.mark_every_bytes
-
-    def loud(self, now: float) -> None:
-        """One of them was as loud as speech."""
-        self._talk.watch.loud(now)
 
     def speech(self, now: float) -> Speech | None:
         """The agent's audio that may go on unread; ``on`` hears of it later, before anything else."""

@@ -40,17 +40,22 @@ class Echo:
 
     def caller(self, level: int, now: float) -> None:
         """A look at the caller's audio."""
-        self._put(self._caller, level, now)
+        row, slot = self._caller, int((now - self._began) * SLOTS_S)
+        if slot == len(row) < MOST:
+            row.append(level)
+        else:
+            self._put(row, slot, level)
 
     def agent(self, level: int, n_bytes: int, now: float) -> None:
         """A look at the agent's audio, of which ``n_bytes`` have come by now in all; it plays when its turn comes."""
-        begins = max(self._until, now)
-        self._until = begins + (n_bytes - self._n_bytes) / BYTES_PER_S
+        begins = self._until if self._until > now else now
+        self._until = until = begins + (n_bytes - self._n_bytes) / BYTES_PER_S
         self._n_bytes = n_bytes
-        row, end = self._agent, min(self._slot(self._until), MOST)
-        self._put(row, level, begins)
-        if end > len(row):
-            row.extend(bytes((level,)) * (end - len(row)))
+        row = self._agent
+        self._put(row, self._slot(begins), level)
+        more = min(self._slot(until), MOST) - len(row)
+        if more > 0:
+            row.extend(bytes((level,)) * more)
 
     def cut(self, now: float) -> None:
         """What was not played is dropped."""
@@ -90,8 +95,7 @@ class Echo:
     def _slot(self, at: float) -> int:
         return int((at - self._began) * SLOTS_S)
 
-    def _put(self, row: bytearray, level: int, at: float) -> None:
-        slot = self._slot(at)
+    def _put(self, row: bytearray, slot: int, level: int) -> None:
         if slot < len(row):
             if slot >= 0 and row[slot] < level:
                 row[slot] = level

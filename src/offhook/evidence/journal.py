@@ -55,8 +55,9 @@ class Journal:
     """One call's evidence, as the loop sees it."""
 
     __slots__ = (
-        "_echo", "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
-        "_unkept", "closed", "ended_at", "last_frame_at", "meters", "name", "path", "redactors", "scribe", "unsettled",
+        "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
+        "_unkept", "closed", "echo", "ended_at",
+        "last_frame_at", "meters", "name", "path", "redactors", "scribe", "unsettled",
     )  # fmt: skip
 
     def __init__(self, name: str, path: Path, t0: float, scribe: Scribe, begin: Mapping[str, Any]) -> None:
@@ -73,9 +74,9 @@ class Journal:
         self._unkept = 0
         self._pending_bytes = 0
         self._gap_max_s = 0.0
-        self._echo = Echo(t0)
+        self.echo = Echo(t0)
         # frames of the caller and their bytes, then pieces of the agent's speech, that are not counted here yet
-        self.unsettled: Callable[[], tuple[int, int, int, int]] | None = None
+        self.unsettled: Callable[[], tuple[int, int, int, int, float]] | None = None
         self.last_frame_at = t0
         self.closed = False
         self.ended_at = t0
@@ -111,9 +112,9 @@ class Journal:
         if (n_bytes > LONG_BYTES or not frames % LOOK_EVERY) and not channel & 1:
             level = meter.look(payload)
             if channel:
-                self._echo.agent(level, meter.n_bytes, now)
+                self.echo.agent(level, meter.n_bytes, now)
             else:
-                self._echo.caller(level, now)
+                self.echo.caller(level, now)
 
     def _shape(self, channel: int, n_bytes: int, now: float, data: bytes) -> None:
         """One of the first audio messages, or one of another length than the last."""
@@ -137,28 +138,24 @@ class Journal:
         if gap_s > self._gap_max_s:
             self._gap_max_s = gap_s
         if payload:
-            self._echo.caller(meter.look(payload), at)
+            self.echo.caller(meter.look(payload), at)
 
     def looks(self, channel: int, looks: tuple[int, ...]) -> None:
         """Looks at frames of a channel that somebody else has taken."""
         self.meters[channel].add_looks(looks)
 
-    def heard(self, level: int, at: float) -> None:
-        """How loud the caller was at such a look."""
-        self._echo.caller(level, at)
-
     def levels(self, now: float) -> tuple[int | None, int | None]:
         """Loudness classes of the caller and of what they hear, at this moment."""
-        return self._echo.levels(now)
+        return self.echo.levels(now)
 
-    def spoke(self, n_bytes: int, at: float, level: int | None) -> None:
-        """A piece of the agent's speech went from wire to wire; ``level`` where somebody else looked at it."""
-        for meter in (self.meters[2], self.meters[1]):
-            meter.frames += 1
+    def spoke(self, pieces: int, n_bytes: int) -> int:
+        """Pieces of the agent's speech went from wire to wire; the bytes of all before."""
+        came, went = self.meters[2], self.meters[1]
+        before = came.n_bytes
+        for meter in (came, went):
+            meter.frames += pieces
             meter.n_bytes += n_bytes
-            meter.usual = n_bytes
-        if level is not None:
-            self._echo.agent(level, self.meters[2].n_bytes, at)
+        return before
 
     def marks(self, channel: int, n: int) -> None:
         """Marks that are no news."""
@@ -182,7 +179,7 @@ class Journal:
 
     def cut(self, now: float) -> None:
         """What the carrier had not played of the agent was cleared."""
-        self._echo.cut(now)
+        self.echo.cut(now)
 
     def note(self, kind: str, now: float, /, **data: Any) -> None:
         """Something was decided, confirmed or missed."""
@@ -230,7 +227,7 @@ class Journal:
         unsettled = self.unsettled  # the loop may take it away meanwhile
         if unsettled is None:
             return []
-        frames, n_bytes, pieces, spoken_bytes = unsettled()
+        frames, n_bytes, pieces, spoken_bytes, _ = unsettled()
         return [(frames, n_bytes), (pieces, spoken_bytes), (pieces, spoken_bytes), (frames, n_bytes)]
 
     @property
@@ -248,7 +245,7 @@ class Journal:
         """What has come since; the list is swapped, the loop goes on with a new one."""
         taken, self._pending = self._pending, []
         self._pending_bytes = 0
-        if taken and taken[-1][0] == "end" and (echo := self._echo.figures()) is not None:
+        if taken and taken[-1][0] == "end" and (echo := self.echo.figures()) is not None:
             kind, now, summary = taken[-1]
             taken[-1] = (kind, now, {**summary, "carrier_in": {"echo": echo}})
         return taken
@@ -521,7 +518,9 @@ class JournalDir:
 
 def time_of(taken: list[tuple[Any, ...]], journal: Journal) -> float:
     """The latest stamp that is known: of what was just taken, or of the last caller frame."""
-    return max(journal.last_frame_at, float(taken[-1][1]) if taken else 0.0)
+    unsettled = journal.unsettled
+    passed_at = unsettled()[4] if unsettled is not None else 0.0
+    return max(journal.last_frame_at, passed_at, float(taken[-1][1]) if taken else 0.0)
 
 
 class _Pace:

@@ -34,6 +34,8 @@ _SHOWN: frozenset[type[v.Event]] = frozenset((
     v.AgentTranscript, v.ToolCalled, v.DialFailed, v.SessionRejected, v.SessionConfigured, v.ProviderError,
     v.LegClosed, v.ResponseDone,
 ))  # fmt: skip
+# What C has written already when the bridge asks for it.
+_WENT = frozenset((v.PlayAudio, v.SetMark))
 
 
 class Call:
@@ -276,19 +278,21 @@ class Call:
             self.settle(now)
         return self.journal.levels(now)
 
-    def replay(self, event: v.Event, now: float) -> list[v.Command]:
+    def replay(
+        self, on: Callable[[Any, float], Sequence[v.Command]], event: v.Event, now: float
+    ) -> Sequence[v.Command]:
         """Tell the bridge of what went straight; its audio and marks are returned, anything else is done."""
-        went: list[v.Command] = []
+        asked = on(event, now)
+        if all(type(command) in _WENT for command in asked):
+            return asked
         outer, self.feeding = self.feeding, True
         try:
-            for command in self.bridge.on(event, now):
-                if type(command) is v.PlayAudio or type(command) is v.SetMark:
-                    went.append(command)
-                else:
+            for command in asked:
+                if type(command) not in _WENT:
                     self._do.get(type(command), self._to_provider)(command, now)
         finally:
             self.feeding = outer
-        return went
+        return [command for command in asked if type(command) in _WENT]
 
     def _arm(self) -> None:
         """Keep one timer at or before the bridge's next deadline; an early one just looks again."""
