@@ -109,6 +109,16 @@ def test_no_caller_talks_the_model_into_dialling_another_number(arguments: str):
     call.feed(v.ResponseStarted("r1"))
     (answer,) = calls(call, "transfer_call", arguments)
     assert answer["to"] == ["desk", "sales"] and not call.of(v.Transfer) and call.of(v.AskResponse)
+    assert [done["outcome"] for done in call.notes("tool.done")] == ["invalid"]
+
+
+@pytest.mark.parametrize("arguments", ['{"keys":""}', '{"keys":"call 9"}', "[]"])
+def test_keys_that_do_not_exist_are_not_told_to_the_model_as_pressed(arguments: str):
+    call = talking(keypad=True)
+    call.feed(v.ResponseStarted("r1"))
+    (answer,) = calls(call, "press_keys", arguments)
+    assert answer["error"].startswith("keys: got ") and call.of(v.AskResponse) and not call.notes("keys.pressed")
+    assert [done["outcome"] for done in call.notes("tool.done")] == ["invalid"]
 
 
 def test_handles_that_were_not_given_are_unknown():

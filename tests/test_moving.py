@@ -52,6 +52,7 @@ def test_what_it_was_set_to_becomes_a_file_that_serves(tmp_path, monkeypatch):
     hook, conversation = settings.sections("hooks")
     assert hook["command"] == ("sh", "after call.sh") and hook["archive_dir"] == "state/archive"
     assert hook["env"] == {"GPTME_VOICE_POST_CALL_DELAY_SECONDS": "120"} and conversation["numbers"]
+    assert settings["agent.greeting"].startswith("Hello, this is ")  # whoever calls is greeted, as there
     tools = {section.name: section["deadline_s"] for section in settings.sections("tools")}
     assert tools == {"subagent": 90, "subagent_fast": 60}
     carrier = carrier_settings(settings, settings["server.public_url"])
@@ -94,6 +95,9 @@ def test_without_anything_it_says_what_was_missing():
     made = moved({}, Given())
     data = tomllib.loads(made.toml)
     assert data["provider"]["name"] == "openai" and "hooks" not in data and "store" not in data
+    assert "outbound" not in data
+    own = tomllib.loads(moved(given(TWILIO_PHONE_NUMBER="+15550100002"), Given()).toml)
+    assert own["outbound"] == {"from": "+15550100002"}
     unsafe = "\n".join(made.unsafe)
     assert "OPENAI_API_KEY is nowhere" in unsafe and "anybody could post" in unsafe
 

@@ -261,3 +261,8 @@ def test_a_server_behind_a_tunnel_points_its_number_and_puts_it_back(place: Path
             assert row.voice_url == "https://old.example.com/voice"
 
     asyncio.run(main())
+
+
+def test_a_tool_of_a_call_elsewhere_is_told_by_its_name():
+    told = there._happened({"type": "tool", "tool": "call_1", "name": "book", "state": "called"})
+    assert there.words_of(told) == ("tool", {"text": "book"})

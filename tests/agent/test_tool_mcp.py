@@ -103,6 +103,18 @@ def test_over_http_with_a_bearer_token_and_only_where_it_may_go(address: str):
     asyncio.run(body())
 
 
+def test_of_a_program_that_does_not_come_up_its_last_words_are_said():
+    async def body() -> None:
+        words = "import sys; sys.exit('no module named desk')"
+        server = McpServer("desk", Server(argv=(sys.executable, "-c", words)), Limits())
+        await server.start()
+        state = server.state
+        await server.stop()
+        assert "it said: no module named desk" in state and not server.tools
+
+    asyncio.run(body())
+
+
 def test_a_program_that_is_not_there_is_said():
     async def body() -> None:
         server = McpServer("desk", Server(argv=("/no/such/server",)), Limits())

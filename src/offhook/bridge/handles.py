@@ -16,6 +16,7 @@ from offhook.bridge.control import Control
 from offhook.bridge.responses import Responses
 from offhook.bridge.state import State
 from offhook.bridge.tools import Tools
+from offhook.media.tones import keys_problem
 
 __all__ = ["Handles"]
 
@@ -51,7 +52,7 @@ class Handles:
         target = targets.get(wanted)
         if target is None:
             said = json.dumps({"error": f"nobody is called {wanted[:60]!r}", "to": sorted(targets)})
-            self._tools.own_done(event, said, now, go_on=True)
+            self._tools.own_done(event, said, now, outcome="invalid", go_on=True)
             return
         note = "the caller is put through as soon as they have heard you; if nobody takes them you are told"
         self._tools.own_done(event, json.dumps({"ok": True, "note": note}), now)
@@ -60,8 +61,13 @@ class Handles:
         self._control.asked(v.TransferAsked(target), now)
 
     def _press(self, event: v.ToolCalled, now: float) -> None:
+        keys = str(_arguments(event).get("keys", ""))
+        problem = keys_problem(keys)
+        if problem:
+            self._tools.own_done(event, json.dumps({"error": f"keys: {problem}"}), now, outcome="invalid", go_on=True)
+            return
         self._tools.own_done(event, '{"ok":true}', now)
-        self._control.asked(v.DtmfAsked(str(_arguments(event).get("keys", ""))), now)
+        self._control.asked(v.DtmfAsked(keys), now)
 
     def _collect(self, event: v.ToolCalled, now: float) -> None:
         given = _arguments(event)

@@ -138,9 +138,11 @@ class Tools:
         self.own_done(event, _LEAVING, now)
         self.goodbye.take(event.response_id or self._responses.running, now)
 
-    def own_done(self, event: v.ToolCalled, output: str, now: float, *, go_on: bool = False) -> None:
+    def own_done(
+        self, event: v.ToolCalled, output: str, now: float, *, outcome: str = "ok", go_on: bool = False
+    ) -> None:
         """Answer a tool of the bridge's own; ``go_on``: the model shall say something to it."""
-        self._s.note("tool.done", id=event.tool_call_id, name=event.name, outcome="ok", ms=0, out_bytes=len(output),
+        self._s.note("tool.done", id=event.tool_call_id, name=event.name, outcome=outcome, ms=0, out_bytes=len(output),
                      filler=False)  # fmt: skip
         self._answer((event.tool_call_id,), output, now, go_on=go_on)
 

@@ -75,7 +75,9 @@ def listing(settings: Settings, declared: Sequence[Agent] = (), *, as_json: bool
         return 2 if problems else 0
     rows = [_brief(name, roster) for name in agents.profiles]
     for row in rows:
-        told = f"told {row['chars']} characters, about {row['tokens']} tokens"
+        whole, chars = _uncut(row["name"], roster), row["chars"]
+        size = f"{chars} characters" if whole <= chars else f"at most {chars} of {whole} characters"
+        told = f"told {size}, about {row['tokens']} tokens"
         model = f"{row['provider'] or 'no provider'} {row['model']} {row['voice']}".strip()
         sys.stdout.write(f"{row['name']:<14} {model:<44}  {told}  [{row['where']}]\n")
     for route in agents.routes:
@@ -88,13 +90,19 @@ def listing(settings: Settings, declared: Sequence[Agent] = (), *, as_json: bool
 
 def _brief(name: str, roster: Roster) -> dict[str, Any]:
     profile, ready = roster.agents.profiles[name], roster.ready.get(name)
-    chars = sum(len(part.text) for part in ready.persona.parts) if ready is not None else 0
+    chars = min(_uncut(name, roster), profile["max_prompt_chars"])
     return {
         "name": name, "where": profile.where, "provider": profile["provider"],
         "model": ready.session.model if ready is not None else profile["model"],
         "voice": ready.session.voice if ready is not None else profile["voice"],
         "chars": chars, "tokens": tokens(chars),
     }  # fmt: skip
+
+
+def _uncut(name: str, roster: Roster) -> int:
+    """How many characters an agent's own parts have, before anything is cut."""
+    ready = roster.ready.get(name)
+    return sum(len(part.text) for part in ready.persona.parts) if ready is not None else 0
 
 
 def _problem(problem: SettingProblem) -> dict[str, str]:

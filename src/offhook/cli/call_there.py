@@ -196,7 +196,7 @@ def _happened(event: Told) -> v.Event | v.Note | None:
         case {"type": "tool", "state": "done"}:
             return v.Note(kind="tool.done", data=event)
         case {"type": "tool", "name": name}:
-            return v.ToolCalled("", "", name, "")
+            return v.ToolCalled("", name, "")
         case {"type": "latency", "what": "reply", "ms": ms}:
             return v.Note(kind="reply", data={"ms": ms})
         case {"type": "barge-in", "heard_ms": heard, "of_ms": sent}:

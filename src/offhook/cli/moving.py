@@ -30,7 +30,6 @@ _NOT_OURS = {
     "GPTME_VOICE_LATENCY_SINK": "every record has its latencies (offhook show)",
     "GPTME_VOICE_SUBAGENT_TRANSCRIPT_TAIL_TURNS": "a delegate gets the last 8 turns",
     "GPTME_VOICE_SUBAGENT_TRANSCRIPT_TAIL_CHARS": "a delegate gets at most 1600 characters of them",
-    "TWILIO_PHONE_NUMBER": "name the number when you place a call (offhook call)",
 }
 _NOT_OURS_BEGIN = {"GPTME_VOICE_RAG": "searching a workspace: declare a tool", "GPTME_VOICE_BODY": "no such thing here"}
 
@@ -121,7 +120,9 @@ def _agent(draft: _Draft, given: Given) -> None:
     spoken = draft.get("GPTME_VOICE_AGENT_NAME", "AGENT_NAME") or "bob"
     of = next((name for name in ("GPTME_VOICE_AGENT_NAME", "AGENT_NAME") if name in draft.found), "its default name")
     words = "You answer the phone: speak briefly and plainly, and say so when you do not know something."
-    draft.set("agent", "instructions", f"You are {spoken[:1].upper() + spoken[1:]}. {words}", of)
+    name = spoken[:1].upper() + spoken[1:]
+    draft.set("agent", "instructions", f"You are {name}. {words}", of)
+    draft.set("agent", "greeting", f"Hello, this is {name}. Who am I speaking with?", "its greeting")
     if given.workspace:
         draft.set("agent", "workspace", given.workspace, "--workspace")
     window = draft.number("GPTME_VOICE_RESUME_WINDOW_SECONDS", 86_400)
@@ -152,6 +153,8 @@ def _server(draft: _Draft, given: Given) -> None:
     if given.host in ("", "0.0.0.0", "::"):
         draft.unsafe.append("it listened on every network by default; here on 127.0.0.1, behind your proxy or tunnel")
     draft.set("carrier", "paths", "gptme-voice", "/incoming and /twilio")
+    if draft.get("TWILIO_PHONE_NUMBER"):
+        draft.set("outbound", "from", draft.get("TWILIO_PHONE_NUMBER"), "TWILIO_PHONE_NUMBER")
     if "TWILIO_AUTH_TOKEN" not in draft.found:
         draft.unsafe.append(
             "TWILIO_AUTH_TOKEN is not set: anybody could post to /incoming; here nothing starts without it"

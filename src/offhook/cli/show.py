@@ -55,8 +55,13 @@ def _head(call: Recording) -> list[str]:
     head = [
         f"call   {begin.get('call')}  {begin.get('direction')}  {begin.get('caller')} -> {begin.get('called')}",
         f"when   {begin.get('began')}, {seconds:.1f} s",
-        f"agent  {boot.get('provider')}, model {boot.get('model')}, voice {boot.get('voice')}, {boot.get('endpoint')}",
     ]
+    if boot.get("provider"):
+        name = f"{begin['agent']}: " if begin.get("agent") else ""
+        head.append(
+            f"agent  {name}{boot['provider']}, model {boot.get('model')}, voice {boot.get('voice')}, "
+            f"{boot.get('endpoint')}"
+        )
     settings = boot.get("settings", {})
     origin = settings.get("provider.name", {}).get("origin")
     return [*head, f"from   provider chosen by {origin}"] if origin else head

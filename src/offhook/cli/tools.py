@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ def listing(settings: Settings, *, as_json: bool = False) -> int:
     """Every tool: what the model is told, what it is made of, where that stands, and which agents have it."""
     made = declared(settings)
     sieve = Sieve(*settings.secrets())
+    logging.getLogger("offhook").addHandler(logging.NullHandler())  # what is wrong stands in the list itself
     tools = asyncio.run(_fetched(made))
     agents = _agents(settings)
     if as_json:
@@ -98,7 +100,10 @@ def _lines(tool: Tool, agents: Mapping[str, tuple[str, ...]], tools: Mapping[str
     for name, field in tool.parameters.get("properties", {}).items():
         optional = "" if name in required else ", optional"
         lines.append(f"    {name}: {_type(field)}{optional}{_words(field)}")
-    lines.append(f"    {effect}; {limits.deadline_s:g} s at most; {filler}; agents: {', '.join(who) or 'none'}")
+    within = (
+        f"a receipt at once, its result within {tool.job_s:g} s" if tool.job_s else f"{limits.deadline_s:g} s at most"
+    )
+    lines.append(f"    {effect}; {within}; {filler}; agents: {', '.join(who) or 'none'}")
     return lines
 
 

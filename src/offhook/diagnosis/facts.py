@@ -398,6 +398,7 @@ class Rest(Fact, frozen=True, kw_only=True):
     ok: bool = True
     ms: float | None = None
     twiml_chars: int = 0
+    detail: str = ""  # where nothing was answered: why
     machine_detection: str = ""
     voice_url: str = ""
     wanted: str = ""

@@ -161,7 +161,7 @@ class Outbound:
             webhook={}, agent=placed.options.agent,
         )  # fmt: skip
         who = self._calls.answer_for(facts)
-        return f"no agent for it: {who.why}" if isinstance(who, Declined) else ""
+        return f"no agent for it: {who.detail or who.why}" if isinstance(who, Declined) else ""
 
     async def over(self, placed: Placed) -> None:
         """Wait until the call is over, or never came about."""
@@ -249,7 +249,8 @@ class Outbound:
     def _change(self, placed: Placed, status: str) -> None:
         placed.status = status
         placed.history.append((round(self._clock.now() - placed.asked_at, 2), status))
-        log.info("outbound call", extra={"placed": placed.id, "call": placed.sid, "status": status})
+        why = {"why": placed.detail} if status == "refused" else {}
+        log.info("outbound call", extra={"placed": placed.id, "call": placed.sid, "status": status, **why})
         self._tell(placed)
         if placed.over:
             self._over[placed.id].set()

@@ -62,6 +62,9 @@ class Hands:
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
+            ending = asyncio.all_tasks(self.loop)
+            if ending:  # cancelled, and to come to their ends
+                self.loop.run_until_complete(asyncio.wait(ending, timeout=0.5))
         finally:
             self.loop.close()
 

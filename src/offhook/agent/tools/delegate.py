@@ -77,6 +77,7 @@ def delegate_tool(name: str, given: Delegate, jobs: Jobs, *, description: str, l
     return Tool(
         name=name, description=words + " Its result comes later, by itself.", parameters=arguments.schema,
         read=arguments.read, run=run, kind="delegate", source=" ".join(given.argv), where=where, limits=limits,
+        job_s=given.deadline_s,
     )  # fmt: skip
 
 

@@ -197,7 +197,8 @@ def in_background(tool: Tool, jobs: Jobs) -> Tool:
         return jobs.begin(tool.name, text_of(dict(given)), _Background(tool, given, call), call)
 
     limits = msgspec.structs.replace(tool.limits, deadline_s=5.0, filler="")
-    return msgspec.structs.replace(tool, run=run, limits=limits, own_code=False, in_thread=False)
+    within = tool.limits.deadline_s
+    return msgspec.structs.replace(tool, run=run, limits=limits, job_s=within, own_code=False, in_thread=False)
 
 
 class _Background:

@@ -117,6 +117,7 @@ class McpServer:
                 first = _first(error)
                 said = oauth_refusal(first, self._server.oauth_client_id)
                 self.state = (said or f"{self.refused or type(first).__name__}: {first}")[:200]
+                self.state += await self._last_words()
             self._client = None
             self._known.set()
             if self._stopping.is_set():
@@ -124,6 +125,12 @@ class McpServer:
             failed = 0 if time.monotonic() - began > STEADY_S else failed  # one that dies at once is no steady one
             await self._pause(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
             failed += 1
+
+    async def _last_words(self) -> str:
+        """What a program said last on its standard error: it knows better than the SDK why it ended."""
+        await asyncio.to_thread(self._stderr.wait)
+        lines = [line for line in self._stderr.text.splitlines() if line.strip()]
+        return f"; it said: {lines[-1].strip()[:200]}" if lines else ""
 
     async def _pause(self, seconds: float) -> None:
         self.restarts += 1
@@ -276,12 +283,20 @@ class _Tail:
 
     def __init__(self) -> None:
         self.text = ""
+        self._reader: threading.Thread | None = None
+
+    def wait(self) -> None:
+        """Until all that was said is read, where the program has ended; a child of it may hold the pipe open."""
+        if self._reader is not None:
+            self._reader.join(0.5)
 
     def file(self, stack: AsyncExitStack) -> Any:
         reading, writing = os.pipe()
         out = os.fdopen(writing, "w")
         stack.callback(out.close)
-        threading.Thread(target=self._read, args=(reading,), name="mcp stderr", daemon=True).start()
+        self.text = ""  # of the program that runs now
+        self._reader = threading.Thread(target=self._read, args=(reading,), name="mcp stderr", daemon=True)
+        self._reader.start()
         return out
 
     def _read(self, reading: int) -> None:

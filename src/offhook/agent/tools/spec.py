@@ -76,6 +76,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     own_code: bool = False  # the user's own coroutine: it might block its loop
     in_thread: bool = False  # a sync function: it cannot be stopped
+    job_s: float = 0.0  # of a job: how long the work may take; its limits are those of the receipt
 
     @property
     def spec(self) -> v.ToolSpec:

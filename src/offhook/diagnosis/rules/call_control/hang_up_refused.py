@@ -30,9 +30,14 @@ def find(view: Evidence) -> Iterator[Finding]:
         if rest.op != "hang-up" or rest.ok or rest.code in GONE or rest.http == 404:
             continue
         refused = rest.http in (401, 403)
+        code = f", code {rest.code}" if rest.code else ""
+        why = f" ({rest.detail})" if rest.detail else ""
+        said = f"did not answer{why}" if rest.http is None else f"answered HTTP {rest.http}{code}"
         yield RULE.finding(
             rest,
-            f"The carrier did not end the call by REST (HTTP {rest.http}, code {rest.code}).",
-            "check TWILIO_ACCOUNT_SID and its token" if refused else "look at the network to the carrier",
+            f"The call was not ended by REST: the carrier {said}.",
+            "check TWILIO_ACCOUNT_SID and its token"
+            if refused
+            else "look at the network to the carrier, and at carrier.rest_url where it is set",
             observable=f"HTTP {rest.http}" if rest.http else "no answer",
         )
