@@ -16,6 +16,7 @@ from offhook.sims.provider import tone
 from offhook.sims.virtual import World
 from offhook.sims.virtual_carrier import Line
 from offhook.sims.virtual_dial import Person
+from offhook.wires.carriers import twilio
 
 OURS, THEM = "+15550100002", "+15550100077"
 
@@ -171,6 +172,30 @@ def test_a_call_whose_end_the_carrier_does_not_tell_is_over_all_the_same():
     assert one is not None and [status for _, status in one.history] == ["queued", "in-progress", "completed"]
     assert one.detail == "the carrier did not tell its end"
     assert call.end is not None and call.end["end"]["why"] == "caller hung up"
+
+
+def test_a_call_that_is_answered_and_then_heard_of_no_more_is_over_for_whoever_waits():
+    """The carrier, or the way to it, is gone between its status callback and its webhook."""
+
+    class Lost(Placing):
+        def __call__(self, world: World, server: Any, lines: list[Line]) -> None:
+            super().__call__(world, server, lines)
+
+            def told() -> None:
+                assert self.placed is not None
+                asked = twilio.Webhook(
+                    call_sid=self.placed.sid, account_sid="AC", from_=OURS, to=THEM, direction="outbound-api",
+                    status="in-progress", parameters={},
+                )  # fmt: skip
+                server.host.outbound.status(self.placed, asked, None)
+
+            world.after(2.0, told)
+
+    placing = Lost(Person(answers_s=500.0), ring_s=120)
+    (call,) = placed(placing, run_s=60.0)
+    one = placing.placed
+    assert one is not None and one.status == "failed" and "asked nothing" in one.detail
+    assert 30 < one.history[-1][0] < 40 and call.end is not None and not call.end["end"]["wanted"]
 
 
 def test_a_callee_may_be_given_away_too_and_its_end_is_told():

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from offhook import vocab as v
 from offhook.cli.carrier_rest import explained
-from offhook.cli.ctl import CtlError, reached, told
+from offhook.cli.ctl import QUIET_S, CtlError, reached, told
 from offhook.cli.live import words_of
 from offhook.evidence.redact import Sieve
 from offhook.net.outbound import Options
@@ -22,6 +22,7 @@ from offhook.settings import Settings
 
 __all__ = ["NoServer", "Refused", "place"]
 
+BACK_S = 15.0  # after Ctrl-C: for the call to be taken back, or to end politely
 VERDICT_S = 15.0  # after the end: the record is written, judged and told of within a second or two
 
 Told = dict[str, Any]
@@ -43,7 +44,7 @@ async def place(settings: Settings, number: str, options: Options, live: str) ->
     """
     asked = False
     try:
-        async with reached(settings) as server, server.stream("GET", "/api/live", timeout=None) as stream:
+        async with reached(settings) as server, server.stream("GET", "/api/live", timeout=QUIET_S) as stream:
             if not stream.is_success:
                 await stream.aread()
                 told(stream)
@@ -77,16 +78,20 @@ class _Following:
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, stop.set)
         stopping = asyncio.create_task(self._take_back_when(stop))
+        over = asyncio.create_task(self._until_over())
         try:
-            over = asyncio.create_task(self._until_over())
-            await asyncio.wait((reading, over), return_when=asyncio.FIRST_COMPLETED)
-            over.cancel()
+            await asyncio.wait((reading, over, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                stopping.result()
+                await asyncio.wait((reading, over), return_when=asyncio.FIRST_COMPLETED, timeout=BACK_S)
             if reading.done():
                 reading.result()
                 if not self._over.is_set():
                     raise CtlError("the server ended its live stream before the call was over")
+            elif not over.done():
+                raise CtlError("the call is not over; offhook calls shows it, offhook ctl hangup ends it")
         finally:
-            for task in (reading, stopping):
+            for task in (reading, stopping, over):
                 task.cancel()
             for name in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(name)
@@ -102,6 +107,8 @@ class _Following:
     async def _place_and_read(self, events: AsyncIterator[Told], number: str, options: Options) -> None:
         self._take(await self._ask(number, options))
         async for event in events:
+            if event["type"] == "lost":  # its end may be among what was lost
+                self._take(told(await self._server.get(f"/api/outbound/{self._placed['id']}")))
             self._hear(event)
 
     async def _ask(self, number: str, options: Options) -> Told:
@@ -114,13 +121,13 @@ class _Following:
         return placed
 
     async def _take_back_when(self, stop: asyncio.Event) -> None:
-        """While it rings it is taken back; once it is answered it ends politely."""
+        """While it rings it is taken back; once it is answered it ends politely. Raises CtlError, HTTPError."""
         await stop.wait()
         if not self._placed:
-            return
-        back = await self._server.delete(f"/api/outbound/{self._placed['id']}")
+            raise CtlError("nobody has said yet whether the call is placed; offhook calls shows it")
+        back = await self._server.delete(f"/api/outbound/{self._placed['id']}", timeout=BACK_S)
         if back.status_code == 409:
-            await self._server.post(f"/api/calls/{self._placed['call']}/hangup")
+            await self._server.post(f"/api/calls/{self._placed['call']}/hangup", timeout=BACK_S)
 
     # ----------------------------------------------------------------------------------- what is told
 

@@ -14,7 +14,10 @@ import httpx2
 from offhook.cli.api import state_file
 from offhook.settings import Settings
 
-__all__ = ["CtlError", "act", "reached", "running", "told", "watch"]
+__all__ = ["QUIET_S", "CtlError", "act", "reached", "running", "told", "watch"]
+
+
+QUIET_S = 50.0  # a server that lives says something on its live stream every fifteen seconds (api/streams.py)
 
 
 class CtlError(Exception):
@@ -49,6 +52,8 @@ async def reached(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
             raise CtlError(
                 f"nothing answers at {url}: the server has ended; offhook serve starts one", nobody=True
             ) from None
+        except httpx2.ReadTimeout:
+            raise CtlError(f"{url} says nothing any more: the server hangs; end it, offhook serve starts one") from None
         except httpx2.HTTPError as error:
             raise CtlError(f"{url}: {type(error).__name__}: {error}") from None
 
@@ -131,7 +136,7 @@ def watch(settings: Settings, call: str, levels: int) -> int:
         async with reached(settings) as client:
             name = await _named(client, call) if call else ""
             query = {"levels": str(levels), **({"call": name} if name else {})}
-            async with client.stream("GET", "/api/live", params=query, timeout=None) as answer:
+            async with client.stream("GET", "/api/live", params=query, timeout=QUIET_S) as answer:
                 if not answer.is_success:
                     await answer.aread()
                     told(answer)

@@ -94,6 +94,7 @@ class Outbound:
         self._over: dict[str, asyncio.Event] = {}
         self._own_number = ""  # the account's only one
         self._ids: dict[str, str] = {}  # by the carrier's id of the call
+        self._answered: set[str] = set()  # those for which the carrier asked what to do
 
     # ------------------------------------------------------------------------------------------ asking
 
@@ -197,6 +198,7 @@ class Outbound:
     def answered(self, placed: Placed, call: Call) -> None:
         """Somebody picked up: the call's own record learns how it came about."""
         now = self._clock.now()
+        self._answered.add(placed.id)
         self._notes(placed, lambda kind, **data: call.journal.note(kind, now, **data))
         if placed.status != "in-progress":  # its callback may have come first
             self._change(placed, "in-progress")
@@ -225,7 +227,16 @@ class Outbound:
             return
         taken = "in-progress" in (old for _, old in placed.history)
         self._change(placed, status)
+        if status == "in-progress":
+            self._clock.call_at(self._clock.now() + SILENT_S, lambda: self._unasked(placed))
         if placed.over and not taken and call is None:
+            self._record(placed)
+
+    def _unasked(self, placed: Placed) -> None:
+        """Somebody took the call, and the carrier asked nobody what to do with it: whoever waits must not for ever."""
+        if not placed.over and placed.id not in self._answered:
+            placed.detail = "the carrier told that it was answered and asked nothing: is the webhook reachable?"
+            self._change(placed, "failed")
             self._record(placed)
 
     def machine(self, placed: Placed | None, asked: Any, call: Call | None) -> None:
@@ -265,6 +276,7 @@ class Outbound:
         for id_ in over[: max(0, len(over) - KEPT)]:
             self._ids.pop(self.placed[id_].sid, None)
             del self.placed[id_], self._over[id_]
+            self._answered.discard(id_)
 
     # ------------------------------------------------------------------------------------------ record
 
