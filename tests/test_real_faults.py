@@ -62,6 +62,20 @@ def test_f159_a_hang_up_that_the_carrier_refuses():
     assert roots(refused) == ["F-159"]
 
 
+def test_a_caller_who_hangs_up_during_the_webhook_is_nobodys_fault_where_another_calls_stream_came_up():
+    def then(world: World, server: Any, lines: list[Line]) -> None:
+        world.after(20.015, lines[-1].hang_up)
+
+    def play(line: Line) -> None:
+        line.then(6.0, line.hang_up)
+
+    _, second = ours("openai", play, calls=2, apart_s=20.0, then=then, greeting="Hello.", settle_s=40.0)
+    assert report(second).verdict == "healthy" and second.end is not None
+    assert second.end["end"]["why"] == "no stream followed the webhook"
+    (alone,) = ours("openai", lambda line: line.world.after(0.015, line.hang_up), greeting="Hello.", settle_s=40.0)
+    assert report(alone).verdict == "not proven"
+
+
 def test_the_page_has_every_row_and_names_tests_that_exist():
     found = ROW.findall((ROOT / "docs" / "real-faults.md").read_text())
     lines = (Path(catalogue.__file__).parent / "catalogue.jsonl").read_text().splitlines()

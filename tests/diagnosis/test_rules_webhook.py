@@ -153,3 +153,27 @@ def test_a_token_in_the_query_hides_behind_a_path_that_is_not_served():
     judged = tape.report()
     assert judged.catalogue == ("F-046", "F-035", "F-045")
     assert [finding.would_hit_next for finding in judged.roots] == [False, True, True]
+
+
+def abandoned(others: int, **more: Any) -> Tape:
+    """Our own server's record of a webhook that no stream followed."""
+    tape = provider_leg(webhook_leg(Tape(boot=BOOT, source="bridge")))
+    tape.change("webhook", **more)
+    tape.note("deadline.missed", 20_000.0, name="stream after webhook", waited_ms=20_000, step="M9")
+    tape.note("ending", 20_000.0, why="no stream followed the webhook", wanted=False)
+    tape.note("stream.never", 20_010.0, others=others)
+    return tape.ends(end={"wanted": False, "why": "no stream followed the webhook"})
+
+
+def test_a_caller_who_left_during_the_webhook_is_told_from_a_stream_whose_way_is_closed():
+    left = abandoned(others=3).report()
+    assert left.verdict == "healthy" and "the caller had left" in left.because
+    assert [found.rule for found in left.others] == ["far-end/left-in-webhook"]
+    assert abandoned(others=0).report().verdict == "not proven"  # no stream ever came up here
+    for lookalike in (
+        abandoned(others=3, host="another.example.com"),  # the stream's address is not the one that was reached
+        abandoned(others=3, ms=9_000.0),  # so late that the carrier may have given up
+        abandoned(others=3).note("alert", 500.0, code="31920", text="404", **{"from": "callback"}),  # it tried
+    ):
+        judged = lookalike.report()
+        assert judged.verdict != "healthy", judged.because

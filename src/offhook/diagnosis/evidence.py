@@ -21,6 +21,7 @@ from offhook.evidence.record import SCREENS, Line, Recording
 
 __all__ = ["EVERYTHING", "Evidence"]
 
+QUICK_MS = 5_000.0  # of the fifteen seconds that the carrier waits for a webhook
 EVERYTHING = frozenset({"webhook", "carrier", "provider", "bridge"})
 
 
@@ -135,6 +136,26 @@ class Evidence(Struct, frozen=True):
         placed = any(rest.op == "create" and rest.ok for rest in self.rest)
         ended = status is not None and status.status in ("busy", "no-answer", "failed", "canceled")
         return status.status if status is not None and placed and ended and not self.hooks else ""
+
+    @property
+    def left_in_webhook(self) -> f.Deadline | None:
+        """
+        Where a call's webhook was answered well, nobody tried to open its stream, and nobody complained.
+
+        Only a server whose other calls' streams did come up: it proves the way that this one would have gone. None
+        where the carrier said how the call ended, for that says more.
+        """
+        never = next(self.recording.notes("stream.never"), None)
+        asked = [hook for hook in self.hooks if hook.status == 200 and hook.signature.ok is not False]
+        good = [doc for doc in self.twiml if doc.ok is not False and doc.verb == "Connect"]
+        came = self.upgrades or self.carrier_in.seen or self.alerts or self.exceptions or self.final_status
+        if never is None or len(asked) != 1 or len(self.hooks) != 1 or len(good) != 1 or came:
+            return None
+        quick = asked[0].ms is None or asked[0].ms < QUICK_MS
+        same = asked[0].host == good[0].stream.host and not asked[0].redirected
+        late = self.missed("stream after webhook")
+        proven = int(never.data.get("others") or 0) > 0
+        return late[0] if late and quick and same and proven else None
 
     @property
     def kept_from_the_provider(self) -> bool:

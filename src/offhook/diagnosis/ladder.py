@@ -174,6 +174,12 @@ def _upgrade(view: Evidence) -> Judged:
         return "not due", f"the call was {status.status}", status
     if view.hooks and all(hook.final for hook in view.hooks):
         return "not due", "the request was about a call that had ended", view.hooks[0]
+    if view.left_in_webhook is not None:
+        return (
+            "not due",
+            "the caller had left: nobody tried to open the stream, and other calls' came up",
+            view.left_in_webhook,
+        )
     declined = next((hook for hook in view.hooks if hook.why in DECLINED), None)
     if declined is not None:
         return "not due", "the call was declined as the settings say", declined

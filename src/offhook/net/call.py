@@ -523,6 +523,8 @@ class Call:
             summary["recording"] = dict(kept)
         if self._carrier_leg is not None:
             summary["carrier_wire"] = dict(self._carrier_leg.counters())
+        else:
+            self.journal.note("stream.never", now, others=self._shell.streams_up)
         summary["end"] = {"wanted": command.wanted, "why": command.why}  # an abandoned call's bridge knows none
         self.journal.close(now, summary)
         self._shell.ended(self, command)

@@ -87,6 +87,7 @@ class Calls:
         self._facts: dict[str, CallFacts] = {}
         self.carriers: dict[str, Carrier] = {}  # likewise: who brought them
         self.draining = False
+        self.streams_up = 0
         errands.options_of = lambda call: self.answerers[call.name].dial_options
         errands.carrier_of = lambda call: self.carriers.get(call.name, carrier)
         self.dial, self.stop_dialling, self.hang_up = errands.dial, errands.stop_dialling, errands.hang_up

@@ -94,6 +94,7 @@ class Streams:
         if call.stream_id is not None:
             return "the call already has a stream"
         self._note_upgrade(call, stream)
+        self._calls.streams_up += 1
         call.adopt_stream(stream.leg, stream.socket, stream.backlog)
         return None
 
