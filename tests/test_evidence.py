@@ -277,7 +277,7 @@ def test_a_round_is_spread_so_that_the_loop_waits_for_a_few_calls_only(tmp_path,
     assert len(written) == calls and not pauses
     written.clear()
     directory._round(_Pace(calls))
-    assert [n for n, _ in pauses] == list(range(4, calls + 1, 4))
+    assert [n for n, _ in pauses] == list(range(8, calls + 1, 8))
     assert sum(s for _, s in pauses) <= 0.31
 
 

@@ -1,18 +1,21 @@
 """Tools on threads of their own: the media loop never waits, and a tool that blocks is named and stepped around."""
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from offhook import vocab as v
-from offhook.agent.tools import CallContext, Tool, ToolBox, tool
+from offhook.agent.tools import CallContext, Tool, ToolBox, threads, tool
 from offhook.agent.tools.box import chosen
 from offhook.agent.tools.function import marked
 from offhook.agent.tools.jobs import Jobs, in_background
 from offhook.agent.tools.runner import Runner
-from offhook.agent.tools.threads import MOST_STRAY, strays
+from offhook.agent.tools.threads import MOST_STRAY, in_thread, strays
 
 RELEASE = threading.Event()
 
@@ -158,6 +161,46 @@ def test_a_plain_function_that_runs_on_is_named_while_it_does_and_takes_nothing_
     again = [r for r in caplog.records if r.message.startswith("a tool still runs on after its deadline")]
     assert len(told) == MOST_STRAY and all(" runaway" in r.at for r in told)
     assert len(again) >= MOST_STRAY and all(r.tool == "runaway" and r.seconds >= 0.1 for r in again)
+
+
+def test_a_thread_takes_the_next_function_and_keeps_nothing_of_the_last():
+    said: contextvars.ContextVar[str] = contextvars.ContextVar("said", default="")
+    idle = len(threads._idle)
+
+    def speak(word: str) -> tuple[int, str, str]:
+        before = said.get()
+        said.set(word)
+        return threading.get_ident(), threading.current_thread().name, before
+
+    def fail() -> None:
+        raise SystemExit("no")
+
+    async def run():
+        first = await in_thread("one", lambda: speak("hello"))
+        await free()
+        again = await in_thread("two", lambda: speak("world"))
+        await free()
+        with pytest.raises(SystemExit):
+            await in_thread("three", fail)
+        await free()
+        both = await asyncio.gather(*(in_thread(name, lambda: (time.sleep(0.02), speak(""))[1]) for name in "ab"))
+        return first, again, await in_thread("four", lambda: speak("")), both
+
+    async def free() -> None:
+        while len(threads._idle) < max(1, idle):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    first, again, last, both = asyncio.run(run())
+    assert first[0] == again[0] and (first[1:], again[1:]) == (("one", ""), ("two", ""))
+    assert last[1:] == ("four", "") and both[0][0] != both[1][0]
+
+
+def test_a_thread_that_nobody_needs_ends(monkeypatch):
+    monkeypatch.setattr(threads, "IDLE_S", 0.01)
+    monkeypatch.setattr(threads, "_idle", [])
+    thread = asyncio.run(in_thread("short", threading.current_thread))
+    thread.join(10)
+    assert not thread.is_alive() and not threads._idle
 
 
 def test_a_job_of_a_plain_function_that_runs_on_counts_too():

@@ -33,8 +33,8 @@ LEAST_S = 0.02  # between rounds of a writer that is late
 COUNTERS_S = 0.8
 COUNTERS_KEPT_S = 300.0  # one line of counters in five minutes stays; between, the last one is overwritten
 # The loop wants the interpreter, and often the same core. So a round is spread over most of the time there is for it:
-# a few calls (0.1 ms), a pause, and so on.
-BATCH = 4
+# a few calls (0.2 ms), a pause, and so on.
+BATCH = 8
 SPREAD_S = 0.3
 MOST_PAUSE_S = 0.01
 CAP_S = 30.0  # how often the directory's size is looked at

@@ -2,13 +2,16 @@
 Sync functions in threads of their own: one that never returns holds nothing up but itself.
 
 Not asyncio's pool: its threads are waited for when the process ends, and a stuck one would keep it for ever. A thread
-cannot be stopped either: one that nobody waits for any more is a *stray*, named with its stack while it runs, and
-only so many of one tool may run.
+cannot be stopped either: what nobody waits for any more is a *stray*, named with its stack while it runs, and
+only so many of one tool may run. A thread whose function has returned soon gets the next one: to start one costs more
+than most tools.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import queue
 import sys
 import threading
 import time
@@ -25,41 +28,103 @@ __all__ = ["INLINE", "MOST_STRAY", "Stray", "give_up", "in_thread", "runs_on", "
 
 MOST_STRAY = 4  # of one tool: then it is busy, and whoever wrote it has something to mend
 STACK_LINES = 6
+IDLE_S = 10.0  # so long a thread waits for the next function
 _NOT_THEIRS = (str(Path(asyncio.__file__).parent), threading.__file__, str(Path(__file__).parent))
 
 T = TypeVar("T")
 INLINE: ContextVar[bool] = ContextVar("inline", default=False)  # in virtual time: run it where it is called
 
 
+class _Run:
+    """One function and the thread that it is run by."""
+
+    __slots__ = ("goes_on", "name", "thread", "work")
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self.name = name
+        self.work = work
+        self.thread: threading.Thread | None = None
+        self.goes_on = True
+
+
 class Stray(Struct):
-    """A thread that nobody waits for any more."""
+    """A run that nobody waits for any more."""
 
     name: str
-    thread: threading.Thread
+    run: _Run
     since: float
     name_at: float = 0.0  # when it is to be named again
 
+    @property
+    def thread(self) -> threading.Thread:
+        assert self.run.thread is not None
+        return self.run.thread
+
 
 _lock = threading.Lock()
-_threads: WeakKeyDictionary[asyncio.Task[Any], threading.Thread] = WeakKeyDictionary()
+_runs: WeakKeyDictionary[asyncio.Task[Any], _Run] = WeakKeyDictionary()
 _strays: list[Stray] = []
+_idle: list[_Hand] = []
+
+
+class _Hand:
+    """A thread that runs one function after another, until there has been none for a while."""
+
+    def __init__(self, first: _Run) -> None:
+        self._next: queue.SimpleQueue[_Run] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._turn, daemon=True)
+        self.take(first)
+        self.thread.start()
+
+    def take(self, run: _Run) -> None:
+        run.thread = self.thread
+        self.thread.name = run.name
+        self._next.put(run)
+
+    def _turn(self) -> None:
+        run: _Run | None = self._next.get()
+        while run is not None:
+            contextvars.Context().run(run.work)
+            run.goes_on = False
+            with _lock:
+                _idle.append(self)
+            run = self._another()
+
+    def _another(self) -> _Run | None:
+        try:
+            return self._next.get(timeout=IDLE_S)
+        except queue.Empty:
+            with _lock:
+                if self in _idle:
+                    _idle.remove(self)
+                    return None
+            return self._next.get()  # it was given one just now
+
+
+def _start(run: _Run) -> None:
+    with _lock:
+        hand = _idle.pop() if _idle else None
+    if hand is None:
+        _Hand(run)
+    else:
+        hand.take(run)
 
 
 def strays() -> list[Stray]:
     """Those that still run."""
     with _lock:
-        _strays[:] = [stray for stray in _strays if stray.thread.is_alive()]
+        _strays[:] = [stray for stray in _strays if stray.run.goes_on]
         return list(_strays)
 
 
 def give_up(name: str, task: asyncio.Future[Any]) -> str:
     """Nobody waits for ``task`` any more: where its thread stands; empty where it has none."""
-    thread = _threads.get(task) if isinstance(task, asyncio.Task) else None
-    if thread is None or not thread.is_alive():
+    run = _runs.get(task) if isinstance(task, asyncio.Task) else None
+    if run is None or run.thread is None or not run.goes_on:
         return ""
     with _lock:
-        _strays.append(Stray(name, thread, time.monotonic()))
-    return stack_of(thread) or "no line of its own"
+        _strays.append(Stray(name, run, time.monotonic()))
+    return stack_of(run.thread) or "no line of its own"
 
 
 def runs_on(name: str) -> str:
@@ -96,7 +161,7 @@ async def in_thread(name: str, work: Callable[[], T]) -> T:
         else:
             done.set_result(result)
 
-    def run() -> None:
+    def do() -> None:
         result: Any = None
         error: BaseException | None = None
         try:
@@ -108,9 +173,9 @@ async def in_thread(name: str, work: Callable[[], T]) -> T:
         except RuntimeError:
             pass  # the loop is closed: nobody waits any more
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    run = _Run(name, do)
     task = asyncio.current_task()
     if task is not None:
-        _threads[task] = thread
-    thread.start()
+        _runs[task] = run
+    _start(run)
     return await done
