@@ -41,6 +41,11 @@ ANSWER_S = 20.0  # an answer to a piped line begins within this
 GREETING_S = 2.0  # and a greeting, if there is one
 PAUSE_S = 0.6  # and is over when nothing was played for so long
 WHOLE_S = 5.0
+ECHO = {
+    True: "the microphone does not hear the speakers: speak whenever you like, over the agent too",
+    False: "the microphone hears the speakers: it is closed while the agent speaks; a headset opens it, and what you "
+    "write interrupts",
+}
 HELP = "write a line and press Enter; /5 presses a key; /bye or Ctrl-D hangs up"
 
 
@@ -182,16 +187,26 @@ async def _talk(settings: Settings, agent: str, text: bool) -> str:
 def _sound(stream: TalkStream, say: _Screen) -> Sound | None:
     loop = asyncio.get_running_loop()
 
-    def reached(marks: list[str]) -> None:
-        loop.call_soon_threadsafe(stream.reached, marks)
+    def soon(do: Callable[..., object], *args: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the talk is over, and its loop closed
+            loop.call_soon_threadsafe(do, *args)
+
+    def reached(marks: list[str], late_s: float) -> None:
+        soon(loop.call_later, late_s, stream.reached, marks)
+
+    def gone() -> None:
+        soon(stream.fall_silent)
+        soon(say.line, "", "the sound device is gone; in writing from here on", "2")
 
     try:
-        sound = Sound(stream.playback, reached)
+        sound = Sound(stream.playback, reached, lambda both: soon(say.line, "", ECHO[both], "2"), gone)
     except SoundError as error:
         say.line("", f"in writing only: {error}", "2")
         return None
     stream.speak(sound)
-    say.line("", "the microphone is open; use a headset, there is no echo cancellation here", "2")
+    say.line(
+        "", "the microphone is open; while it is not known whether it hears the speakers, the agent speaks alone", "2"
+    )
     return sound
 
 

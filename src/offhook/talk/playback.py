@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-__all__ = ["Playback"]
+__all__ = ["QUIET", "Playback"]
 
 SILENCE = b"\xff"
+# The line's own noise: what a microphone gives when nobody speaks is not digital silence.
+QUIET = bytes((0xFF, 0x7F, 0xFE, 0x7F, 0xFF, 0xFE, 0x7E, 0xFF) * 20)
 
 
 class Playback:

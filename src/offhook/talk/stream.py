@@ -12,16 +12,14 @@ from typing import Literal
 
 from offhook.net import client
 from offhook.net.sockets import Socket
-from offhook.talk.playback import Playback
+from offhook.talk.playback import QUIET, Playback
 from offhook.wires._wire import ConnectRequest
 from offhook.wires.carriers._browser_peer import Cleared, Marked, Peer, Played, Shown
 
-__all__ = ["QUIET", "TalkStream"]
+__all__ = ["TalkStream"]
 
 FRAME_S = 0.02
 FRAME = 160
-# The line's own noise: what a microphone gives when nobody speaks is not digital silence.
-QUIET = bytes((0xFF, 0x7F, 0xFE, 0x7F, 0xFF, 0xFE, 0x7E, 0xFF) * 20)
 
 
 class TalkStream:
@@ -59,6 +57,10 @@ class TalkStream:
     def speak(self, source: Callable[[int], bytes]) -> None:
         """``source`` is a microphone; its owner drains ``playback`` and calls ``reached`` with the marks."""
         self._source, self._speakers = source, True
+
+    def fall_silent(self) -> None:
+        """There is no sound any more: what comes is played by the clock, and nothing is said."""
+        self._source, self._speakers = (lambda n: QUIET[:n]), False
 
     def type(self, text: str) -> None:
         self._send(self.peer.text(text))
