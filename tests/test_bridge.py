@@ -238,6 +238,19 @@ def test_a_key_reaches_the_agent_and_never_over_a_running_response():
     assert len(call.of(v.AskResponse)) == 2
 
 
+def test_a_provider_that_writes_no_caller_down_is_asked_again_without_and_once():
+    refused = v.SessionRejected("session.audio.input.transcription.model", "invalid_value", "no", spares=True)
+    call = SimCall()
+    call.feed(v.CallOffered(), v.ProviderOpened(), v.SessionGreeted(), refused)
+    assert call.of(v.ConfigureSession) == [v.ConfigureSession(), v.ConfigureSession(transcribe=False)]
+    assert call.notes("session.without")[0]["field"] == refused.field and not call.notes("session.rejected")
+    call.feed(v.SessionConfigured())
+    assert any(note["id"] == "M9" for note in call.notes("milestone"))
+    other = SimCall()
+    other.feed(v.CallOffered(), v.ProviderOpened(), v.SessionGreeted(), refused, refused)
+    assert other.notes("session.rejected") and other.bridge.summary()
+
+
 FAILURES = {
     "refused": [v.DialFailed("upgrade", "401", 401)],
     "rejected": [v.ProviderOpened(), v.SessionGreeted(), v.SessionRejected("voice", "unknown_parameter", "no")],

@@ -81,6 +81,16 @@ def test_when_the_next_cannot_come_the_old_one_stays_and_tells_the_caller(event:
     assert call.of(v.TellAgent) and call.of(v.AskResponse) and call.ended is None
 
 
+def test_a_next_session_that_writes_no_caller_down_is_taken_without():
+    refused = v.SessionRejected("session.audio.input.transcription.model", "invalid_value", "no", spares=True)
+    call = talking()
+    call.feed(v.HandOverAsked("billing"), v.NextDialled("billing", OTHER, BridgeSettings()))
+    call.feed(v.FromNext(v.ProviderOpened()), v.FromNext(v.SessionGreeted()), v.FromNext(refused))
+    assert call.of(v.ToNext)[-1] == v.ToNext(v.ConfigureSession(transcribe=False))
+    call.feed(v.FromNext(v.SessionConfigured()))
+    assert call.of(v.SwapProvider) and call.notes("session.without")
+
+
 def test_a_next_session_that_is_never_ready_is_named():
     call = talking(handover_s=12.0)
     call.feed(v.HandOverAsked("billing"), v.NextDialled("billing", OTHER, BridgeSettings()))

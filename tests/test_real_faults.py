@@ -14,6 +14,7 @@ from offhook.net.outbound import Options
 from offhook.sims.faults import catalogue
 from offhook.sims.faults.scene import SHORT, mute, ours, wait
 from offhook.sims.provider import Answer
+from offhook.sims.provider_profiles import profile
 from offhook.sims.virtual import World
 from offhook.sims.virtual_carrier import Line
 
@@ -74,6 +75,16 @@ def test_a_caller_who_hangs_up_during_the_webhook_is_nobodys_fault_where_another
     assert second.end["end"]["why"] == "no stream followed the webhook"
     (alone,) = ours("openai", lambda line: line.world.after(0.015, line.hang_up), greeting="Hello.", settle_s=40.0)
     assert report(alone).verdict == "not proven"
+
+
+def test_a_call_goes_on_where_the_provider_has_retired_the_model_that_writes_the_caller_down():
+    retired = profile("openai", "2027-03-01")
+    (call,) = ours("openai", wait(18.0), greeting="Hello.", net=retired.knobs)
+    judged = report(call)
+    assert judged.verdict == "healthy" and "session applied = asked" in judged.because
+    (told,) = judged.others
+    assert (told.rule, told.severity) == ("provider-session/caller-not-written", "note")
+    assert call.end is not None and call.end["end"] == {"why": "caller hung up", "wanted": True}
 
 
 def test_the_page_has_every_row_and_names_tests_that_exist():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from offhook.checks.agents import endings, ready_agents
 from offhook.checks.settings import carrier_settings, problems
 from offhook.settings import SettingsError, load
 
@@ -352,3 +353,17 @@ def test_live_checks_say_what_they_cost_and_name_an_answer_that_cannot_be_heard(
             assert result.verdict == "broken" and result.phases[-1].name == "audio out"
         else:
             assert result.verdict == "proven" and "cost about $0.0" in result.sentence
+
+
+def test_what_a_session_asks_for_and_will_end_is_named_in_time_at_the_start_and_by_check(tmp_path):
+    def told(name: str, day: str) -> list[tuple[str, str, str]]:
+        made = load(environment={"OFFHOOK_PROVIDER_NAME": name, "OPENAI_API_KEY": "sk-test-0123456789"}, cwd=tmp_path)
+        return endings(ready_agents(made)[0].ready["default"], day)
+
+    assert told("openai", "2026-10-01") == []
+    ((what, value, near),) = told("openai", "2027-02-01")
+    assert (what, value) == ("transcription", "gpt-4o-mini-transcribe")
+    assert near.startswith("ends 2027-02-26, in 25 days (developers.openai.com")
+    ((_, _, past),) = told("openai", "2027-02-26")
+    assert past.startswith("ended 2027-02-26") and "calls go on" in past
+    assert told("loopback", "2027-03-01") == []

@@ -207,6 +207,7 @@ class SessionRejected(Event, frozen=True):
     field: str | None
     code: str
     message: str
+    spares: bool = False  # only what writes down the caller's words was refused: a call can be had without
 
 
 class SpeechStarted(Event, frozen=True):
@@ -559,6 +560,7 @@ class ConfigureSession(Command, frozen=True):
 
     instructions: str | None = None
     language: str | None = None
+    transcribe: bool = True  # what the caller says is written down, where the provider does that on request
 
 
 class AppendAudio(Command, frozen=True, gc=False):

@@ -30,7 +30,7 @@ TOKEN = "dial-test-token-0123456789"
 PUBLIC = "https://voice.example.com"
 BARGE_IN = parse_scenario((ROOT / "examples" / "scenarios" / "barge-in.toml").read_text())
 LISTEN = Scenario((Step("wait-for-agent", "done", within_s=1.0), Step("hang-up", "true")))
-HOLD = Scenario((Step("silence", 1.0), Step("hang-up", "true")))
+HOLD = Scenario((Step("silence", 2.5), Step("hang-up", "true")))
 LONGER = Scenario((Step("silence", 10.0), Step("hang-up", "true")))  # the carrier ends it at the agent's first sound
 EVERY = [kind.name + ("" if kind.when == "always" else "@500ms") for kind in FAULTS.values() if kind.where != "rest"]
 ODD = ["webhook-get", "late-start=300", "hang-up-before-upgrade", "webhook-retried", "jitter=80", "drop@500ms"]

@@ -25,7 +25,7 @@ class HandOver:
 
     __slots__ = (
         "_asked", "_configure_sent", "_control", "_gap_from", "_next", "_renew", "_responses", "_s", "_session",
-        "_since",
+        "_since", "_unwritten",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,7 @@ class HandOver:
         self._asked: v.HandOverAsked | None = None
         self._next: v.NextDialled | None = None
         self._configure_sent = False
+        self._unwritten = False
         self._since = 0.0
         self._gap_from: float | None = None  # when the old agent was heard out
 
@@ -92,6 +93,10 @@ class HandOver:
                     self._fail(f"its session was not applied: {fatal.field}", now)
                 elif self._configure_sent:
                     self._swap(now)
+            case v.SessionRejected(spares=True) if self._configure_sent and not self._unwritten:
+                self._unwritten = True
+                self._s.note("session.without", field=inner.field, code=inner.code, message=inner.message[:200])
+                self._s.do(v.ToNext(v.ConfigureSession(transcribe=False)))
             case v.SessionRejected():
                 self._fail(f"its session was rejected: {inner.field or inner.code}", now)
             case v.ProviderError(fatal=True):

@@ -30,6 +30,7 @@ class Session:
         self._dialled = 0
         self._began = 0.0
         self._configure_sent = False
+        self._unwritten = False  # the provider has nobody who writes down what the caller says
         self._configure_due = False  # as soon as the briefing is there
         self._briefing: v.Briefed | None = None
         self._waits_for_briefing = state.settings.briefing_s > 0
@@ -140,7 +141,8 @@ class Session:
             return
         self._configure_sent = True
         given = self._briefing
-        s.do(v.ConfigureSession(given.instructions, given.language) if given else v.ConfigureSession())
+        told = (given.instructions, given.language) if given else (None, None)
+        s.do(v.ConfigureSession(*told, transcribe=not self._unwritten))
         name = "session configured"
         if s.provider.echoes_session:
             s.expect(name, s.settings.configured_s, now, self._never("provider never confirmed the session"))
@@ -166,6 +168,12 @@ class Session:
             self._ready(now)
 
     def rejected(self, event: v.SessionRejected, now: float) -> None:
+        """Without somebody who writes down the caller's words a call is a call; without anything else it is not."""
+        if event.spares and not self._unwritten:
+            self._unwritten = True
+            self._s.note("session.without", field=event.field, code=event.code, message=event.message[:200])
+            self._configure(now)
+            return
         self._s.note("session.rejected", field=event.field, code=event.code, message=event.message[:200])
         self._ending.fail(f"session rejected: {event.field or event.code}", now)
 

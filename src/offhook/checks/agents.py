@@ -7,6 +7,7 @@ What is read here is read once, when the settings are: no call waits for a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,7 +26,9 @@ from offhook.checks.wire import HANG_UP, PROVIDERS, key_of, provider_module, usa
 from offhook.settings import Settings
 from offhook.wires._wire import SettingProblem
 
-__all__ = ["Group", "Ready", "Roster", "default_ready", "groups", "ready_agents", "session_of"]
+__all__ = ["Group", "Ready", "Roster", "default_ready", "endings", "groups", "ready_agents", "session_of"]
+
+SOON_DAYS = 120  # so long before the end of what a session asks for it is named at every start
 
 
 class Ready(Struct, frozen=True):
@@ -139,6 +142,18 @@ def session_of(settings: Settings, profile: Profile, instructions: str = "") -> 
         if profile[name]:
             given[name] = profile[name]
     return module.SessionSettings(**given)
+
+
+def endings(ready: Ready, day: str) -> list[tuple[str, str, str]]:
+    """What of an agent's session has ended by ``day`` or will within ``SOON_DAYS``: its name, value, and what then."""
+    found = []
+    for one in ready.provider.ending(ready.session):
+        until = one.fact.until
+        days = (date.fromisoformat(until) - date.fromisoformat(day)).days
+        if days <= SOON_DAYS:
+            when = f"ends {until}, in {days} days" if days > 0 else f"ended {until}"
+            found.append((one.what, one.fact.value, f"{when} ({one.fact.source}): {one.then}"))
+    return found
 
 
 def _with_origin(settings: Settings, profile: Profile, module: ModuleType, found: SettingProblem) -> SettingProblem:

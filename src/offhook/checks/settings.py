@@ -10,6 +10,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Sequence
+from datetime import date
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from msgspec import structs
 from offhook.agent.assemble import BETWEEN
 from offhook.agent.profile import DEFAULT, Agent
 from offhook.checks._check import Ask, Check, Trail
-from offhook.checks.agents import default_ready, ready_agents
+from offhook.checks.agents import default_ready, endings, ready_agents
 from offhook.checks.wire import HANG_UP, PROVIDERS, provider_module
 from offhook.evidence.patterns import BUILT_IN, PatternError, Patterns
 from offhook.media.lines import LineError, spoken_lines
@@ -283,6 +284,8 @@ async def _run(ask: Ask, trail: Trail) -> str:
         told = sum(len(part.text) for part in ready.persona.parts)
         if len(roster.ready) > 1 or name != DEFAULT:
             trail.proven(f"agent {name}", f"{profile['provider']}, {session.model}, {session.voice}, {told} characters")
+        for what, value, then in endings(ready, date.today().isoformat()):
+            trail.proven(what, f"{value} {then}")
         for remark in ready.persona.remarks:
             trail.proven(f"agent {name}", remark)
     providers = dict.fromkeys(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from offhook import __version__
@@ -9,7 +10,7 @@ from offhook.agent.profile import DEFAULT
 from offhook.agent.tools.box import ToolBox
 from offhook.agent.tools.declared import Declared
 from offhook.checks import settings as judge
-from offhook.checks.agents import Ready, Roster
+from offhook.checks.agents import Ready, Roster, endings
 from offhook.cli.places import data_dir
 from offhook.net.hot import path_of_frames
 from offhook.settings import Settings, shown
@@ -84,6 +85,8 @@ def _provider(settings: Settings, ready: Ready, session: Any) -> list[str]:
         _row("voice", *own("voice", session.voice)),
         _row("endpoint", *own("url", session.url)),
     ]
+    for what, value, then in endings(ready, date.today().isoformat()):
+        lines.append(_row(what, value, then))
     if session.api_key:
         lines.append(_row("key", shown(settings[key]), settings.origin(key)))
     if profile["allow_unlisted"]:

@@ -32,6 +32,7 @@ ROUTINE = frozenset((
 __all__ = [
     "CarrierWay",
     "ConnectRequest",
+    "Ending",
     "Fact",
     "LocalProtocolError",
     "Out",
@@ -164,6 +165,14 @@ class SettingProblem(Struct, frozen=True):
     wanted: str
     fix: str
     source: str
+
+
+class Ending(Struct, frozen=True):
+    """Part of a session that ends on a known day (``fact.until``), and what happens ``then``."""
+
+    what: str
+    fact: Fact[str]
+    then: str
 
 
 class Usual(Struct, frozen=True):

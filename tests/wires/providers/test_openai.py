@@ -202,6 +202,17 @@ def test_a_rejection_is_joined_by_the_id_of_our_update():
     assert isinstance(said(leg, **error(event_id=update["event_id"])), v.ProviderError)  # it was answered
 
 
+def test_a_model_that_writes_nobody_down_is_spared_and_the_session_asked_for_without_it():
+    leg = new_leg()
+    leg.send(v.ConfigureSession())
+    param = "session.audio.input.transcription.model"
+    event = said(leg, **error(param=param, code="invalid_value"))
+    assert event == v.SessionRejected(param, "invalid_value", "m", spares=True)
+    again = json.loads(leg.send(v.ConfigureSession(transcribe=False))[0])["session"]
+    assert again["audio"]["input"]["transcription"] is None and again["audio"]["input"]["turn_detection"]
+    assert json.loads(leg.send(v.ConfigureSession())[0])["session"] == again, "it is not asked for again"
+
+
 def test_a_rejection_without_an_id_is_joined_by_its_field_until_the_echo_came():
     leg = new_leg()
     assert isinstance(said(leg, **error(param="session.voice")), v.ProviderError)  # we asked for nothing yet

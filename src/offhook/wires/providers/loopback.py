@@ -19,6 +19,7 @@ from offhook import vocab as v
 from offhook.wires._checks import check_name, check_url
 from offhook.wires._wire import (
     ConnectRequest,
+    Ending,
     Fact,
     LocalProtocolError,
     Price,
@@ -92,6 +93,11 @@ def check(settings: SessionSettings) -> list[SettingProblem]:
                     others=names, allow_unlisted=False),
         *check_url(settings.url, endpoint=ENDPOINT, env="nothing: there is no key"),
     ]  # fmt: skip
+
+
+def ending(settings: SessionSettings) -> list[Ending]:
+    """Nothing of a session has an end that we know of."""
+    return []
 
 
 def explain_close(code: int | None, reason: str) -> str:

@@ -18,6 +18,7 @@ from offhook import vocab as v
 from offhook.wires._checks import check_key, check_name, check_url
 from offhook.wires._wire import (
     ConnectRequest,
+    Ending,
     Fact,
     LocalProtocolError,
     Price,
@@ -85,7 +86,11 @@ VOICES: Fact[tuple[str, ...]] = Fact(
     ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"), _SDK, _CHECKED
 )
 DEFAULT_VOICE = Fact("marin", _SDK, _CHECKED)
-TRANSCRIPTION_MODEL = Fact("gpt-4o-mini-transcribe", _SDK, _CHECKED, until="2027-02-26")
+# OpenAI's notice of 2026-08-26 names gpt-live-transcribe and gpt-transcribe in its place, and documents them for
+# sessions of their own and for files: nobody told us of one that writes down the caller within a conversation.
+TRANSCRIPTION_MODEL = Fact(
+    "gpt-4o-mini-transcribe", "developers.openai.com/api/docs/deprecations", "2026-11-26", until="2027-02-26"
+)
 SESSION_LIMIT_S = Fact(3600.0, "livekit/agents#2341; session.created expires_at", _CHECKED)
 APPEND_BYTES = Fact(15 * 1024 * 1024, _SDK, _CHECKED)
 # US dollars per million tokens: text in, text out, audio in, audio out.
@@ -135,6 +140,7 @@ class SessionSettings(Struct, frozen=True):
     tools: tuple[v.ToolSpec, ...] = ()
     language: str | None = None
     allow_unlisted: bool = False
+    transcriber: str = TRANSCRIPTION_MODEL.value  # writes down what the caller says; empty: nobody does
 
     def __repr__(self) -> str:
         return f"SessionSettings(model={self.model!r}, voice={self.voice!r}, url={self.url!r})"
@@ -195,6 +201,14 @@ def check(settings: SessionSettings) -> list[SettingProblem]:
                     others=names, allow_unlisted=unlisted),
         *check_url(settings.url, endpoint=ENDPOINT, env=KEY_ENV),
     ]  # fmt: skip
+
+
+def ending(settings: SessionSettings) -> list[Ending]:
+    """What of a session the provider has said it will not serve for ever."""
+    if settings.transcriber != TRANSCRIPTION_MODEL.value:
+        return []
+    then = "it is left out once it is refused: calls go on, what callers say is not written down"
+    return [Ending("transcription", TRANSCRIPTION_MODEL, then)]
 
 
 def explain_close(code: int | None, reason: str) -> str:
@@ -263,7 +277,7 @@ TURN_DETECTION = {
 
 def session_object(settings: SessionSettings) -> dict[str, Any]:
     """The session that is asked for; what matters on a phone line is said, never left to a default."""
-    transcription: dict[str, Any] = {"model": TRANSCRIPTION_MODEL.value}
+    transcription: dict[str, Any] = {"model": settings.transcriber}
     if settings.language:
         transcription["language"] = settings.language
     session: dict[str, Any] = {
@@ -273,7 +287,7 @@ def session_object(settings: SessionSettings) -> dict[str, Any]:
         "audio": {
             "input": {
                 "format": {"type": "audio/pcmu"},
-                "transcription": transcription,
+                "transcription": transcription if settings.transcriber else None,
                 "turn_detection": {**TURN_DETECTION},
             },
             "output": {"format": {"type": "audio/pcmu"}, "voice": settings.voice},
@@ -460,7 +474,8 @@ class Leg:
         field = _text(error.param)
         if self._rejects_update(error, field):
             self._update_id = None
-            return v.SessionRejected(field=field, code=code, message=text)
+            spares = (field or "").startswith("session.audio.input.transcription")
+            return v.SessionRejected(field=field, code=code, message=text, spares=spares)
         benign = code in BENIGN_CODES.value or any(part in text for part in BENIGN_TEXTS.value)
         return v.ProviderError(code=code, message=text, field=field, benign=benign, fatal=code in FATAL_CODES.value)
 
@@ -503,6 +518,8 @@ class Leg:
         match command:
             case v.ConfigureSession():
                 self._settings = briefed(self._settings, command)
+                if not command.transcribe:
+                    self._settings = msgspec.structs.replace(self._settings, transcriber="")
                 self._update_id = self._event_id()
                 update = {"type": "session.update", "event_id": self._update_id}
                 return [{**update, "session": session_object(self._settings)}]

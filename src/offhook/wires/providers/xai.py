@@ -20,6 +20,7 @@ from offhook import vocab as v
 from offhook.wires._checks import check_key, check_name, check_url
 from offhook.wires._wire import (
     ConnectRequest,
+    Ending,
     Fact,
     LocalProtocolError,
     Price,
@@ -184,6 +185,11 @@ _CLOSES = {
     1012: "it restarts",
     1013: "it is overloaded: try again later",
 }
+
+
+def ending(settings: SessionSettings) -> list[Ending]:
+    """Nothing of a session has an end that we know of."""
+    return []
 
 
 def explain_close(code: int | None, reason: str) -> str:
