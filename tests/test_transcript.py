@@ -106,10 +106,12 @@ def test_tools_keys_and_acts_stand_between_the_words_and_keys_are_masked():
         agent("Let me look.", "i1", 100.0), note("tool", 200.0, id="t1", name="look_up", args_ok=False),
         note("key", 250.0, digit="•"), note("tool.done", 900.0, id="t1", name="look_up", outcome="timeout", ms=700),
         note("recording.paused", 950.0, why="keys"), note("milestone", 960.0, id="M9"),
+        note("hold", 970.0, on=True), note("mute", 980.0, who="caller", on=False),
     )  # fmt: skip
     assert said(recording) == [
         ("agent", "Let me look."), ("tool", "look_up called, with arguments that are no JSON"), ("act", "key: •"),
         ("tool", "look_up: timeout after 700 ms"), ("act", "recording.paused: keys"),
+        ("act", "hold: on"), ("act", "mute: caller off"),
     ]  # fmt: skip
 
 

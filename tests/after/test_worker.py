@@ -9,6 +9,7 @@ from tests.after.kit import Office, Told, hook, rounds, run
 
 from offhook.after.hook import Outcome
 from offhook.after.queue import SUMMARY, Queue, key_for
+from offhook.store.state import NoStoreYet
 
 DOWN = Outcome(False, "crm.example answered 503: come back later")
 
@@ -280,3 +281,17 @@ def test_hooks_choose_their_calls_by_event_and_agent(tmp_path, clock):
     rounds(office.worker(), 3)
     assert (len(broken.jobs), len(died.jobs), [job.call for job in desk.jobs]) == (2, 0, ["CA1"])  # kit: all are broken
     assert json.loads(broken.jobs[0].payload)["type"] == "call.broken"
+
+
+def test_a_store_that_is_being_made_is_no_warning_and_one_that_stays_away_is(tmp_path, clock, caplog):
+    office = Office(tmp_path, clock, hook("crm", Told()))
+    worker = office.worker()
+
+    def none_yet() -> Queue:
+        raise NoStoreYet("there is no store yet")
+
+    worker._open = none_yet
+    rounds(worker)
+    assert not caplog.records
+    rounds(worker, 2)
+    assert [record.why for record in caplog.records] == ["NoStoreYet: there is no store yet"]

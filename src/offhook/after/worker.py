@@ -24,6 +24,7 @@ from offhook.after.queue import Queue
 from offhook.agent.aside import Aside
 from offhook.agent.tools.threads import in_thread
 from offhook.store.database import reason
+from offhook.store.state import NoStoreYet
 
 __all__ = ["Worker"]
 
@@ -122,9 +123,11 @@ class Worker:
             return await self._begin(self._queue)
         except Exception as error:  # the store is away: its own thread says so, and it is tried again
             why = reason(error) if isinstance(error, SQLAlchemyError) else f"{type(error).__name__}: {error}"
-            if why != self._store_why:
-                log.warning("what is to be done after calls waits for the store", extra={"why": why})
-            self._store_why = why
+            begins = isinstance(error, NoStoreYet) and not self._away  # the writer is making it just now
+            if not begins:
+                if why != self._store_why:
+                    log.warning("what is to be done after calls waits for the store", extra={"why": why})
+                self._store_why = why
             self._away += 1
             return min(LOOK_S, float(2**self._away) / 2)
 

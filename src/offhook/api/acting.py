@@ -163,8 +163,10 @@ async def place(request: Request, body: models.Place, who: Places) -> Response:
     options = the_world(request).options(given)
     placed = await the_world(request).host.outbound.place(body.to, options)
     if placed.status == "refused":
-        raise Problem(409, f"not placed: {placed.detail}", kind="refused", field="to", got=f"code {placed.code}",
-                      wanted="a call that the carrier takes",
+        asked = placed.http is not None  # the carrier, and it said no
+        raise Problem(409, f"not placed: {placed.detail}", kind="refused", field="to" if asked else "",
+                      got=f"code {placed.code}" if placed.code else "",
+                      wanted="a call that the carrier takes" if asked else "a call that this server can ask for",
                       fix=f"GET /api/codes/{placed.code}" if placed.code else "see detail")  # fmt: skip
     return answer(shown(placed), 201, {"Location": f"/api/outbound/{placed.id}"})
 

@@ -68,8 +68,9 @@ def told(answer: httpx2.Response) -> Any:
         return answer.json()
     try:
         problem = answer.json()
-        fix = next((error["fix"] for error in problem.get("errors", ()) if error.get("fix")), "")
-        raise CtlError(f"{problem['detail']}" + (f"; {fix}" if fix else ""))
+        wrong: dict[str, str] = next((error for error in problem.get("errors", ()) if error.get("fix")), {})
+        got = f": got {wrong['got']}, wanted {wrong['wanted']}" if problem.get("status") == 422 and wrong else ""
+        raise CtlError(f"{problem['detail']}{got}" + (f"; {wrong['fix']}" if wrong else ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CtlError(f"the server answered {answer.status_code}") from None
 

@@ -128,6 +128,32 @@ def _calls(settings: Callable[..., Any]) -> None:
         """Put the caller on hold with music."""
         act(config, call, "hold", {"on": not off})
 
+    @ctl_app.command(epilog="Examples: offhook ctl mute last caller   |   offhook ctl mute last caller --off")
+    def mute(
+        call: CallName,
+        who: Annotated[str, typer.Argument(help="caller: the agent hears silence; agent: the caller hears nothing.")],
+        off: Annotated[bool, typer.Option("--off", help="Let them be heard again.")] = False,
+        config: Config = None,
+    ) -> None:
+        """Keep one side from being heard."""
+        act(config, call, "mute", {"who": who, "on": not off})
+
+    @ctl_app.command(epilog="Example: offhook ctl handover last billing")
+    def handover(
+        call: CallName, agent: Annotated[str, typer.Argument(help="An agent of this server.")], config: Config = None
+    ) -> None:
+        """Let another agent take the call over."""
+        act(config, call, "handover", {"agent": agent})
+
+    @ctl_app.command(epilog="Examples: offhook ctl record last --off   |   offhook ctl record last")
+    def record(
+        call: CallName,
+        off: Annotated[bool, typer.Option("--off", help="Pause it: silence until it goes on.")] = False,
+        config: Config = None,
+    ) -> None:
+        """Let the recording go on, or pause it."""
+        act(config, call, "pause-recording", {"on": off})
+
     @ctl_app.command(epilog="Example: offhook ctl press last 1w2#")
     def press(
         call: CallName, keys: Annotated[str, typer.Argument(help="0-9 * # A-D; w waits.")], config: Config = None

@@ -235,6 +235,8 @@ def _act(kind: str, detail: Mapping[str, Any]) -> str:
     if kind == "barge-in":
         return f"barge-in: {detail.get('heard_ms')} of {detail.get('sent_ms')} ms heard"
     said = detail.get(_ACTS[kind])
+    if "on" in detail:  # hold, and who is muted
+        said = f"{said if kind == 'mute' else ''} {'on' if detail['on'] else 'off'}".strip()
     return f"{kind}: {said}" if said not in (None, "") else kind
 
 

@@ -148,6 +148,25 @@ class Calls:
             let_in=carrier is not None and carrier is not self._carrier and asked.let_in,
         )
 
+    def parties(self, asked: Any, carrier: Carrier) -> dict[str, Any]:
+        """Whose call it is, as a record begins: numbers masked, and told apart by a keyed hash."""
+        return {
+            "call": asked.call_sid,
+            "caller": carrier.wire.mask_number(asked.from_),
+            "called": carrier.wire.mask_number(asked.to),
+            "caller_id": self._number_id(asked.from_),
+            "called_id": self._number_id(asked.to),
+            "direction": asked.direction,
+            "carrier": carrier.wire.NAME,
+        }
+
+    def declined(self, asked: Any, why: str, detail: str = "") -> dict[str, Any]:
+        """What the record of a call is begun and noted with that nobody takes."""
+        return {
+            "begin": self.parties(asked, self._carrier), "numbers": _numbers(asked),
+            "why": why, "detail": detail, "call_sid": asked.call_sid,
+        }  # fmt: skip
+
     def make(self, asked: Any, who: Answerer, carrier: Carrier | None = None) -> Call:
         """
         The call that a webhook offers, with its record open; nothing has been done about it yet.
@@ -166,18 +185,12 @@ class Calls:
             {v.Leg.PROVIDER: leg.redact},
             now,
             {
-                "call": asked.call_sid,
-                "caller": carrier.wire.mask_number(asked.from_),
-                "called": carrier.wire.mask_number(asked.to),
-                "caller_id": self._number_id(asked.from_),
-                "called_id": self._number_id(asked.to),
-                "direction": asked.direction,
-                "carrier": carrier.wire.NAME,
+                **self.parties(asked, carrier),
                 "provider": who.provider.LABEL,
                 "agent": who.agent,
                 "boot": who.boot,
             },
-            numbers=(asked.from_, asked.to, *(asked.parameters.get(name, "") for name in ("ForwardedFrom", "Caller"))),
+            numbers=_numbers(asked),
         )
         bridge = Bridge(settings, who.provider.traits(session), carrier.wire.traits(carrier.settings), who.lines)
         call = Call(
@@ -355,3 +368,8 @@ class Calls:
             timer.cancel()
             for wait in waits:
                 wait.cancel()
+
+
+def _numbers(asked: Any) -> tuple[str, ...]:
+    """Every number that a webhook names, for its record to mask."""
+    return asked.from_, asked.to, *(asked.parameters.get(name, "") for name in ("ForwardedFrom", "Caller"))

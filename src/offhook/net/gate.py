@@ -79,7 +79,7 @@ class Gate:
         why = self._forged("upgrade", "GET", request.path_qs, request.headers, b"", upgrade=True)
         return None if why is None else Refusal(403, why, "signature")
 
-    def missed(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], status: int, **more: bool) -> None:
+    def missed(self, method: str, path_qs: str, headers: Sequence[tuple[str, str]], status: int, **more: Any) -> None:
         """A request for something that is not served; what has nothing of the carrier in it is not kept."""
         signature = self._carrier.wire.SIGNATURE_HEADER.value.lower()
         if any(name.lower() == signature for name, _ in headers):

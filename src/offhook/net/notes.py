@@ -8,7 +8,7 @@ few a minute, for anybody can send such requests. Knows no wire by name; never o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,14 +78,28 @@ class RequestNotes:
         return len(self._refused) < REFUSED_A_MINUTE
 
     def refused(
-        self, what: str, method: str, path_qs: str, headers: Sequence[tuple[str, str]], status: int, **said: Any
+        self,
+        what: str,
+        method: str,
+        path_qs: str,
+        headers: Sequence[tuple[str, str]],
+        status: int,
+        *,
+        begin: Mapping[str, Any] | None = None,
+        numbers: Iterable[str] = (),
+        **said: Any,
     ) -> None:
-        """A request that no call comes of: a record of its own, while there are not too many."""
+        """
+        A request that no call comes of: a record of its own, while there are not too many.
+
+        ``begin`` and ``numbers`` are of a call that is really the carrier's: it is found again by its id.
+        """
         if not self.room:
             return
         now = self._clock.now()
         self._refused.append(now)
-        journal = self._journals.open("refused", {}, now, {"call": "refused", "carrier": self._carrier.NAME})
+        begin = begin or {"call": "refused", "carrier": self._carrier.NAME}
+        journal = self._journals.open(begin["call"], {}, now, begin, numbers)
         found = {name.lower(): value for name, value in headers}
         journal.note(what, now, method=method, **_target(path_qs, found), status=status, **said)
         journal.close(now, {"end": {"wanted": False, "why": f"{what} refused"}})

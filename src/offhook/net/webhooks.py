@@ -70,7 +70,7 @@ class Webhooks:
         if full is not None:
             self._metrics.refused(full)
             log.warning("call refused", extra={"call": asked.call_sid, "why": full})
-            self._notes.refused("webhook", method, path_qs, headers, 200, why=full, call_sid=asked.call_sid)
+            self._notes.refused("webhook", method, path_qs, headers, 200, **self._calls.declined(asked, full))
             return self._refuse("draining" if full == "draining" else "busy")
         call = self._calls.running.get(asked.call_sid)
         if call is None:
@@ -200,9 +200,8 @@ class Webhooks:
         """Nobody takes this call: the reason on record, the caller told or not even answered."""
         self._metrics.refused("declined")
         log.warning("call declined", extra={"call": asked.call_sid, "why": who.why, "detail": who.detail})
-        self._notes.refused(
-            "webhook", method, path_qs, headers, 200, why=who.why, detail=who.detail, call_sid=asked.call_sid
-        )
+        said = self._calls.declined(asked, who.why, who.detail)
+        self._notes.refused("webhook", method, path_qs, headers, 200, **said)
         if who.say is None:
             return Answer(200, self._carrier.wire.reject())
         return Answer(200, self._carrier.wire.refuse(self._carrier.saying(who.say), "declined"))

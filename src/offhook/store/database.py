@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, OperationalError
 
 from offhook.store.schema import HEAD
-from offhook.store.state import StoreError
+from offhook.store.state import NoStoreYet, StoreError
 
 __all__ = [
     "check",
@@ -186,7 +186,7 @@ def check(connection: sa.Connection) -> None:
     if found == HEAD:
         return
     if found is None:
-        raise StoreError("there is no store yet: offhook serve makes one")
+        raise NoStoreYet("there is no store yet: offhook serve makes one")
     raise StoreError(
         f"the store has schema {found}, this program reads {HEAD}: "
         "start offhook serve once with this version, or use the version that wrote it"

@@ -15,6 +15,10 @@ class StoreError(Exception):
     """The store cannot be used until somebody mends something; calls are not touched by that."""
 
 
+class NoStoreYet(StoreError):
+    """Nobody has made it: the writer of a server does, in its first moments."""
+
+
 class StoreBusy(Exception):
     """The store takes nothing now: it is stalled, locked, full or away, and is tried again."""
 
