@@ -23,6 +23,7 @@ def test_what_is_shared_has_no_secret_number_id_or_address_and_the_words_are_the
         tmp_path, CALL,
         note("milestone", 5.0, id="M6", what="stream started"),
         note("upgrade", 5.5, path="/x", host="voice.example.com", client="203.0.113.9"),
+        note("dial.request", -1.0, scheme="wss"),  # a clock's grain before the begin
         {"k": "msg", "t": 6.0, "ch": 0, "bytes": 9, "m": {"event": "start", "accountSid": SID, "ticket": "t1cket",
                                                           "hunter2secret": "+15550100002"}},
         {"k": "msg", "t": 7.0, "ch": 3, "bytes": 9, "m": {
@@ -36,6 +37,7 @@ def test_what_is_shared_has_no_secret_number_id_or_address_and_the_words_are_the
     assert "My card is [card], mail [email], call [number]" in text and f"AC…{SID[-4:]}" in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text and "<script" not in text
     assert "http" not in text.replace("http-equiv", "") and " src=" not in text and "url(" not in text
+    assert ">-0:00.001 * dial.request" in text
     with pytest.raises(ValueError, match="not recorded"):
         page(judge(path), None, lambda data: data, audio=True)
 

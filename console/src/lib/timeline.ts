@@ -223,10 +223,10 @@ export class Painter {
     const ends = rows.get(top) ?? rows.set(top, [-1e9, -1e9, -1e9, -1e9]).get(top)!;
     const text = message.type;
     const wide = ctx.measureText(text).width;
-    const row = special ? 0 : ends.findIndex((end) => end < x - 2);
-    if (row < 0 || (special && ends[0]! > x)) return;
     const left = x + wide + 6 > this.width && x - wide - 4 > 0 ? x - wide - 4 : x + 4;
-    ends[row] = x + wide + 8;
+    const row = special ? 0 : ends.findIndex((end) => end < left - 6);
+    if (row < 0 || (special && ends[0]! > left)) return;
+    ends[row] = left + wide + 4;
     const y = top + 20 + row * 15;
     ctx.fillStyle = this.look.panel;
     ctx.globalAlpha = 0.85;

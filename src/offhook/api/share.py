@@ -130,7 +130,8 @@ def _e(value: Any) -> str:
 
 
 def _clock(ms: float) -> str:
-    return f"{int(ms // 60000)}:{ms % 60000 / 1000:06.3f}"
+    sign, ms = ("-" if round(ms) < 0 else "", abs(ms))
+    return f"{sign}{int(ms // 60000)}:{ms % 60000 / 1000:06.3f}"
 
 
 def _about(begin: Mapping[str, Any]) -> str:
