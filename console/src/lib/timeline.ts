@@ -19,6 +19,7 @@ const WAVE = 46;
 const WORDS = 17;
 const GAP = 74;
 const FRAME_MS = 20;
+const CROWDED = 5; // pixels a message
 const GAIN = 1.8; // speech peaks well below the full scale
 export const Y = {
   caller: AXIS + WAVE / 2 + 2,
@@ -104,7 +105,8 @@ export class Painter {
       const x = Math.round(this.x(at)) + 0.5;
       ctx.moveTo(x, 16);
       ctx.lineTo(x, height(this.ladder));
-      ctx.fillText(clock(at, digits), x + 3, 12);
+      const text = clock(at, digits);
+      if (x + 3 + ctx.measureText(text).width < this.width) ctx.fillText(text, x + 3, 12);
     }
     ctx.stroke();
     const end = this.x(this.ladder.length_ms);
@@ -200,6 +202,7 @@ export class Painter {
       if (message.at_ms > view.to) break;
       (message.n === selected || this.guilty.has(message.n) ? last : shown).push(message);
     }
+    const crowded = shown.length > this.width / CROWDED; // names would only be noise
     // The guilty ones get their names first, then the others as far as there is room.
     for (const message of [...last, ...shown]) {
       const x = Math.round(this.x(message.at_ms)) + 0.5;
@@ -212,7 +215,7 @@ export class Painter {
       ctx.strokeStyle = ctx.fillStyle = this.guilty.has(message.n) ? this.look.accent : message.n === selected ? this.look.focus : this.look.soft;
       ctx.lineWidth = special ? 2 : 1;
       arrow(ctx, x, from, to);
-      named.push(() => this.label(message, x, Math.min(from, to), rows, special));
+      if (special || !crowded) named.push(() => this.label(message, x, Math.min(from, to), rows, special));
     }
     ctx.lineWidth = 1;
     named.forEach((label) => label()); // over the lines
@@ -295,15 +298,16 @@ export class Painter {
     for (const [n, one] of all.entries()) {
       const x = Math.round(this.x(one.at_ms)) + 0.5;
       if (x < -200 || x > this.width + 200) continue;
+      const room = Math.min(this.width, n + 1 < all.length ? this.x(all[n + 1]!.at_ms) : this.width) - x - 6;
       ctx.strokeStyle = ctx.fillStyle = this.look.accent;
       ctx.setLineDash([3, 3]);
       ctx.beginPath();
       ctx.moveTo(x, 16);
-      ctx.lineTo(x, Y.carrier);
+      ctx.lineTo(x, room < 24 && all.length > 1 ? AXIS + 6 : Y.carrier); // many of them are a row of ticks
       ctx.stroke();
       ctx.setLineDash([]);
       const text = `barge-in${one.spoke_ms === null ? "" : `, cleared ${ms(one.at_ms - one.spoke_ms)} after the first sound`}`;
-      ctx.fillText(fitted(ctx, text, Math.min(this.width, n + 1 < all.length ? this.x(all[n + 1]!.at_ms) : this.width) - x - 6), x + 4, Y.agent - WAVE / 2 + 10);
+      ctx.fillText(fitted(ctx, text, room), x + 4, Y.agent - WAVE / 2 + 10);
       this.hits.push({ x, y0: AXIS, y1: Y.carrier, n: one.n });
     }
   }
@@ -313,7 +317,7 @@ export class Painter {
     const { ctx } = this;
     for (const one of this.ladder.replies) {
       const [x0, x1] = [this.x(one.at_ms - one.ms), this.x(one.at_ms)];
-      if (x1 < 0 || x0 > this.width) continue;
+      if (x1 < 0 || x0 > this.width || x1 - x0 < 1.5) continue;
       const text = ms(one.ms);
       const wide = ctx.measureText(text).width;
       ctx.strokeStyle = this.look.soft;
@@ -388,13 +392,18 @@ export class Painter {
 
   private tools(): void {
     const { ctx } = this;
+    let right = -1e9; // of the words before
     for (const run of this.ladder.tool_runs) {
       const [x0, x1] = [this.x(run.at_ms), this.x(run.at_ms + (run.ms ?? 0))];
       if (x1 < 0 || x0 > this.width) continue;
       const bad = run.outcome !== "ok";
       ctx.fillStyle = bad ? this.look.accent : this.look.tool;
       ctx.fillRect(x0, Y.tools - 6, Math.max(3, x1 - x0), 6);
-      ctx.fillText(`${run.name} ${run.ms === null ? "no end" : ms(run.ms)}${bad && run.outcome ? `, ${run.outcome}` : ""}`, Math.max(x0, 2), Y.tools + 11);
+      const text = `${run.name} ${run.ms === null ? "no end" : ms(run.ms)}${bad && run.outcome ? `, ${run.outcome}` : ""}`;
+      const left = Math.max(x0, 2);
+      if (left < right) continue;
+      ctx.fillText(text, left, Y.tools + 11);
+      right = left + ctx.measureText(text).width + 8;
     }
   }
 }

@@ -81,6 +81,7 @@ class Records:
         self._runs = runs
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[Path, int, int], Opened] = OrderedDict()
+        self._reading: dict[tuple[Path, int, int], threading.Lock] = {}
 
     def open(self, name: str) -> Opened:
         """Raises Problem."""
@@ -88,24 +89,35 @@ class Records:
         try:
             stat = path.stat()
             key = (path, stat.st_mtime_ns, stat.st_size)
-            with self._lock:
-                if key in self._kept:
-                    self._kept.move_to_end(key)
-                    return self._kept[key]
             if stat.st_size > MOST_BYTES:
                 raise Problem(413, f"the record has {stat.st_size} bytes", kind="too-long",
                               wanted=f"at most {MOST_BYTES}", fix=f"offhook explain {path.stem}")  # fmt: skip
-            opened = Opened(path, read(path), stat.st_size, self._project)
+            return self._once(key, lambda: Opened(path, read(path), stat.st_size, self._project))
         except FileNotFoundError:
             raise _unknown(name) from None
         except RecordingError as error:
             raise Problem(500, str(error), kind="record", field="call", got=name, wanted="a record that can be read",
                           fix="see the file; the store may still have the call") from None  # fmt: skip
+
+    def _once(self, key: tuple[Path, int, int], make: Callable[[], Opened]) -> Opened:
+        """What is kept, or made now. A page asks for four things at once: the first reads, the others wait for it."""
         with self._lock:
-            self._kept[key] = opened
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        return opened
+            reading = self._reading.setdefault(key, threading.Lock())
+        try:
+            with reading:
+                with self._lock:
+                    if key in self._kept:
+                        self._kept.move_to_end(key)
+                        return self._kept[key]
+                opened = make()
+                with self._lock:
+                    self._kept[key] = opened
+                    while len(self._kept) > KEPT:
+                        self._kept.popitem(last=False)
+                return opened
+        finally:
+            with self._lock:
+                self._reading.pop(key, None)
 
     def _begun(self, name: str) -> Path:
         until = time.monotonic() + WRITTEN_S

@@ -191,11 +191,21 @@ class Api:
             if collects:
                 gc.enable()
 
+    @staticmethod
+    def _warm() -> None:
+        """What the first call's page would wait for: the rules of the diagnosis, and what outlines recordings."""
+        import numpy  # noqa: F401
+
+        from offhook.diagnosis.engine import rule_modules
+
+        rule_modules()
+
     def _made(self) -> Any:
         from offhook.api.app import make_api
         from offhook.api.world import World
         from offhook.cli.call import options_of
 
+        self._warm()
         serving = self._serving
         return make_api(
             World(

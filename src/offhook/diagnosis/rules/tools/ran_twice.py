@@ -29,14 +29,17 @@ WITHIN_MS = 10_000.0
 def find(view: Evidence) -> Iterator[Finding]:
     ends = {done.id: done.at_ms for done in view.tools_done}
     given = {call.id: call.arguments for call in view.talk.calls}
+    over = view.length_ms
     for n, first in enumerate(view.tools):
         for again in view.tools[n + 1 :]:
+            if again.at_ms - first.at_ms > WITHIN_MS:  # first of all: an hour has thousands of pairs
+                continue
             same = (first.name, first.args_bytes) == (again.name, again.args_bytes)
             if first.id in given and again.id in given:
                 same = same and given[first.id] == given[again.id]
-            open_ = bool(first.id) and again.at_ms < ends.get(first.id, view.length_ms)
+            open_ = bool(first.id) and again.at_ms < ends.get(first.id, over)
             spoke = [s for s in view.provider.speech if first.at_ms < s.at_ms <= again.at_ms]
-            if not same or not open_ or not spoke or again.at_ms - first.at_ms > WITHIN_MS:
+            if not same or not open_ or not spoke:
                 continue
             yield RULE.finding(
                 again,
