@@ -8,6 +8,7 @@ typedef struct {
     PyObject_HEAD
     int fd; /* -1: through the transport (TLS) */
     uint8_t masked, shut, plain;
+    uint8_t empty; /* the transport held nothing when it was asked, and nobody else has written since */
     PyObject *waiting; /* transport.get_write_buffer_size */
     PyObject *write;   /* transport.write, or the function */
 } Pen;
@@ -95,14 +96,20 @@ static int pen_put(Pen *pen, Out *out, const Part *parts, int n_parts)
     return done == NULL ? -1 : 0;
 }
 
-static Py_ssize_t pen_waiting(Pen *pen)
+/* Whether nothing waits in the transport. What we write to an empty one goes to the kernel, so it need not be asked anew. */
+static int pen_empty(Pen *pen)
 {
+    if (pen->empty)
+        return 1;
     PyObject *size = PyObject_CallNoArgs(pen->waiting);
     if (size == NULL)
         return -1;
     Py_ssize_t n = PyLong_AsSsize_t(size);
     Py_DECREF(size);
-    return n;
+    if (n < 0 && PyErr_Occurred())
+        return -1;
+    pen->empty = n == 0;
+    return pen->empty;
 }
 
 static int pen_flush(Pen *pen, Out *out)
@@ -111,10 +118,10 @@ static int pen_flush(Pen *pen, Out *out)
     if (pen->plain || pen->shut)
         return 0;
     if (pen->fd >= 0) {
-        Py_ssize_t waiting = pen_waiting(pen);
-        if (waiting < 0 && PyErr_Occurred())
+        int empty = pen_empty(pen);
+        if (empty < 0)
             return -1;
-        if (waiting == 0) {
+        if (empty) {
             ssize_t sent = send(pen->fd, from, (size_t)(out->to - from), MSG_NOSIGNAL | MSG_DONTWAIT);
             if (sent == out->to - from)
                 return 0;
@@ -122,6 +129,7 @@ static int pen_flush(Pen *pen, Out *out)
                 from += sent; /* an error is the transport's to meet and to tell */
         }
     }
+    pen->empty = 0;
     PyObject *rest = PyBytes_FromStringAndSize(from, out->to - from);
     if (rest == NULL)
         return -1;
@@ -147,6 +155,14 @@ static PyObject *pen_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
     self->write = Py_NewRef(write);
     self->waiting = Py_NewRef(waiting);
     return (PyObject *)self;
+}
+
+/* Somebody else writes to the transport. */
+static PyObject *pen_beside(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    ((Pen *)self)->empty = 0;
+    Py_RETURN_NONE;
 }
 
 static PyObject *pen_shut(PyObject *self, PyObject *unused)
@@ -180,6 +196,7 @@ static void pen_dealloc(PyObject *self)
 }
 
 static PyMethodDef pen_methods[] = {
+    {"beside", pen_beside, METH_NOARGS, NULL},
     {"shut", pen_shut, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -460,8 +460,8 @@ static void spoken(const Way *self, unsigned *pieces, unsigned *n_bytes)
 }
 
 /*
- * (frames, widest gap, last at, looks up, looks down, pieces of speech, their bytes, notes) since the last time, or None. From here on the agent's
- * speech and the marks go the ordinary way, until `speak` says again how things stand.
+ * (frames, widest gap, last at, looks up, looks down, pieces of speech, their bytes, notes) since the last time, or
+ * None. From here on the agent's speech and the marks go the ordinary way, until `speak` says how things stand.
  */
 static PyObject *way_take(PyObject *object, PyObject *unused)
 {

@@ -284,6 +284,77 @@ def test_what_the_kernel_does_not_take_goes_to_the_transport_in_order():
         while len(got) + sum(map(len, rest)) < (n + 1) * 220:
             got += there.recv(1 << 20)
         assert unframed(got + b"".join(rest), False) == [AUDIO.encode()] * (n + 1)
+        before = len(rest)
+        assert say(way, n + 2) and len(rest) == before + 1  # the kernel has room again, the transport comes first
+
+
+class Transport:
+    """As a loop's: what the kernel does not take waits until somebody lets it go on."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.rest = b""
+        self.asked = 0
+
+    def waiting(self):
+        self.asked += 1
+        return len(self.rest)
+
+    def write(self, data):
+        self.rest += data
+        self.go_on()
+
+    def go_on(self):
+        try:
+            while self.rest:
+                self.rest = self.rest[self.sock.send(self.rest) :]
+        except BlockingIOError:
+            pass
+
+
+def test_an_empty_transport_is_asked_once_until_somebody_else_writes():
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        transport = Transport(here)
+        pen = hot.Pen(transport.write, transport.waiting, here.fileno(), False)
+        way = a_way_up(pen)
+        assert all(say(way, n) for n in range(1, 20)) and transport.asked == 1
+        pen.beside()
+        assert all(say(way, n) for n in range(20, 40)) and transport.asked == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["pen", "pen", "pen", "other", "drain", "read", "read little"]), max_size=60))
+def test_two_writers_and_a_slow_reader_keep_their_order(what):
+    here, there = socket.socketpair()
+    with here, there:
+        for end in (here, there):
+            end.setblocking(False)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        transport, wrote, got, n = Transport(here), [], b"", 0
+        pen = hot.Pen(transport.write, transport.waiting, here.fileno(), False)
+        way = a_way_up(pen)
+        for one in what:
+            if one == "pen":
+                n += 1
+                assert say(way, n)
+                wrote.append(AUDIO.encode())
+            elif one == "other":
+                wrote.append(bytes([97 + n % 26]) * 9000)  # more than the kernel takes
+                pen.beside()
+                transport.write(frame(1, wrote[-1], mask=False))
+            elif one == "drain":
+                transport.go_on()
+            else:
+                try:
+                    got += there.recv(700 if one == "read little" else 1 << 20)
+                except BlockingIOError:
+                    pass
+        while sum(map(len, wrote)) + 4 * len(wrote) > len(got):
+            transport.go_on()
+            got += there.recv(1 << 20)
+        assert unframed(got, False) == wrote
 
 
 def test_a_dead_socket_is_the_transports_to_tell():

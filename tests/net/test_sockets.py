@@ -189,6 +189,49 @@ def test_our_close_reaches_the_peer_with_code_and_reason(loop):
     run(main, loop)
 
 
+class Watched:
+    """A pen that counts how often it was told that somebody else writes."""
+
+    def __init__(self):
+        self.told = 0
+
+    def beside(self):
+        self.told += 1
+
+    def shut(self): ...
+
+
+def test_whatever_a_socket_writes_itself_its_pen_is_told_of():
+    async def main():
+        limits = Limits(max_message_bytes=1024, ping_every_s=0.05)
+        async with serving(limits=limits) as it:
+            raw = await it.raw_socket()
+            socket = await it.ears[0].open()
+            if socket.pen() is None:
+                pytest.skip("nothing was compiled")
+            pen = socket._pen = Watched()
+            socket.resume_writing()  # takes the sender anew
+            for write, frames in (
+                (lambda: socket.send(b"one"), 1),
+                (lambda: socket.send_both(b"one", b"two"), 2),
+                (lambda: socket.send_binary(b"three"), 1),
+                (lambda: raw.send(frame(PING, b"?")), 1),  # a pong
+                (lambda: None, 1),  # a ping, for nothing comes
+                (lambda: (socket.pause_writing(), socket.send(b"four"), socket.resume_writing()), 1),
+            ):
+                before = pen.told
+                write()
+                for _ in range(frames):
+                    await raw.frame()
+                assert pen.told > before
+            before = pen.told
+            socket.writer()(1, b"five")
+            socket.attach(None)
+            assert pen.told > before
+
+    run(main)
+
+
 def test_a_long_reason_is_cut_between_characters():
     async def main():
         async with serving() as it:

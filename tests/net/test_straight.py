@@ -126,7 +126,7 @@ class Polled(Wire):
     """The same on a real connection; what the peer gets is read where a test asks for it."""
 
     def __init__(self, loop, *, masked):
-        self._got = []
+        self._got, self._pen = [], None
         super().__init__()
         self._n = 0
         self.line = Line(loop, masked=masked, text=self._told)
@@ -145,7 +145,18 @@ class Polled(Wire):
         self.text(data)
 
     def pen(self):
-        return hot.Pen(self._write, self._waiting, self.line.here.fileno(), not self.line.masked)
+        self._pen = hot.Pen(self._write, self._waiting, self.line.here.fileno(), not self.line.masked)
+        return self._pen
+
+    @property
+    def on_write(self):
+        return self._on_write
+
+    @on_write.setter
+    def on_write(self, happens):
+        self._on_write = happens
+        if self._pen is not None:
+            self._pen.beside()  # so that the transport is asked inside the next write
 
     def _waiting(self):
         """The transport is asked inside a write."""
@@ -169,6 +180,8 @@ class Polled(Wire):
         self.line.turn()
 
     def send(self, data):
+        if self._pen is not None:
+            self._pen.beside()
         self._write(frame(1, data, mask=not self.line.masked))
         self._happens()
 

@@ -56,8 +56,8 @@ class Journal:
 
     __slots__ = (
         "_gap_max_s", "_lengths", "_marks", "_notes", "_notes_dropped", "_pending", "_pending_bytes",
-        "_unkept", "closed", "echo", "ended_at",
-        "last_frame_at", "meters", "name", "path", "redactors", "scribe", "unsettled",
+        "_unkept", "closed", "echo", "ended_at", "last_frame_at", "meters", "name", "path", "redactors", "scribe",
+        "unsettled",
     )  # fmt: skip
 
     def __init__(self, name: str, path: Path, t0: float, scribe: Scribe, begin: Mapping[str, Any]) -> None:

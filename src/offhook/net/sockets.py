@@ -159,6 +159,7 @@ class Socket(WSListener):
             self.send(first)
             self.send(second)
             return
+        self._write_beside()
         transport.underlying_transport.write(_head(first) + first + _head(second) + second)
         if self._paused:
             self._bound_buffer()
@@ -167,6 +168,7 @@ class Socket(WSListener):
         """Write a binary message: no wire of ours has one, simulated peers and foreign wires do."""
         transport = self._transport
         if transport is not None and self._by is None:
+            self._write_beside()
             transport.send(_BINARY, data)
 
     def pause_reading(self) -> None:
@@ -205,6 +207,7 @@ class Socket(WSListener):
         if self._ear is None or self._ears is _NOBODY:
             return False
         self._ear.attach(way, downwards)
+        self._write_beside()  # whoever got a ``writer`` may have used it
         transport = self._transport
         if way is not None and transport is not None and not transport.is_secure:
             below = transport.underlying_transport
@@ -218,7 +221,18 @@ class Socket(WSListener):
             below = transport.underlying_transport
             fd = -1 if transport.is_secure else below.get_extra_info("socket").fileno()
             self._pen = hot.Pen(below.write, below.get_write_buffer_size, fd, transport.is_client_side)
+            if self._by is None and not self._paused:
+                self.send = self._sender(transport)
         return self._pen
+
+    def _write_beside(self) -> None:
+        """Before every write that is not the pen's: the pen does not ask each time whether the transport is empty."""
+        if self._pen is not None:
+            self._pen.beside()
+
+    def _sender(self, transport: WSTransport) -> Callable[[bytes], None]:
+        """``send`` while the peer reads."""
+        return partial(transport.send, TEXT) if self._pen is None else partial(_send_beside, self._pen, transport)
 
     def closes(self) -> bool:
         """Whether a close is under way, ours, theirs or one that picows began: nothing may be written behind it."""
@@ -344,10 +358,12 @@ class Socket(WSListener):
         if self.pong_after_s:
             asyncio.get_running_loop().call_later(self.pong_after_s, self._late_pong, payload)
         else:
+            self._write_beside()
             transport.send_pong(payload)
 
     def _late_pong(self, payload: bytes) -> None:
         if self._transport is not None and self._by is None:
+            self._write_beside()
             self._transport.send_pong(payload)
 
     def _peer_closes(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -389,7 +405,7 @@ class Socket(WSListener):
             self._ear = ear
             ear.belongs_to(self)
         self._text = self._ears.text
-        self.send = partial(transport.send, TEXT)
+        self.send = self._sender(transport)
         self._keep_watch()
         try:
             self._listener.opened(self)
@@ -434,7 +450,7 @@ class Socket(WSListener):
         self._paused = False
         if self._by is not None or self._transport is None:
             return
-        self.send = partial(self._transport.send, TEXT)
+        self.send = self._sender(self._transport)
         try:
             self._listener.resumed()
         except Exception:
@@ -481,6 +497,7 @@ class Socket(WSListener):
                 self.abort(1006, f"nothing came for {self._silent_s:g} s, no pong either")
                 return
             if self._by is None and not self._paused:
+                self._write_beside()
                 transport.send_ping(b"")
         self._keep_watch()
 
@@ -489,8 +506,15 @@ def _send_bounded(socket: Socket, data: bytes) -> None:
     """``Socket.send`` while the peer does not read: every message is counted against the limit."""
     transport = socket._transport
     if transport is not None:
+        socket._write_beside()
         transport.send(TEXT, data)
         socket._bound_buffer()
+
+
+def _send_beside(pen: Any, transport: WSTransport, data: bytes) -> None:
+    """``Socket.send`` where a compiled way may write too."""
+    pen.beside()
+    transport.send(TEXT, data)
 
 
 async def _look_at(transport: WSTransport) -> None:
