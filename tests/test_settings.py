@@ -362,7 +362,7 @@ def test_what_a_session_asks_for_and_will_end_is_named_in_time_at_the_start_and_
 
     assert told("openai", "2026-10-01") == []
     ((what, value, near),) = told("openai", "2027-02-01")
-    assert (what, value) == ("transcription", "gpt-4o-mini-transcribe")
+    assert (what, value) == ("transcript", "gpt-4o-mini-transcribe")
     assert near.startswith("ends 2027-02-26, in 25 days (developers.openai.com")
     ((_, _, past),) = told("openai", "2027-02-26")
     assert past.startswith("ended 2027-02-26") and "calls go on" in past

@@ -208,7 +208,7 @@ def ending(settings: SessionSettings) -> list[Ending]:
     if settings.transcriber != TRANSCRIPTION_MODEL.value:
         return []
     then = "it is left out once it is refused: calls go on, what callers say is not written down"
-    return [Ending("transcription", TRANSCRIPTION_MODEL, then)]
+    return [Ending("transcript", TRANSCRIPTION_MODEL, then)]
 
 
 def explain_close(code: int | None, reason: str) -> str:
