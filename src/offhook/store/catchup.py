@@ -52,8 +52,7 @@ def prune(target: sa.Engine, directory: Path, keep_days: float) -> int:
         gone: list[Any] = list(connection.execute(old))
     for at in range(0, len(gone), 200):
         with target.begin() as connection:
-            for row in gone[at : at + 200]:
-                remove(connection, row.n)
+            remove(connection, [row.n for row in gone[at : at + 200]])
     for row in gone:
         remove_call(directory, row.id)
     return len(gone)

@@ -73,8 +73,8 @@ def _in_store(url: str, caller_id: str, call: str, names: set[str]) -> tuple[dic
             where = sa.or_(*mine, c.call.in_(sorted(names)))
             found = connection.execute(sa.select(c.n, c.id, c.call, c.state).where(where)).all()
             over = [row for row in found if row.state != "running"]
-            for row in over:
-                remove(connection, row.n)
+            for at in range(0, len(over), 200):
+                remove(connection, [row.n for row in over[at : at + 200]])
             rows = {"calls": len(over)} if over else {}
             rows |= _elsewhere(connection, caller_id, {*(row.call for row in over), *names, *([call] if call else [])})
         _forget_pages(target)

@@ -4,7 +4,7 @@ Writing a call's rows. The same call again replaces what is there, so that catch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,7 +34,7 @@ def ingest(connection: sa.Connection, rows: Rows) -> tuple[int, bool]:
     else:
         n, news = int(known.n), whole and known.state == "running"
         connection.execute(calls.update().where(calls.c.n == n), rows.call)
-        _clear(connection, n)
+        _clear(connection, [n])
     for table in _CHILDREN:
         if many := rows.children.get(table.name):
             connection.execute(table.insert(), [{"call_n": n, "n": at, **row} for at, row in enumerate(many)])
@@ -43,13 +43,15 @@ def ingest(connection: sa.Connection, rows: Rows) -> tuple[int, bool]:
     return n, news
 
 
-def _clear(connection: sa.Connection, n: int) -> None:
+def _clear(connection: sa.Connection, keys: Sequence[int]) -> None:
     for table in _CHILDREN:
-        connection.execute(table.delete().where(table.c.call_n == n))
-    connection.execute(sa.text("DELETE FROM words WHERE rowid = :n"), {"n": n})
+        connection.execute(table.delete().where(table.c.call_n.in_(keys)))
+    words: sa.ColumnClause[int] = sa.column("rowid", sa.Integer)
+    connection.execute(sa.delete(sa.table("words", words)).where(words.in_(keys)))
 
 
-def remove(connection: sa.Connection, n: int) -> None:
-    """A call and all that hangs on it."""
-    _clear(connection, n)
-    connection.execute(schema.calls.delete().where(schema.calls.c.n == n))
+def remove(connection: sa.Connection, keys: Sequence[int]) -> None:
+    """Calls and all that hangs on them; some hundreds at most."""
+    if keys:
+        _clear(connection, keys)
+        connection.execute(schema.calls.delete().where(schema.calls.c.n.in_(keys)))
