@@ -1,10 +1,14 @@
 """The receptionist hears what is said, and nothing else decides what it answers."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from offhook.loopback.ear import Ear, Heard
 from offhook.loopback.lines import AGENT, CALLER, audio
 from offhook.loopback.receptionist import answer_key, answer_speech
+from offhook.loopback.server import _Desk
 
 QUIET = b"\xff\x7f" * 80
 
@@ -62,3 +66,12 @@ def test_keys_are_answered_as_keys():
 def test_every_line_has_its_audio():
     for name in (*AGENT, *CALLER):
         assert len(audio(name)) % 160 == 0 and len(audio(name)) > 3000
+
+
+def test_no_two_sessions_share_an_id_for_a_record_may_hold_both():
+    """A call that is handed over, and back."""
+    desk = _Desk()
+    asked = SimpleNamespace(path=b"/v1/realtime?model=receptionist")
+    said = [desk.let_in(asked)._peer.speak(b"\xff" * 160, "hello", 0.0)[0] for _ in range(2)]
+    first, second = (json.loads(message)["response"]["id"] for message in said)
+    assert first != second

@@ -156,6 +156,7 @@ class _Desk:
 
     def __init__(self) -> None:
         self._ears: list[Ear] = [Ear()]
+        self._sessions = 0
 
     def take_ear(self) -> Ear:
         ear = self._ears.pop() if self._ears else Ear()
@@ -167,7 +168,8 @@ class _Desk:
             self._ears.append(ear)
 
     def let_in(self, request: Any) -> Any:
-        peer = Peer()
+        self._sessions += 1
+        peer = Peer(first_id=self._sessions * 1000)
         refusal = peer.upgrade(request.path.decode("latin-1"), {})
         if refusal is not None:
             response = WSUpgradeResponse.create_error_response(refusal.status, refusal.body.encode())

@@ -53,8 +53,10 @@ class Peer:
         models: tuple[str, ...] = MODELS.value,
         speedup: float = SPEEDUP,
         expires_s: float | None = None,
+        first_id: int = 0,
     ) -> None:
-        # ``keys`` is every simulated provider's parameter; this one has no key to check
+        # ``keys`` is every simulated provider's parameter; this one has no key to check. Ids count on from
+        # ``first_id``: a call that is handed over has two sessions in one record
         self.heard = bytearray()
         self.asked: list[str] = []  # instructions of response.create
         self.forced: list[str] = []  # this provider has nothing that is said word for word
@@ -73,7 +75,7 @@ class Peer:
         self._queue: deque[Struct] = deque()  # what is not sent yet
         self._due: float | None = None
         self._calls: set[str] = set()
-        self._ids = 0
+        self._ids = first_id
         self._items_ms: dict[str, int] = {}
 
     def upgrade(self, path_and_query: str, headers: Mapping[str, str]) -> Refusal | None:
