@@ -8,6 +8,7 @@ from tests.api.test_api import problem, run
 from tests.store.kit import agent, caller, note, record
 
 from offhook.api.share import page
+from offhook.cli.play import play
 from offhook.diagnosis.report import judge
 from offhook.evidence.files import PLAYGROUND
 from offhook.evidence.redact import Sieve
@@ -75,6 +76,16 @@ def test_a_fault_is_played_beside_the_calls_and_read_like_one(tmp_path: Path):
         await problem(server, 404, "/api/faults/no/such/play", "place", method="POST")
 
     run(tmp_path, main)
+
+
+def test_what_is_nobodys_fault_is_named_as_well(tmp_path: Path):
+    (call,) = play("F-163", tmp_path)["calls"]  # the caller's line is digitally silent
+    assert call["named"] and "digital silence" in call["sentence"]
+
+
+def test_what_only_several_calls_together_show_is_named(tmp_path: Path):
+    calls = play("F-086", tmp_path)["calls"]  # one session object for all of them
+    assert len(calls) == 2 and any(call["named"] for call in calls)
 
 
 def test_what_is_said_to_be_playable_is_what_is_injected():

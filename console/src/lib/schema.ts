@@ -2170,7 +2170,7 @@ export interface components {
             line: string;
             /**
              * Named
-             * @description whether this fault is among the causes that were found
+             * @description whether this fault is among what was found, from this call or from all of them
              */
             named: boolean;
             /**
@@ -2178,6 +2178,11 @@ export interface components {
              * @description its ladder, findings and messages are read as any call's
              */
             record: string;
+            /**
+             * Sentence
+             * @description in which words; empty where it is not named
+             */
+            sentence: string;
             /** Verdict */
             verdict: string;
         };

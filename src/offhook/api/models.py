@@ -723,7 +723,8 @@ class PlayedCall(Answer):
     record: str = Field(description="its ladder, findings and messages are read as any call's")
     verdict: str
     line: str
-    named: bool = Field(description="whether this fault is among the causes that were found")
+    named: bool = Field(description="whether this fault is among what was found, from this call or from all of them")
+    sentence: str = Field(description="in which words; empty where it is not named")
 
 
 class PlayedFault(Answer):

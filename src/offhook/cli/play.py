@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from offhook.diagnosis.report import report
+from offhook.diagnosis.together import report_all
 from offhook.evidence.record import Recording
 from offhook.sims.faults.catalogue import injections, rows
 
@@ -32,12 +32,16 @@ def play(row: str, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     told = []
-    for n, recording in enumerate(recordings, 1):
+    # some names are told by several calls together only
+    for n, (recording, made) in enumerate(zip(recordings, report_all(recordings), strict=True), 1):
         name = f"{at}-play-{row}-{time.time_ns() % 1_000_000_000:09d}-{n}"
         _keep(recording, folder / f"{name}.jsonl")
-        made = report(recording)
-        named = any(finding.catalogue == row for finding in made.roots)
-        told.append({"record": name, "verdict": made.verdict, "line": made.line, "named": named})
+        # a far end's doing and a note have a name too, and are nobody's fault
+        found = (*made.roots, *made.symptoms, *made.others)
+        sentence = next((finding.sentence for finding in found if finding.catalogue == row), "")
+        told.append({
+            "record": name, "verdict": made.verdict, "line": made.line, "named": bool(sentence), "sentence": sentence,
+        })  # fmt: skip
     for old in sorted(folder.glob("*.jsonl"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return {"row": row, "title": known.title, "sources": list(known.sources), "calls": told}
