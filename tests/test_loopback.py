@@ -1,6 +1,7 @@
 """The receptionist hears what is said, and nothing else decides what it answers."""
 
 import json
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -75,3 +76,12 @@ def test_no_two_sessions_share_an_id_for_a_record_may_hold_both():
     said = [desk.let_in(asked)._peer.speak(b"\xff" * 160, "hello", 0.0)[0] for _ in range(2)]
     first, second = (json.loads(message)["response"]["id"] for message in said)
     assert first != second
+
+
+def test_a_quiet_line_behind_digital_silence_is_no_speech(ear):
+    """As after a hold, in which the agent hears nothing at all; the line's own noise is a step of µ-law high."""
+    ear.reset()
+    noise = random.Random(7)
+    quiet = [bytes(noise.choices((255, 127, 254, 126), (3, 2, 2, 1), k=160)) for _ in range(200)]
+    found = [heard for frame in [*quiet, *[b"\xff" * 160] * 550, *quiet] for heard in ear.push(frame)]
+    assert found == []

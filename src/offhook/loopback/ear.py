@@ -92,7 +92,7 @@ class Ear:
         self._buffer += g711.decode(pcmu).tobytes()
         found: list[Started | Heard] = []
         while len(self._buffer) >= self._frame_bytes:
-            piece = bytes(self._buffer[: self._frame_bytes])
+            piece = self._on_a_floor(bytes(self._buffer[: self._frame_bytes]))
             del self._buffer[: self._frame_bytes]
             self._fed_bytes += self._frame_bytes
             speech = self._endpointer.process(piece)
@@ -110,6 +110,12 @@ class Ear:
         """Milliseconds of audio heard so far."""
         return self._fed_bytes // 16
 
+    def _on_a_floor(self, piece: bytes) -> bytes:
+        """Never digital silence: the endpointer would get used to it, and take the noise behind it for speech."""
+        samples = np.frombuffer(piece, dtype=np.int16).astype(np.int32)
+        samples += self._noise.integers(-FLOOR_LSB, FLOOR_LSB + 1, len(samples))
+        return np.clip(samples, -32768, 32767).astype(np.int16).tobytes()
+
     def _begin(self) -> None:
         self._speaking = True
         self._frames = 0
@@ -118,9 +124,7 @@ class Ear:
             decoder.start_utt()
 
     def _decode(self, speech: bytes) -> None:
-        samples = np.frombuffer(speech, dtype=np.int16).astype(np.int32)
-        samples += self._noise.integers(-FLOOR_LSB, FLOOR_LSB + 1, len(samples))
-        wide = self._up.push(np.clip(samples, -32768, 32767).astype(np.int16)).tobytes()
+        wide = self._up.push(np.frombuffer(speech, dtype=np.int16)).tobytes()
         self._frames += len(speech) // 160  # 10 ms of 16-bit 8 kHz
         self._grammar.process_raw(wide, no_search=False, full_utt=False)
         self._phones.process_raw(wide, no_search=False, full_utt=False)
