@@ -100,7 +100,7 @@ class World:
         end = time.monotonic() + 20
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60)
             except urllib.error.HTTPError:  # plain HTTP to a TLS port: it is there
                 return
             except OSError:
@@ -121,7 +121,7 @@ class World:
             {"Content-Type": "application/json", **headers},
         )
         asked = urllib.request.Request(url, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return json.load(answer), answer.headers
 
     def enter(self, page, at):
@@ -133,7 +133,7 @@ class World:
 
     def page(self):
         context = self.browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 860})
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         return context.new_page()
 
     def stop(self):
