@@ -4,6 +4,7 @@ Compiles the way of frames in C: one library for CPython 3.11 and later, by its 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -33,7 +34,8 @@ def compile_into(root: Path, target: Path) -> str | None:
     if not compiler:
         return "no C compiler"
     shared = ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
-    command = [*compiler, *FLAGS, *shared, f"-I{include}", str(root / SOURCE), "-o", str(target)]
+    named = f'-DOFFHOOK_SOURCES="{sources(root)}"'
+    command = [*compiler, *FLAGS, named, *shared, f"-I{include}", str(root / SOURCE), "-o", str(target)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -41,6 +43,14 @@ def compile_into(root: Path, target: Path) -> str | None:
         return tried(target)
     except OSError as error:
         return f"{compiler[0]}: {error.strerror}"
+
+
+def sources(root: Path) -> str:
+    """The C sources as one short name, by which src/offhook/net/hot.py knows a library that is not of them."""
+    digest = hashlib.sha256()
+    for path in sorted((root / "native").glob("*.[ch]")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def tried(target: Path) -> str | None:

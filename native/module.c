@@ -13,6 +13,10 @@
 #include "poll.c"
 #include "ear.c"
 
+#ifndef OFFHOOK_SOURCES /* compiled by hand */
+#define OFFHOOK_SOURCES ""
+#endif
+
 static PyMethodDef functions[] = {
     {"tables", tables, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -40,7 +44,8 @@ PyMODINIT_FUNC PyInit__hot(void)
     base64_values();
     if (add(module, &pattern_spec, "Pattern", &pattern_type) < 0 || add(module, &pen_spec, "Pen", &pen_type) < 0 ||
         add(module, &way_spec, "Way", &way_type) < 0 || add(module, &ear_spec, "Ear", NULL) < 0 ||
-        add(module, &tape_spec, "Tape", NULL) < 0 || tape_ready() < 0) {
+        add(module, &tape_spec, "Tape", NULL) < 0 || tape_ready() < 0 ||
+        PyModule_AddStringConstant(module, "SOURCES", OFFHOOK_SOURCES) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -74,6 +74,20 @@ print(*path_of_frames(True), sep=": ")
     assert done.stdout == "python: the compiled part was not built: reinstall where a C compiler is\n", done.stderr
 
 
+@pytest.mark.parametrize("built_of", ['"0123456789abcdef"', "None"])
+def test_a_library_of_other_sources_is_not_used_and_named(built_of):
+    """As after a pull that changed native/: a stale one once ended every call."""
+    code = f"""
+import sys, types
+sys.modules["offhook._hot"] = types.SimpleNamespace(SOURCES={built_of})
+from offhook.net.hot import hot, path_of_frames
+assert hot is None
+print(*path_of_frames(True), sep=": ")
+"""
+    done = run(code, "-W", "error")
+    assert done.stdout.startswith("python: the compiled part is of other C sources"), done.stderr
+
+
 def test_it_can_be_switched_off():
     from offhook.net.hot import hot, path_of_frames
 

@@ -4,6 +4,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any
 
+SOURCES: str  # which C sources it was built of; "": compiled by hand
+
 def tables(classes: bytes, kinds: bytes, /) -> None: ...
 
 class Pattern:

@@ -6,23 +6,42 @@ It is built with the package where a C compiler is at hand, and missing where no
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from offhook.evidence.recording import AnyTape
 from offhook.evidence.tape import Tape
 
 __all__ = ["hot", "path_of_frames", "tape"]
 
+_why_not = "the compiled part was not built: reinstall where a C compiler is"
+
+
+def _is_stale(built_of: str | None, native: Path) -> bool:
+    """Whether a library in a checkout is not of the C sources beside it, as after a pull; "" was compiled by hand."""
+    if built_of == "" or not (native / "module.c").exists():
+        return False
+    digest = hashlib.sha256()
+    for path in sorted(native.glob("*.[ch]")):  # as native/build.py does
+        digest.update(path.read_bytes())
+    return built_of != digest.hexdigest()[:16]
+
+
 try:
     from offhook import _hot as hot
 except ImportError:
     hot = None  # type: ignore[assignment]
+else:
+    if _is_stale(getattr(hot, "SOURCES", None), Path(__file__).parents[3] / "native"):
+        hot = None  # type: ignore[assignment]
+        _why_not = "the compiled part is of other C sources than those beside it: make lint builds it anew"
 
 
 def path_of_frames(wanted: bool) -> tuple[str, str]:
     """Which way frames go in this process, "compiled" or "python", and a word on why."""
     if hot is None:
-        return "python", "the compiled part was not built: reinstall where a C compiler is"
+        return "python", _why_not
     if not wanted:
         return "python", "the compiled part is switched off"
     return "compiled", "built for this machine"
