@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,27 @@ def test_a_namespace_whose_loopback_is_down_is_named(tmp_path):
         capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, timeout=60,
     )  # fmt: skip
     assert ran.returncode == 1 and "ip link set lo up" in ran.stdout, ran.stdout + ran.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads the children from /proc")
+def test_a_demo_that_is_ended_takes_its_server_with_it(tmp_path):
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "offhook", "demo", "--stay", "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+    try:
+        while "console" not in (line := demo.stdout.readline()):
+            assert line
+        (server,) = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(60) == 143
+    finally:
+        demo.kill()
+        demo.stdout.close()
+    until = time.monotonic() + 5
+    while Path(f"/proc/{server}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{server}").exists()
 
 
 def test_the_up_filter_is_flat_and_its_images_are_low():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import shlex
+import signal
 import socket
 import sys
 import tempfile
@@ -63,6 +65,8 @@ def run(out: Path | None = None, *, swap: bool = False, stay: bool = False) -> i
         return asyncio.run(_Demo(screen, folder, swap, stay).run())
     except KeyboardInterrupt:
         return 130
+    except asyncio.CancelledError:
+        return 143
 
 
 class _Demo:
@@ -77,7 +81,11 @@ class _Demo:
         self._barged_in = False
 
     async def run(self) -> int:
-        self._port = asyncio.get_running_loop().create_future()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)  # or the server would outlive us
+        self._port = loop.create_future()
         self._folder.mkdir(parents=True, exist_ok=True)
         server = self._server = await self._start_server()
         watching = asyncio.gather(self._watch(server), self._read_log(server))
