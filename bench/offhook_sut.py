@@ -1,8 +1,8 @@
 """
-Offhook as the referee's system under test: `python offhook_sut.py PORT PROVIDER_URL [plain|all]`.
+Offhook as the referee's system under test: `python offhook_sut.py PORT PROVIDER_URL [plain|all|on]`.
 
 As in production in each case: signatures, tokens, journal, meters, marks. `plain` has no store, no recording and no
-tools; `all` has all three; without either it is as the defaults are. The settings come by environment and file, as a
+tools; `all` and `on` have all three; without either it is as the defaults are. The settings come by environment and file, as a
 service's would; the carrier's Auth Token is the one that `bench/run` gives the referee.
 """
 
@@ -38,7 +38,7 @@ def main() -> None:
     }
     if how == "plain":
         os.environ["OFFHOOK_STORE_URL"] = "off"
-    if how == "all":
+    if how in ("all", "on"):
         os.environ["OFFHOOK_RECORD_AUDIO"] = "true"
         os.chdir(folder)
         with open("tools.py", "w") as file:

@@ -31,6 +31,9 @@ def main() -> None:
             sys.stdout.write(f"  {line(name, rows, names)}\n")
         if "offhook plain" in names and "offhook all" in names:
             sys.stdout.write(f"  {with_all(names['offhook plain'], names['offhook all'])}\n")
+        if "offhook plain" in names and "offhook on" in names:
+            on = names["offhook on"]
+            sys.stdout.write(f"  {with_all(names['offhook plain'][-len(on) :], on)}; no tool was called\n")
         if not barge and "crelay" in names:
             plot(calls, names)
     searched = defaultdict(list)
