@@ -2,8 +2,8 @@
 Offhook as the referee's system under test: `python offhook_sut.py PORT PROVIDER_URL [plain|all|on]`.
 
 As in production in each case: signatures, tokens, journal, meters, marks. `plain` has no store, no recording and no
-tools; `all` and `on` have all three; without either it is as the defaults are. The settings come by environment and file, as a
-service's would; the carrier's Auth Token is the one that `bench/run` gives the referee.
+tools; `all` and `on` have all three; without any it is as the defaults are. The settings come by environment and file,
+as a service's would; the carrier's Auth Token is the one that `bench/run` gives the referee.
 """
 
 import os
