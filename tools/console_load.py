@@ -115,12 +115,14 @@ def live(page: Any, calls: int, seconds: float) -> None:
 
 def opened(page: Any, url: str) -> None:
     """Go there as soon as somebody listens."""
+    from playwright.sync_api import Error
+
     end = time.monotonic() + 60
     while True:
         try:
             page.goto(url)
             return
-        except Exception:
+        except Error:
             if time.monotonic() > end:
                 raise
             time.sleep(0.3)
