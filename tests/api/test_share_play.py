@@ -1,5 +1,6 @@
 """A call as a file for somebody else, and faults that are played: what the API gives, and what must not be in it."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from tests.store.kit import agent, caller, note, record
 
 from offhook.api.share import page
 from offhook.cli.play import play
+from offhook.diagnosis.engine import rule_modules
 from offhook.diagnosis.report import judge
+from offhook.diagnosis.together import report_all
 from offhook.evidence.files import PLAYGROUND
 from offhook.evidence.redact import Sieve
-from offhook.sims.faults.catalogue import injections, playable
+from offhook.sims.faults.catalogue import examples, injections, playable
+from offhook.sims.faults.examples import EXAMPLES
 
 SID = "AC" + "0123456789abcdef" * 2
 HELD_BACK = ("hunter2secret", "+15550100002", "+1*****02", "4111 1111 1111 1111", "joe@example.org", SID,
@@ -78,6 +82,13 @@ def test_a_fault_is_played_beside_the_calls_and_read_like_one(tmp_path: Path):
     run(tmp_path, main)
 
 
+def test_an_example_beside_the_catalogue_is_played_like_a_row(tmp_path: Path):
+    told = play("E-lost", tmp_path)
+    (call,) = told["calls"]
+    assert call["named"] and call["sentence"] == "The carrier's connection vanished without stop or close."
+    assert "-play-E-lost-" in call["record"] and (tmp_path / f"{call['record']}.jsonl").is_file()
+
+
 def test_what_is_nobodys_fault_is_named_as_well(tmp_path: Path):
     (call,) = play("F-163", tmp_path)["calls"]  # the caller's line is digitally silent
     assert call["named"] and "digital silence" in call["sentence"]
@@ -90,3 +101,20 @@ def test_what_only_several_calls_together_show_is_named(tmp_path: Path):
 
 def test_what_is_said_to_be_playable_is_what_is_injected():
     assert {row.id for row in playable()} == set(injections())
+    assert [one.id for one in examples()] == list(EXAMPLES)
+
+
+def test_every_rule_is_shown_by_a_simulated_call_or_by_a_record_that_says_what_is_made_by_hand():
+    played = {row.id for row in playable()}
+    beside = Counter(one.rule for one in examples())
+    rules = [module.RULE for module in rule_modules()]
+    for rule in rules:
+        assert bool(played & set(rule.decides)) != bool(beside[rule.id]), rule.id
+    assert beside.keys() <= {rule.id for rule in rules}
+    assert Counter(bool(one.by_hand) for one in examples()) == {False: 21, True: 5}
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda one: one.id)
+def test_an_example_is_named_by_the_rule_that_it_shows(example):
+    made = report_all(EXAMPLES[example.id]())
+    assert example.rule in {found.rule for one in made for found in (*one.roots, *one.others)}

@@ -1540,6 +1540,12 @@ export interface components {
             explains: string[];
             /** Id */
             id: string;
+            /**
+             * Shown
+             * @description by a simulated call, or by a record made by hand in part
+             * @enum {string}
+             */
+            shown: "played" | "by hand";
             /** Since */
             since: string;
             /** Title */
@@ -1572,9 +1578,15 @@ export interface components {
             page: string;
             /**
              * Plays
-             * @description rows of the catalogue that can be played
+             * @description what can be played; never empty
              */
             plays: components["schemas"]["FaultRow"][];
+            /**
+             * Shown
+             * @description by a simulated call, or by a record made by hand in part
+             * @enum {string}
+             */
+            shown: "played" | "by hand";
             /** Since */
             since: string;
             /** Source */
@@ -1584,7 +1596,15 @@ export interface components {
         };
         /** FaultRow */
         FaultRow: {
-            /** Id */
+            /**
+             * By Hand
+             * @description what of its record no simulated call could leave; empty: nothing
+             */
+            by_hand: string;
+            /**
+             * Id
+             * @description a row of the catalogue, or a worked example (E-…)
+             */
             id: string;
             /** Title */
             title: string;
@@ -6633,7 +6653,7 @@ export interface operations {
     play_fault_api_faults__boundary___name__play_post: {
         parameters: {
             query?: {
-                /** @description of the catalogue; empty: the first that can be played */
+                /** @description of the fault's plays; empty: the first */
                 row?: string;
             };
             header?: never;

@@ -708,6 +708,7 @@ class Fault(Answer):
     decides: list[str] = Field(description="rows of the catalogue")
     explains: list[str]
     since: str
+    shown: Literal["played", "by hand"] = Field(description="by a simulated call, or by a record made by hand in part")
 
 
 class FaultList(Answer):
@@ -715,8 +716,9 @@ class FaultList(Answer):
 
 
 class FaultRow(Answer):
-    id: str
+    id: str = Field(description="a row of the catalogue, or a worked example (E-…)")
     title: str
+    by_hand: str = Field(description="what of its record no simulated call could leave; empty: nothing")
 
 
 class PlayedCall(Answer):
@@ -737,7 +739,7 @@ class PlayedFault(Answer):
 
 
 class FaultPage(Fault):
-    plays: list[FaultRow] = Field(description="rows of the catalogue that can be played")
+    plays: list[FaultRow] = Field(description="what can be played; never empty")
     source: str
     lies: str
     page: str = Field(description="the manual's page, in Markdown")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +19,7 @@ from offhook.diagnosis.codes import explain_code, known_codes
 from offhook.diagnosis.engine import rule_modules
 from offhook.diagnosis.manual import page
 from offhook.settings import SPECS
-from offhook.sims.faults.catalogue import Row, playable
+from offhook.sims.faults.catalogue import examples, playable
 
 __all__ = ["router"]
 
@@ -136,10 +137,30 @@ def _module(id_: str) -> Any:
     return module
 
 
+@cache
+def _plays() -> dict[str, list[dict[str, str]]]:
+    """What shows each rule: rows of the catalogue, else a worked example."""
+    rows = playable()
+    found = {
+        module.RULE.id: [
+            {"id": row.id, "title": row.title, "by_hand": ""} for row in rows if row.id in module.RULE.decides
+        ]
+        for module in rule_modules()
+    }
+    for one in examples():
+        found[one.rule].append({"id": one.id, "title": one.title, "by_hand": one.by_hand})
+    return found
+
+
+def _shown(id_: str) -> str:
+    plays = _plays()[id_]
+    return "by hand" if all(one["by_hand"] for one in plays) else "played"
+
+
 def _fault(module: Any) -> dict[str, Any]:
     rule = module.RULE
     return {"id": rule.id, "title": rule.title, "boundary": rule.boundary, "decides": list(rule.decides),
-            "explains": list(rule.explains), "since": rule.since}  # fmt: skip
+            "explains": list(rule.explains), "since": rule.since, "shown": _shown(rule.id)}  # fmt: skip
 
 
 @router.get("/faults", response_model=models.FaultList, tags=["manual"])
@@ -160,11 +181,7 @@ def show_fault(
     module = _module(id_)
     rule = module.RULE
     return answer({**_fault(module), "source": rule.source, "lies": rule.lies, "page": page(module),
-                   "plays": [{"id": row.id, "title": row.title} for row in _plays(module)]})  # fmt: skip
-
-
-def _plays(module: Any) -> list[Row]:
-    return [row for row in playable() if row.id in module.RULE.decides]
+                   "plays": _plays()[rule.id]})  # fmt: skip
 
 
 _playing = asyncio.Semaphore(1)
@@ -176,19 +193,19 @@ async def play_fault(
     boundary: Annotated[str, Path(max_length=64)],
     name: Annotated[str, Path(max_length=128)],
     who: Talks,
-    row: Annotated[str, Query(max_length=40, description="of the catalogue; empty: the first that can be played")] = "",
+    row: Annotated[str, Query(max_length=40, description="of the fault's plays; empty: the first")] = "",
 ) -> Response:
     """Break a simulated call in this way, in a process of its own, and judge what it left. No real call is touched."""
-    plays = {one.id: one for one in _plays(_module(f"{boundary}/{name}"))}
-    if not plays or (row and row not in plays):
-        raise Problem(409, "this fault cannot be played here", kind="not-played", field="row", got=row or name,
-                      where="query", wanted=", ".join(plays) or "a fault with a simulation",
+    plays = [one["id"] for one in _plays()[_module(f"{boundary}/{name}").RULE.id]]
+    if row and row not in plays:
+        raise Problem(409, "this fault cannot be played here", kind="not-played", field="row", got=row,
+                      where="query", wanted=", ".join(plays),
                       fix="GET /api/faults/{boundary}/{name} lists its rows under plays")  # fmt: skip
     if _playing.locked():
         raise Problem(409, "a fault is being played already", kind="busy", wanted="one at a time",
                       fix="try again in a second")  # fmt: skip
     async with _playing:
-        return answer(await the_world(request).play(row or next(iter(plays))))
+        return answer(await the_world(request).play(row or plays[0]))
 
 
 @router.get("/codes", response_model=models.CodeList, tags=["manual"])

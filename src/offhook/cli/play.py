@@ -1,5 +1,5 @@
 """
-One fault of the catalogue, played in the virtual world: ``python -m offhook.cli.play ROW FOLDER``.
+One fault of the catalogue, or a worked example, in the virtual world: ``python -m offhook.cli.play ROW FOLDER``.
 
 A process of its own, for it holds the interpreter for a second or more, and no call may wait for that. Prints what came
 of it as one line of JSON.
@@ -11,14 +11,17 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from offhook.diagnosis.boundaries import Finding
 from offhook.diagnosis.together import report_all
 from offhook.evidence.record import Recording
-from offhook.sims.faults.catalogue import injections, rows
+from offhook.sims.faults.catalogue import Inject, examples, injections, rows
+from offhook.sims.faults.examples import EXAMPLES
 
 __all__ = ["play"]
 
@@ -26,9 +29,9 @@ KEPT = 60
 
 
 def play(row: str, folder: Path) -> dict[str, Any]:
-    """Play a row and keep its records. Raises KeyError for a row that is not injected."""
-    known = {one.id: one for one in rows()}[row]
-    recordings = injections()[row]()
+    """Play a row or an example and keep its records. Raises KeyError for what is not injected."""
+    title, sources, inject, names = _known(row)
+    recordings = inject()
     folder.mkdir(parents=True, exist_ok=True)
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     told = []
@@ -38,13 +41,22 @@ def play(row: str, folder: Path) -> dict[str, Any]:
         _keep(recording, folder / f"{name}.jsonl")
         # a far end's doing and a note have a name too, and are nobody's fault
         found = (*made.roots, *made.symptoms, *made.others)
-        sentence = next((finding.sentence for finding in found if finding.catalogue == row), "")
+        sentence = next((finding.sentence for finding in found if names(finding)), "")
         told.append({
             "record": name, "verdict": made.verdict, "line": made.line, "named": bool(sentence), "sentence": sentence,
         })  # fmt: skip
     for old in sorted(folder.glob("*.jsonl"))[:-KEPT]:
         old.unlink(missing_ok=True)
-    return {"row": row, "title": known.title, "sources": list(known.sources), "calls": told}
+    return {"row": row, "title": title, "sources": sources, "calls": told}
+
+
+def _known(row: str) -> tuple[str, list[str], Inject, Callable[[Finding], bool]]:
+    """Its title, its sources, how it is injected, and whether a finding names it."""
+    example = next((one for one in examples() if one.id == row), None)
+    if example is not None:
+        return example.title, [], EXAMPLES[row], lambda finding: finding.rule == example.rule
+    known = {one.id: one for one in rows()}[row]
+    return known.title, list(known.sources), injections()[row], lambda finding: finding.catalogue == row
 
 
 def _keep(recording: Recording, path: Path) -> None:

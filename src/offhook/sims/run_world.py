@@ -17,12 +17,13 @@ from offhook.bridge import BridgeSettings
 from offhook.evidence.journal import Journal, JournalDir
 from offhook.evidence.record import Recording
 from offhook.media.lines import spoken_lines
-from offhook.net.answerer import Answerer, AnswerFor, always
+from offhook.net.answerer import Answerer, AnswerFor, Declined, always
 from offhook.net.app import Paths, make_app
 from offhook.net.calls import Limits
 from offhook.net.client import DialError
 from offhook.net.host import Host
 from offhook.net.metrics import Metrics
+from offhook.net.outbound import Options
 from offhook.net.rest import RestResult
 from offhook.net.server import UpgradeRequest
 from offhook.net.spending import Caps, Spending
@@ -38,7 +39,7 @@ from offhook.vocab import ToolSpec
 from offhook.wires._wire import ConnectRequest, Refusal, RestRequest
 from offhook.wires.carriers import twilio
 
-__all__ = ["HANG_UP", "TOKEN", "Journals", "OurServer"]
+__all__ = ["HANG_UP", "TOKEN", "Declined", "Journals", "Options", "OurServer"]
 
 TOKEN = "t" * 32
 HANG_UP = ToolSpec(

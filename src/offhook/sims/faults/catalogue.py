@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from offhook.evidence.record import Recording
 
-__all__ = ["MODULES", "Row", "injections", "injects", "playable", "rows"]
+__all__ = ["MODULES", "Example", "Row", "examples", "injections", "injects", "playable", "rows"]
 
 Inject = Callable[[], list[Recording]]
 MODULES = ("b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7_9", "stacks", "healthy")
@@ -35,6 +35,15 @@ class Row(Struct, frozen=True):
     sources: tuple[str, ...] = ()
     wire: str = ""  # a wire that is not built yet: listed apart
     reason: str = ""  # why it is not injected but decided from a recording made by hand
+
+
+class Example(Struct, frozen=True):
+    """A call that shows a rule which no row leads to; its function is in ``examples.py``."""
+
+    id: str
+    rule: str
+    title: str
+    by_hand: str = ""  # what of its record no simulated call could leave
 
 
 def injects(row: str) -> Callable[[Inject], Inject]:
@@ -62,5 +71,13 @@ def playable() -> list[Row]:
 
 def rows() -> list[Row]:
     """The catalogue, in its order."""
-    text = (Path(__file__).parent / "catalogue.jsonl").read_bytes()
-    return [msgspec.json.decode(line, type=Row) for line in text.splitlines() if line.strip()]
+    return [msgspec.json.decode(line, type=Row) for line in _lines("catalogue.jsonl")]
+
+
+def examples() -> list[Example]:
+    """The worked examples beside the catalogue, known without importing a simulator."""
+    return [msgspec.json.decode(line, type=Example) for line in _lines("examples.jsonl")]
+
+
+def _lines(name: str) -> list[bytes]:
+    return [line for line in (Path(__file__).parent / name).read_bytes().splitlines() if line.strip()]
