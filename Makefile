@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format docs console bench score peers field evening gptme s3 clean
+.PHONY: demo test lint format docs console bench score peers field evening gptme s3 rates clean
 
 demo: $(STAMP)
 	@$(BIN)/offhook demo
@@ -56,6 +56,10 @@ gptme: $(STAMP)
 # A recording into other people's S3-compatible servers, in an environment of its own. Heavy, so not part of test.
 s3: $(STAMP)
 	$(BIN)/python tools/bucket.py
+
+# Talk in a real Chromium at every rate of a sound card: pitch, level, seams, an interruption. Two minutes, in real time.
+rates: $(STAMP)
+	$(BIN)/python tools/talk_rates.py
 
 bench: $(STAMP)
 	bench/run 300 3
