@@ -8,12 +8,14 @@ on a few threads; on the calls' loop only ready bytes are sent.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.types import Receive, Send
@@ -21,6 +23,7 @@ from starlette.types import Receive, Send
 from offhook.api import acting, calls, figures, queueing, server, sessions, streams, talking
 from offhook.api.access import Asked, Denied, host_allowed
 from offhook.api.checking import Checking
+from offhook.api.giving_way import giving_way
 from offhook.api.problems import install, problem_response
 from offhook.api.records import Records
 from offhook.api.world import World
@@ -56,7 +59,6 @@ def make_api(world: World) -> Any:
     )
     app.state.checking = Checking(world.check, world.hub)
     app.state.asking = set()
-    app.openapi()  # kept from here on: made on the calls' loop it would hold them up for a third of a second
     return _Front(app, world)
 
 
@@ -68,7 +70,7 @@ def schema(version: str) -> dict[str, Any]:
 def _application(version: str) -> FastAPI:
     app = FastAPI(
         title="Offhook", version=version, description=DESCRIPTION, docs_url=None, redoc_url=None,
-        openapi_url="/api/openapi.json", redirect_slashes=False,
+        openapi_url=None, redirect_slashes=False,
     )  # fmt: skip
     install(app)
     for part in (calls, figures, acting, queueing, talking, streams, server, sessions):
@@ -112,6 +114,14 @@ def _describe_access(app: FastAPI) -> None:
 
 def _docs(app: FastAPI) -> None:
     """The page that shows the schema, from files of our own: it asks no other host."""
+
+    making = threading.Lock()
+
+    @app.get("/api/openapi.json", include_in_schema=False)
+    def document() -> Response:
+        # On a thread, and when somebody first asks: it takes a quarter of a second, which no call may wait for.
+        with making, giving_way():
+            return Response(msgspec.json.encode(app.openapi()), media_type="application/json")
 
     @app.get("/api/docs", include_in_schema=False)
     async def page() -> Response:

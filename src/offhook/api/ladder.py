@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from offhook.api.deadlines import deadlines
@@ -119,14 +120,14 @@ def _tools(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _barge_ins(call: Recording, said: tuple[Turn, ...]) -> Iterator[dict[str, Any]]:
-    spoke = [turn.at_ms for turn in said if turn.who == "caller"]
+    spoke = sorted(turn.at_ms for turn in said if turn.who == "caller")
     silently = [line.at_ms for kind in ("key", "typed") for line in call.notes(kind)]
     for line in call.notes("barge-in"):
         heard, sent = line.data.get("heard_ms"), line.data.get("sent_ms")
         yield {
             "n": line.number, "at_ms": line.at_ms, "item": line.text("item"), "proven_by": line.text("proven_by"),
             "spoke_ms": None if any(abs(at - line.at_ms) < AT_ONCE_MS for at in silently)
-            else max((at for at in spoke if at <= line.at_ms), default=None),
+            else _before(spoke, line.at_ms),
             "heard_ms": _number(heard), "of_ms": _number(sent),
         }  # fmt: skip
 
@@ -148,19 +149,20 @@ def _replies(call: Recording, said: tuple[Turn, ...]) -> Iterator[dict[str, Any]
     What no message tells is null, never a guess.
     """
     provider = list(call.messages(Channel.FROM_PROVIDER))
-    ends = [line for line in provider if message_type(line).endswith("speech_stopped")]
-    made = [line for line in provider if message_type(line) == "response.created"]
-    spoken = {turn.at_ms: turn for turn in said if turn.who == "agent"}
+    ends = sorted(line.at_ms for line in provider if message_type(line).endswith("speech_stopped"))
+    made = sorted(line.at_ms for line in provider if message_type(line) == "response.created")
+    spoken = sorted(turn.at_ms for turn in said if turn.who == "agent")
     for line in call.notes("reply"):
         ms = line.figure("ms")
         ended_at = line.at_ms - ms  # the caller's last sound, as the bridge has it
-        noticed = max((one.at_ms for one in ends if one.at_ms <= line.at_ms + 1), default=None)
+        noticed = _before(ends, line.at_ms + 1)
         if noticed is not None and noticed < ended_at:
             noticed = None
-        created = max((one.at_ms for one in made if one.at_ms <= line.at_ms + 1), default=None)
+        created = _before(made, line.at_ms + 1)
         if created is not None and created < (noticed if noticed is not None else ended_at):
             created = None
-        heard = min((at for at in spoken if at >= line.at_ms - 1), default=None)
+        after = bisect_left(spoken, line.at_ms - 1)
+        heard = spoken[after] if after < len(spoken) else None
         yield {
             "at_ms": line.at_ms,
             "ms": ms,
@@ -171,6 +173,12 @@ def _replies(call: Recording, said: tuple[Turn, ...]) -> Iterator[dict[str, Any]
                 "bridge_to_carrier_ms": _gap(line.at_ms, heard),
             },
         }
+
+
+def _before(times: Sequence[float], at_ms: float) -> float | None:
+    """The last of them, in order, that is not behind ``at_ms``. An hour has thousands: they are not all looked at."""
+    n = bisect_right(times, at_ms)
+    return times[n - 1] if n else None
 
 
 def _gap(begin: float | None, end: float | None) -> float | None:

@@ -29,15 +29,30 @@ def peaks(path: Path, bins: int, from_ms: int, to_ms: int) -> dict[str, Any]:
     with path.open("rb") as file:
         file.seek(begin + 2 * first)
         raw = numpy.frombuffer(file.read(2 * (last - first)), numpy.uint8)
-    both = _levels(numpy)[raw[: len(raw) // 2 * 2].reshape(-1, 2)]
-    bins = min(bins, len(both))
-    edges = numpy.linspace(0, len(both), bins, endpoint=False).astype(int)
-    low, high = (reduce.reduceat(both, edges, axis=0) for reduce in (numpy.minimum, numpy.maximum))
-    caller, agent = (numpy.stack((low[:, side], high[:, side]), axis=1).tolist() for side in (0, 1))
+    sides = raw[: len(raw) // 2 * 2].reshape(-1, 2).T
+    n_samples = sides.shape[1]
+    bins = min(bins, n_samples)
+    edges = numpy.linspace(0, n_samples, bins, endpoint=False).astype(int)
+    caller, agent = (_extremes(numpy, numpy.ascontiguousarray(side), edges) for side in sides)
     return {
         "from_ms": first * 1000 // RATE, "to_ms": last * 1000 // RATE, "bins": bins,
-        "bin_ms": len(both) * 1000 / RATE / bins, "caller": caller, "agent": agent,
+        "bin_ms": n_samples * 1000 / RATE / bins, "caller": caller, "agent": agent,
     }  # fmt: skip
+
+
+def _extremes(numpy: Any, codes: Any, edges: Any) -> list[list[int]]:
+    """
+    The least and greatest sample of each stretch, found among the codes themselves: an hour has 57 million.
+
+    A code rises with its level on both sides of zero apart: 0x00 is the least negative sample, 0x7F the greatest; 0x80
+    is the greatest positive one, 0xFF the least. Read as signed numbers the positive ones come first.
+    """
+    least, most = (reduce.reduceat(codes, edges) for reduce in (numpy.minimum, numpy.maximum))
+    positive = numpy.minimum.reduceat(codes.view(numpy.int8), edges).view(numpy.uint8)
+    levels = _levels(numpy)
+    low = levels[numpy.where(least < 0x80, least, most)]
+    high = levels[numpy.where(positive >= 0x80, positive, most)]
+    return numpy.stack((low, high), axis=1).tolist()  # type: ignore[no-any-return]
 
 
 def _levels(numpy: Any) -> Any:

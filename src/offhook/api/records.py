@@ -19,7 +19,7 @@ from offhook.api.problems import Problem
 from offhook.diagnosis.report import Report, report
 from offhook.evidence.files import PLAYGROUND, call_of, read
 from offhook.evidence.record import Recording, RecordingError
-from offhook.store.projection import Projection, Rows
+from offhook.store.projection import Judged, Projection, Rows
 
 __all__ = ["Opened", "Records"]
 
@@ -35,7 +35,7 @@ class Opened:
     def __init__(self, path: Path, call: Recording, size: int, project: Projection) -> None:
         self.path, self.call, self.size = path, call, size
         self._project = project
-        self._lock = threading.Lock()
+        self._lock, self._judging = threading.Lock(), threading.Lock()
         self._report: Report | None = None
         self._rows: Rows | None = None
 
@@ -49,16 +49,19 @@ class Opened:
 
     @property
     def report(self) -> Report:
-        with self._lock:
+        with self._judging:
             if self._report is None:
                 self._report = report(self.call)
             return self._report
+
+    def _judged(self) -> Judged:
+        return Judged(self.report.verdict, self.report.because, self.report.rows())
 
     @property
     def rows(self) -> Rows:
         with self._lock:
             if self._rows is None:
-                self._rows = self._project(self.path)
+                self._rows = self._project(self.path, call=self.call, judge=lambda call: self._judged())
             return self._rows
 
 

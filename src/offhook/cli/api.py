@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -16,9 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from offhook import __version__
 from offhook import vocab as v
 from offhook.api.access import Access
+from offhook.api.giving_way import giving_way
 from offhook.api.live import Hub
 from offhook.api.running import RunningCall
 from offhook.cli.places import data_dir
@@ -27,7 +29,7 @@ from offhook.console.pages import with_console
 from offhook.evidence.cost import Used, cost
 from offhook.evidence.files import PLAYGROUND as FOLDER
 from offhook.evidence.files import call_of
-from offhook.evidence.record import SCREENS
+from offhook.evidence.record import SCREENS, VERSION, Recording
 from offhook.net.app import with_api
 from offhook.net.server import UpgradeRequest
 from offhook.net.sockets import Listener
@@ -46,7 +48,6 @@ log = logging.getLogger("offhook")
 
 STATE = ".server.json"
 PLAY_S = 60.0
-GIVE_WAY_S = 0.0005  # to the loop while the API is made; the usual is 5 ms
 
 
 def state_file(settings: Settings) -> Path:
@@ -73,6 +74,7 @@ class Api:
         self.hub = Hub(serving.sieve.clean_data, digits=settings["record.digits"], spent=self._spent)
         self.access = Access(self._load, open_to_loopback=settings["api.open"] == "loopback")
         self._app: asyncio.Future[Any] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._lock = threading.Lock()
         self._reader: Reader | None = None
         self._queued: QueueTable | None = None
@@ -142,7 +144,9 @@ class Api:
         )
         self._serving.metrics.watch_subscribers(lambda: self.hub.watched)
         self._serving.host.outbound.watchers.append(self._placed)
-        self._app = asyncio.get_running_loop().run_in_executor(None, self._make)
+        loop = asyncio.get_running_loop()
+        self._app = loop.run_in_executor(None, self._make)
+        self._warming = loop.create_task(self._warm_up())
 
     def say_where(self) -> None:
         """Write down how this server is reached, for commands of the same user on this machine."""
@@ -167,6 +171,8 @@ class Api:
                     self._state.unlink()
             except (OSError, ValueError):
                 pass  # another server's by now, or gone
+        if self._warming is not None:
+            self._warming.cancel()
         if self._app is not None:
             try:
                 await (await self._app).stop()
@@ -180,32 +186,36 @@ class Api:
     # ---------------------------------------------------------------------------------------- its making
 
     def _make(self) -> Any:
-        """On a thread, giving way to the calls: importing FastAPI takes half a second, building the routes as long."""
-        usual, collects = sys.getswitchinterval(), gc.isenabled()
-        sys.setswitchinterval(GIVE_WAY_S)
-        gc.disable()  # its rounds hold the interpreter, and nothing that is made here is garbage
-        try:
+        """On a thread: importing FastAPI and building the routes takes half a second."""
+        with giving_way():
             return self._made()
-        finally:
-            sys.setswitchinterval(usual)
-            if collects:
-                gc.enable()
+
+    async def _warm_up(self) -> None:
+        try:
+            await self.application()
+        except Exception:
+            return  # made() tells it
+        await asyncio.to_thread(self._warm)
 
     @staticmethod
     def _warm() -> None:
-        """What the first call's page would wait for: the rules of the diagnosis, and what outlines recordings."""
+        """What the first call's page would wait for: the rules and patterns of the diagnosis, and who outlines."""
         import numpy  # noqa: F401
 
+        from offhook.claims import claims
         from offhook.diagnosis.engine import rule_modules
+        from offhook.diagnosis.report import report
 
-        rule_modules()
+        with giving_way():
+            rule_modules()
+            claims("I have sent it.")
+            report(Recording.parse([msgspec.json.encode({"k": "begin", "t": 0, "version": VERSION})]))
 
     def _made(self) -> Any:
         from offhook.api.app import make_api
         from offhook.api.world import World
         from offhook.cli.call import options_of
 
-        self._warm()
         serving = self._serving
         return make_api(
             World(

@@ -74,14 +74,7 @@ def reader(settings: Settings, directory: Path) -> Reader | None:
 
 def judged(report: Report) -> Judged:
     """A verdict as the store keeps it."""
-    rows = tuple(
-        {
-            "rule": one.rule, "boundary": one.boundary, "proof": one.proof, "sentence": one.sentence, "fix": one.fix,
-            "line": one.line,
-        }
-        for one in report.roots
-    )  # fmt: skip
-    return Judged(report.verdict, report.because, rows)
+    return Judged(report.verdict, report.because, report.rows())
 
 
 def _judge(call: Recording) -> Judged:

@@ -7,6 +7,7 @@ its default: a record may come from anywhere. Knows no rule.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -439,10 +440,16 @@ class Ending(Fact, frozen=True, kw_only=True):
     marks_open: int = 0
 
 
+@cache
+def _fields(kind: type[Fact]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Found once: what msgspec does for it is a quarter of the judgement of a long call."""
+    return msgspec.structs.fields(kind)
+
+
 def read(kind: type[F], line: Line, **more: Any) -> F:
     """A fact from a line; what does not fit the field's type is left out."""
     given: dict[str, Any] = {}
-    for known in msgspec.structs.fields(kind):
+    for known in _fields(kind):
         value = more.get(known.name, line.data.get(known.name))
         if value is None or known.name in ("line", "at_ms"):
             continue

@@ -62,6 +62,11 @@ class Report(Struct, frozen=True):
         at = next((n for n, line in enumerate(self.call.lines) if line.number >= finding.line), 0)
         return list(self.call.lines[max(0, at - EXCERPT) : at + 1])
 
+    def rows(self) -> tuple[dict[str, Any], ...]:
+        """The roots, as the store keeps them."""
+        kept = ("rule", "boundary", "proof", "sentence", "fix", "line")
+        return tuple({name: getattr(one, name) for name in kept} for one in self.roots)
+
     def as_data(self) -> dict[str, Any]:
         """For programs."""
         return {

@@ -8,6 +8,7 @@ this one's to import.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from calendar import timegm
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +48,11 @@ class Rows(Struct, frozen=True):
 
 
 class Projection:
-    """``Projection(...)(path, judged)`` is a call's rows. Raises RecordingError."""
+    """
+    ``Projection(...)(path, judged)`` is a call's rows. Raises RecordingError.
+
+    ``call`` is the record where it was read already, ``judge`` who judges it there where no verdict stands in it.
+    """
 
     def __init__(
         self,
@@ -60,9 +65,16 @@ class Projection:
         self._price_of = price_of
         self._carrier_usd = carrier_usd_per_minute
 
-    def __call__(self, path: Path, judged: Judged | None = None) -> Rows:
-        call = read(path)
-        judged = judged or _told(call) or self._judge(call)
+    def __call__(
+        self,
+        path: Path,
+        judged: Judged | None = None,
+        *,
+        call: Recording | None = None,
+        judge: Callable[[Recording], Judged] | None = None,
+    ) -> Rows:
+        call = read(path) if call is None else call
+        judged = judged or _told(call) or (judge or self._judge)(call)
         turns = transcript(call)[:_TURNS]
         spent = cost(
             used(call),
@@ -191,11 +203,11 @@ def _tool_runs(call: Recording) -> list[Row]:
 def _latencies(call: Recording, turns: tuple[Turn, ...]) -> list[Row]:
     """How long things took: each answer, each barge-in from the caller's first sound, each phase of dialling."""
     replies = [{"kind": "reply", "at_ms": line.at_ms, "ms": line.figure("ms")} for line in call.notes("reply")]
-    spoke = [turn.at_ms for turn in turns if turn.who == "caller"]
+    spoke = sorted(turn.at_ms for turn in turns if turn.who == "caller")
     cuts = [
-        {"kind": "barge-in", "at_ms": line.at_ms, "ms": line.at_ms - max(at for at in spoke if at <= line.at_ms)}
+        {"kind": "barge-in", "at_ms": line.at_ms, "ms": line.at_ms - spoke[before - 1]}
         for line in call.notes("barge-in")
-        if any(at <= line.at_ms for at in spoke)
+        if (before := bisect_right(spoke, line.at_ms))
     ]
     dials = [
         {"kind": f"dial.{line.text('phase')}", "at_ms": line.at_ms, "ms": line.figure("ms")}

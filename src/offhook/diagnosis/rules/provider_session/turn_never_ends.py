@@ -33,8 +33,9 @@ def find(view: Evidence) -> Iterator[Finding]:
         following = wire.speech[n + 1].at_ms if n + 1 < len(wire.speech) else view.length_ms
         closed = view.closed("provider") or view.carrier_in.stop
         until = min(following, closed.at_ms if closed else following)
-        ended = any(began.at_ms <= stopped.at_ms <= following for stopped in wire.speech_stopped)
-        if ended or until - began.at_ms < OPEN_MS or n + 1 < len(wire.speech):
+        if until - began.at_ms < OPEN_MS or n + 1 < len(wire.speech):
+            continue
+        if any(began.at_ms <= stopped.at_ms <= following for stopped in wire.speech_stopped):
             continue
         yield RULE.finding(
             began,
