@@ -7,13 +7,14 @@ from typing import Any
 
 from offhook import vocab as v
 from offhook.bridge import Bridge, BridgeSettings
+from offhook.media.lines import TEXTS
 
 TRAITS = v.ProviderTraits(
     name="sim", speaks_first="provider", echoes_session=True, turn_events=True, cancels_itself=True, truncates=True,
     session_limit_s=3600.0, audio_in=v.PCMU_8K, audio_out=v.PCMU_8K,
 )  # fmt: skip
 CARRIER = v.CarrierTraits(name="phone", returns_marks=True, clears=True, ends_by_rest=False)
-LINES = {name: b"\x55" * 8000 for name in ("provider_failed", "provider_lost", "time_up", "draining")}
+LINES = {name: b"\x55" * 8000 for name in TEXTS}
 SOUND = base64.b64encode(b"\x21\x9e" * 400)  # 100 ms that can be heard
 SILENCE = base64.b64encode(b"\xff" * 800)
 

@@ -346,7 +346,7 @@ def test_the_session_limit_ends_with_a_spoken_line_before_the_cut():
     call = SimCall(idle_s=9999.0, max_call_s=9999.0, frames_stop_s=9999.0).connect()
     call.caller_frame()
     call.advance((3600 - 60) * 1000 + 100)
-    assert call.notes("ending") == [{"why": "time limit", "wanted": True}]
+    assert call.notes("ending") == [{"why": "provider session limit", "wanted": True}]
     assert call.notes("line") == [{"name": "time_up"}]
 
 
@@ -366,7 +366,7 @@ def test_the_providers_own_word_on_the_sessions_end_counts_where_it_is_earlier_a
     call.advance(ends_after_s * 1000 - 500)
     assert not call.notes("ending")
     call.advance(1000)
-    assert call.notes("ending") == [{"why": "time limit", "wanted": True}]
+    assert call.notes("ending") == [{"why": "provider session limit", "wanted": True}]
     (note,) = call.notes("session.expires")
     assert note == {"in_s": told_s, "believed": 300 <= told_s <= 86_400}
 
@@ -384,7 +384,7 @@ def test_idle_calls_end_and_talking_ones_do_not():
     call.advance(50_000)
     assert call.ended is None and not call.notes("ending")
     call.advance(15_000)
-    assert call.notes("ending")[0]["why"] == "idle"
+    assert call.notes("ending")[0]["why"] == "idle" and call.notes("line") == [{"name": "idle"}]
 
 
 def test_a_provider_that_does_not_read_loses_frames_that_are_counted_and_then_the_call():
@@ -402,10 +402,26 @@ def test_a_provider_that_does_not_read_loses_frames_that_are_counted_and_then_th
     assert call.notes("ending")[0]["why"] == "provider stopped reading"
 
 
-def test_draining_says_so():
+@pytest.mark.parametrize(
+    ("why", "line"),
+    [
+        ("draining", "draining"), ("operator", "operator"), ("tool", "operator"),
+        ("spend cap of the call", "spend"), ("spend cap of the day", "spend"),
+    ],
+)  # fmt: skip
+def test_who_ends_a_call_from_outside_is_on_record_and_each_has_a_line_of_its_own(why, line):
     call = SimCall().connect()
-    call.feed(v.EndRequested("draining"))
-    assert call.notes("line") == [{"name": "draining"}]
+    call.feed(v.EndRequested(why))
+    assert call.notes("ending") == [{"why": why, "wanted": True}] and call.notes("line") == [{"name": line}]
+
+
+def test_the_line_of_an_end_is_a_setting_and_may_be_none():
+    own = SimCall(spend_line="idle").connect()
+    own.feed(v.EndRequested("spend cap of the day"))
+    assert own.notes("line") == [{"name": "idle"}]
+    none = SimCall(operator_line="").connect()
+    none.feed(v.EndRequested("operator"))
+    assert not none.notes("line") and not none.notes("line.missing") and none.of(v.CloseStream)
 
 
 EVENTS = st.one_of(

@@ -35,7 +35,8 @@ def test_a_silent_caller_is_asked_twice_and_then_the_call_ends():
     call.advance(19_000)
     assert call.bridge.summary()["end"]["why"] == ""
     call.advance(4_000)
-    assert call.bridge.summary()["end"] == {"why": "idle", "wanted": True} and call.notes("line")
+    assert call.bridge.summary()["end"] == {"why": "idle", "wanted": True}
+    assert call.notes("line") == [{"name": "idle"}]
 
 
 def test_a_word_or_a_key_begins_the_patience_anew():

@@ -22,9 +22,9 @@ def ended(call: Recording) -> Any:
 def test_a_call_that_has_cost_its_cap_ends_politely_and_says_what_it_cost():
     (call,) = ours("xai", mute(200.0), greeting="Hello.", caps=Caps(call_usd=0.05))
     (cap,) = notes(call, "spend.cap")
-    assert ended(call) == {"wanted": True, "why": "spend"} and cap["cap"] == "call"
+    assert ended(call) == {"wanted": True, "why": "spend cap of the call"} and cap["cap"] == "call"
     assert 0.05 <= cap["usd"] < 0.06 and "carrier" in cap["unknown"]  # nobody said what the carrier takes
-    assert [line["name"] for line in notes(call, "line")] == ["time_up"]  # the caller is told
+    assert [line["name"] for line in notes(call, "line")] == ["spend"]  # the caller is told
     assert report(call).verdict == "healthy"
 
 
@@ -32,13 +32,13 @@ def test_usage_counts_where_the_provider_has_prices_for_it():
     (cheap,) = ours("openai", talk, greeting="Hello.", caps=Caps(call_usd=10.0))
     assert not notes(cheap, "spend.cap")
     (dear,) = ours("openai", talk, greeting="Hello.", caps=Caps(call_usd=0.0001))
-    assert ended(dear)["why"] == "spend"
+    assert ended(dear)["why"] == "spend cap of the call"
 
 
 def test_the_carriers_minutes_count_where_their_price_is_known():
     (call,) = ours("loopback", mute(200.0), greeting="Hello.", caps=Caps(0.02, carrier_usd_per_minute=0.014))
     (cap,) = notes(call, "spend.cap")
-    assert cap["unknown"] == "" and ended(call)["why"] == "spend"
+    assert cap["unknown"] == "" and ended(call)["why"] == "spend cap of the call"
 
 
 def test_a_model_without_a_known_price_holds_minutes_only_and_says_so():
@@ -62,5 +62,5 @@ def test_the_days_cap_ends_what_runs_and_takes_no_more():
     caps = Caps(day_usd=0.05)
     records = ours("xai", mute(100.0), calls=2, apart_s=1.0, greeting="Hello.", caps=caps, then=later, settle_s=160.0)
     ends = [ended(call)["why"] for call in records if call.milestone("M6")]
-    assert ends == ["spend", "spend"]
+    assert ends == ["spend cap of the day"] * 2
     assert said and b"busy" in said[0].lower()

@@ -364,7 +364,7 @@ class Briefed(Event, frozen=True):
 class EndRequested(Event, frozen=True):
     """Somebody outside the call wants it to end politely."""
 
-    why: Literal["draining", "operator", "limit", "spend"]
+    why: Literal["draining", "operator", "tool", "spend cap of the call", "spend cap of the day"]
 
 
 class TransferAccepted(Event, frozen=True):

@@ -1,5 +1,6 @@
 """Who answers, with which values from where, and whom an agent does not talk to."""
 
+import wave
 from datetime import UTC, datetime
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from offhook.agent.agents import gather, refusal
 from offhook.agent.profile import Agent
 from offhook.agent.prompt import CallFacts
+from offhook.checks import settings as judge
 from offhook.settings import SettingsError, load
 
 NOW = datetime(2026, 11, 25, 20, 0, tzinfo=UTC)  # a Wednesday, 21:00 in Oslo
@@ -192,3 +194,17 @@ class TestLists:
 
     def test_whom_we_call_is_nobody_to_be_kept_out(self, closed):
         assert refusal(closed, facts(to="+15556660000", direction="outbound-api")) is None
+
+
+@pytest.mark.parametrize("where", ["limits", "agents.night"])
+def test_a_line_that_is_not_there_is_refused_by_name_and_one_of_ones_own_is_taken(tmp_path, where):
+    (tmp_path / "offhook.toml").write_text(
+        '[provider]\nname = "loopback"\n[carrier]\nauth = "none"\n[record]\nlines_dir = "."\n'
+        f'[{where}]\nidle_line = "ciao"\n'
+    )
+    (problem,) = judge.problems(load({}, environment={}, cwd=tmp_path))
+    assert problem.setting == f"{where}.idle_line" and "a file ciao.wav in record.lines_dir" in problem.wanted
+    with wave.open(str(tmp_path / "ciao.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"\0\1" * 800)
+    assert judge.problems(load({}, environment={}, cwd=tmp_path)) == []

@@ -9,6 +9,7 @@ import pytest
 from tests.after.kit import receiver
 
 from offhook import outward
+from offhook.agent import lookup as lookups
 from offhook.agent.agents import gather
 from offhook.agent.aside import Aside, Busy
 from offhook.agent.lookup import LookupProblem, lookup_of, read_people
@@ -114,6 +115,19 @@ def test_a_function_that_is_not_there_is_refused_at_start(tmp_path, name):
 def test_two_ways_to_look_up_are_one_too_many(tmp_path):
     with pytest.raises(LookupProblem):
         lookup(tmp_path, 'lookup_file = "p.csv"\nlookup_url = "https://crm.example.com"\n')
+
+
+def test_an_answer_that_is_late_is_late_by_the_deadline_that_was_set(tmp_path, monkeypatch):
+    """And not by the second for which the asking goes on."""
+    monkeypatch.setattr(lookups, "GIVEN_UP_S", 0.0)
+    aside = Aside()
+
+    async def slow(facts):
+        await asyncio.sleep(9)
+
+    found = asked(lookup(tmp_path, "lookup_s = 0.05\n", [Agent(lookup=slow)], aside))
+    assert found.why == "no answer within 0.05 s (lookup_s), nor soon after"
+    aside.stop()
 
 
 def test_a_function_that_hangs_holds_nobody_up_and_is_named_when_all_threads_are_gone():

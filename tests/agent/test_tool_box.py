@@ -100,7 +100,7 @@ def test_results_come_back_on_the_media_loop_and_nothing_runs_there():
         desk.run("c2", "plain")
         assert (await desk.next()).output == "tool plain"
         desk.run("c3", "asks")
-        assert [await desk.next(), await desk.next()] == [v.EndRequested("operator"), v.ToolFinished("c3", "ok", "CA1")]
+        assert [await desk.next(), await desk.next()] == [v.EndRequested("tool"), v.ToolFinished("c3", "ok", "CA1")]
         desk.run("c4", "gone")
         assert (await desk.next()).outcome == "unavailable"
 

@@ -1,13 +1,38 @@
 """A provider on another day: what its dated facts say of it, played."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 
 from offhook.sims.provider import SimProvider
 from offhook.sims.provider_profiles import profile
+from offhook.sims.run_provider import FakeProvider
+from offhook.sims.virtual_provider import ProviderHost
 from offhook.wires._wire import PeerClose
 from offhook.wires.providers import openai, xai
+
+
+def _on_sockets(provider):
+    fake = FakeProvider(provider)
+    fake._loop_clock = SimpleNamespace(now=lambda: 0.0)
+    return fake._session
+
+
+@pytest.mark.parametrize("provider", ["openai", "xai"])
+@pytest.mark.parametrize("made_by", [_on_sockets, lambda name: ProviderHost(name)._make])
+def test_no_two_sessions_of_a_fake_share_an_id_for_a_record_may_hold_both(provider, made_by):
+    """A call that is handed over."""
+    made = made_by(provider)
+    first, second = (_ids(made(n).peer) for n in (1, 2))
+    assert first and not first & second
+
+
+def _ids(peer) -> set[str]:
+    return set(
+        re.findall(r"(?:sess|conv|item|event|resp)_[0-9]+", repr([*peer.opened(0.0), *peer.user_started(0, 0.0)]))
+    )
 
 
 def greeted(provider: str, day: str, query: str) -> tuple[str, str]:

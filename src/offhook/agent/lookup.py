@@ -33,6 +33,7 @@ __all__ = ["Ask", "Found", "Lookup", "LookupProblem", "lookup_of", "read_people"
 
 MOST_FIELDS = 40
 MOST_CHARS = 500
+GIVEN_UP_S = 1.0  # after lookup_s, when the call has long gone on: so that nothing is asked for ever
 _NUMBER_FIELDS = ("number", "numbers", "phone", "tel")
 
 
@@ -238,13 +239,13 @@ def _in_time(profile: Profile, ask: Callable[[CallFacts], Any], aside: Aside) ->
 
     async def asked(facts: CallFacts) -> Found:
         async def work() -> Found:
-            async with asyncio.timeout(most_s + 1.0):  # the call itself goes on after most_s
+            async with asyncio.timeout(most_s + GIVEN_UP_S):  # the call itself goes on after most_s
                 found: Found = await ask(facts)
                 return found
 
         try:
             return await asyncio.wrap_future(aside.submit(work))
         except TimeoutError:
-            return Found({}, f"no answer within {most_s + 1.0:g} s")
+            return Found({}, f"no answer within {most_s:g} s (lookup_s), nor soon after")
 
     return asked

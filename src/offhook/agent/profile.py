@@ -19,11 +19,13 @@ from offhook.agent.tools.function import function_tool, marked
 from offhook.agent.tools.spec import Tool
 from offhook.settings import AGENT, ALIASES, FALLS_TO, Section, Settings, Value
 
-__all__ = ["DEFAULT", "Agent", "LookUp", "Profile", "resolve"]
+__all__ = ["DEFAULT", "END_LINES", "Agent", "LookUp", "Profile", "end_lines", "resolve"]
 
 DEFAULT = "default"  # the name of the agent that [agent] describes
 LookUp = Callable[[CallFacts], Mapping[str, Any] | None | Awaitable[Mapping[str, Any] | None]]
 
+# Fields that name a spoken line of how a call is ended.
+END_LINES = ("time_up_line", "idle_line", "spend_line", "operator_line")
 _SPECS = {spec.name: spec for spec in AGENT}
 # Values that are inherited together or not at all.
 _PERSONA = ("instructions", "instructions_file", "files", "workspace")
@@ -69,6 +71,10 @@ class Agent(Struct, frozen=True, kw_only=True):
     idle_prompt_s: float | None = None
     idle_prompts: int | None = None
     warn_s: float | None = None
+    time_up_line: str | None = None
+    idle_line: str | None = None
+    spend_line: str | None = None
+    operator_line: str | None = None
     resume_s: float | None = None
     lookup: LookUp | None = None
     lookup_file: str | Path | None = None
@@ -152,6 +158,16 @@ def resolve(settings: Settings, name: str, section: Section | None = None, decla
     where = declared and f"Agent({name!r})" or section and f"[{section.title}] {section.where}"
     base = settings.base
     return Profile(name, where or "[agent]", values, base, declared.lookup if declared is not None else None)
+
+
+def end_lines(settings: Settings, declared: Sequence[Agent] = ()) -> set[str]:
+    """Every line of ``END_LINES`` that some agent names."""
+    named = {settings[FALLS_TO[field]] for field in END_LINES}
+    for section in settings.sections("agents"):
+        named |= {section[field] for field in END_LINES if field in section}
+    for agent in declared:
+        named |= {getattr(agent, field) for field in END_LINES}
+    return named - {"", None}
 
 
 def _value(settings: Settings, field: str, own: Mapping[str, Value]) -> Value:

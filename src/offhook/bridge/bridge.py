@@ -349,8 +349,9 @@ class Bridge:
     def _on_end_requested(self, event: v.EndRequested, now: float) -> None:
         if self._transfer.drained(now):
             return
-        line = "draining" if event.why == "draining" else "time_up"
-        self._ending.finish(event.why, now, wanted=True, line=line)
+        settings = self._s.settings
+        lines = {"draining": "draining", "operator": settings.operator_line, "tool": settings.operator_line}
+        self._ending.finish(event.why, now, wanted=True, line=lines.get(event.why, settings.spend_line))
 
     # ----------------------------------------------------------------------------------- backpressure
 

@@ -74,7 +74,7 @@ class Ending:
     def finish_now(self, now: float) -> None:
         """Say the last line, if there is one, then hang up when it was heard."""
         s, name = self._s, self._line
-        if name is None or self._falls_through():
+        if not name or self._falls_through():
             self._hang_up(now)
             return
         audio = s.lines.get(name)

@@ -50,7 +50,7 @@ class Patience:
         elif not self._talk.greeted or s.shut or s.stream is not Stream.OPEN or not self._talk.responses.free:
             s.at("silence", now + _LOOK_AGAIN_S, self._look)
         elif self._asked >= s.settings.idle_prompts:
-            self._ending.finish("idle", now, wanted=True, line="time_up")
+            self._ending.finish("idle", now, wanted=True, line=s.settings.idle_line)
         else:
             self._asked += 1
             s.note("idle.prompt", n=self._asked, silent_s=round(now - since))

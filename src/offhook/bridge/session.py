@@ -200,7 +200,7 @@ class Session:
         s.at("session limit", now + left, self._time_up)
 
     def _time_up(self, now: float) -> None:
-        self._ending.finish("time limit", now, wanted=True, line="time_up")
+        self._ending.finish("provider session limit", now, wanted=True, line=self._s.settings.time_up_line)
 
     def closed(self, event: v.LegClosed, now: float) -> None:
         s = self._s

@@ -97,6 +97,11 @@ class BridgeSettings(Struct, frozen=True):
     idle_prompt_s: float = 0.0  # the caller said nothing for so long: they are asked whether they are there; 0: never
     idle_prompts: int = 2  # then it ends
     warn_s: float = 0.0  # the caller is told so long before max_call_s; 0: not
+    # What a caller hears when a limit or somebody else ends the call, by the name of its line; empty: nothing.
+    time_up_line: str = "time_up"
+    idle_line: str = "idle"
+    spend_line: str = "spend"
+    operator_line: str = "operator"
     session_margin_s: float = 60.0  # the spoken ending comes so long before the provider's cut
     # Seconds since 1970 when the call's clock was 0; None: a moment that the provider names says nothing.
     unix_s: float | None = None

@@ -45,14 +45,14 @@ class Watch:
         s.at("frames", now + s.settings.frames_stop_s, self._look_for_frames)
 
     def _time_up(self, now: float) -> None:
-        self._ending.finish("time limit", now, wanted=True, line="time_up")
+        self._ending.finish("time limit", now, wanted=True, line=self._s.settings.time_up_line)
 
     def _look_idle(self, now: float) -> None:
         """Nobody has said a word for too long; what the agent said counts until it was heard."""
         quiet_since = max(self._s.last_word_at, min(now, self._s.playback.idle_at()))
         due = quiet_since + self._s.settings.idle_s
         if due <= now:
-            self._ending.finish("idle", now, wanted=True, line="time_up")
+            self._ending.finish("idle", now, wanted=True, line=self._s.settings.idle_line)
         else:
             self._s.at("idle", due, self._look_idle)
 

@@ -20,9 +20,10 @@ from offhook.agent.assemble import BETWEEN
 from offhook.agent.handles import handle_specs, targets_of
 from offhook.agent.lookup import Lookup, LookupProblem, lookup_of
 from offhook.agent.persona import OWN, Persona, read_persona
-from offhook.agent.profile import DEFAULT, Agent, Profile
+from offhook.agent.profile import DEFAULT, END_LINES, Agent, Profile
 from offhook.agent.prompt import KINDS, NAMES, unknown_placeholders
 from offhook.checks.wire import HANG_UP, PROVIDERS, key_of, provider_module, usable_keys
+from offhook.media.lines import TEXTS
 from offhook.settings import Settings
 from offhook.wires._wire import SettingProblem
 
@@ -74,6 +75,7 @@ def _as_setting_problem(problem: AgentProblem) -> SettingProblem:
 def _ready(settings: Settings, profile: Profile, aside: Aside) -> tuple[Ready | None, list[SettingProblem]]:
     persona, found = read_persona(profile)
     problems = [_as_setting_problem(problem) for problem in [*found, *_told(profile, persona)]]
+    problems += _lines(settings, profile)
     lookup = None
     try:
         lookup = lookup_of(profile, aside, settings.environment)
@@ -91,6 +93,17 @@ def _ready(settings: Settings, profile: Profile, aside: Aside) -> tuple[Ready | 
     session = session_of(settings, profile)
     problems += [_with_origin(settings, profile, module, problem) for problem in module.check(session)]
     return Ready(profile, module, session, persona, lookup), problems
+
+
+def _lines(settings: Settings, profile: Profile) -> list[SettingProblem]:
+    """The spoken lines of how a call is ended: each there, or not wanted at all."""
+    folder = settings.path("record.lines_dir")
+    return [
+        _problem(profile, field, repr(name), f"one of {', '.join(TEXTS)}, or a file {name}.wav in record.lines_dir",
+                 "write one of them, or record the file" if folder else "write one of them, or set record.lines_dir")
+        for field in END_LINES
+        if (name := profile[field]) and name not in TEXTS and not (folder and (folder / f"{name}.wav").is_file())
+    ]  # fmt: skip
 
 
 def _got_wanted(error: ValueError) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from offhook.checks._check import Ask, Check, Trail
+from offhook.checks.settings import own_lines
 from offhook.media.g711 import decode, encode
 from offhook.media.lines import LineError, spoken_lines
 from offhook.media.resample import Upsample2
@@ -95,7 +96,7 @@ async def run(ask: Ask, trail: Trail) -> str:
 def _lines(ask: Ask, trail: Trail) -> None:
     folder = ask.settings.path("record.lines_dir")
     try:
-        lines = spoken_lines(folder)
+        lines = spoken_lines(folder, own_lines(ask.settings))
     except LineError as error:
         trail.broken("spoken lines", str(error), fix="mend the file, or take record.lines_dir out of the settings")
         return

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from msgspec import structs
 
 from offhook.agent.assemble import BETWEEN
-from offhook.agent.profile import DEFAULT, Agent
+from offhook.agent.profile import DEFAULT, Agent, end_lines
 from offhook.checks._check import Ask, Check, Trail
 from offhook.checks.agents import default_ready, endings, ready_agents
 from offhook.checks.wire import HANG_UP, PROVIDERS, provider_module
@@ -39,6 +39,7 @@ __all__ = [
     "carrier_settings",
     "default_provider",
     "instructions",
+    "own_lines",
     "problems",
     "provider_module",
     "public_url_problems",
@@ -51,13 +52,13 @@ PLACEHOLDER = "YOUR-TUNNEL.example"  # what `offhook init` writes where it does 
 def problems(settings: Settings, declared: Sequence[Agent] = ()) -> list[SettingProblem]:
     """Everything that cannot work, of the agents in ``declared`` too; empty when ``serve`` may start."""
     _, found = ready_agents(settings, declared)
-    return [*found, *beside_agents(settings)]
+    return [*found, *beside_agents(settings, declared)]
 
 
-def beside_agents(settings: Settings) -> list[SettingProblem]:
+def beside_agents(settings: Settings, declared: Sequence[Agent] = ()) -> list[SettingProblem]:
     """What cannot work of the settings that are no agent's."""
-    own = (_tools, public_url_problems, _carrier, _lines, _records, _patterns, _after, _otel)
-    return [problem for judge in own for problem in judge(settings)]
+    own = (_tools, public_url_problems, _carrier, _records, _patterns, _after, _otel)
+    return [*_lines(settings, declared), *(problem for judge in own for problem in judge(settings))]
 
 
 def _otel(settings: Settings) -> list[SettingProblem]:
@@ -237,19 +238,19 @@ def carrier_settings(settings: Settings, public_url: str) -> CarrierSettings:
     )
 
 
-def _lines(settings: Settings) -> list[SettingProblem]:
+def _lines(settings: Settings, declared: Sequence[Agent]) -> list[SettingProblem]:
     try:
-        spoken_lines(settings.path("record.lines_dir"), _fillers(settings))
+        spoken_lines(settings.path("record.lines_dir"), own_lines(settings, declared))
     except LineError as error:
         wanted = "a folder of WAV files"
         return [_problem(settings, "record.lines_dir", str(error), wanted, "correct it, or leave the setting out")]
     return []
 
 
-def _fillers(settings: Settings) -> list[str]:
-    """WAV files that tools ask for."""
+def own_lines(settings: Settings, declared: Sequence[Agent] = ()) -> set[str]:
+    """WAV files that tools and agents ask for by name."""
     named = [str(section["filler"]) for section in settings.sections("tools") if "filler" in section]
-    return [name for name in named if name and not name.startswith("say:")]
+    return {name for name in named if name and not name.startswith("say:")} | end_lines(settings, declared)
 
 
 def _records(settings: Settings) -> list[SettingProblem]:

@@ -23,6 +23,7 @@ from offhook.agent.aside import Aside
 from offhook.agent.assemble import Prompt, assemble, caller_part, resume_part
 from offhook.agent.handles import targets_of
 from offhook.agent.lookup import Found
+from offhook.agent.profile import END_LINES
 from offhook.agent.prompt import CallFacts, render
 from offhook.agent.resume import CutOff, Resumes, tail
 from offhook.bridge import BridgeSettings
@@ -38,7 +39,9 @@ log = logging.getLogger("offhook")
 
 # These end a call as the agent or a limit meant it. All others may be a line that broke: a caller who hangs up and one
 # whose battery is empty look the same from here.
-_MEANT = frozenset(("agent hung up", "time limit", "idle"))
+_MEANT = frozenset((
+    "agent hung up", "time limit", "idle", "operator", "tool", "spend cap of the call", "spend cap of the day",
+))  # fmt: skip
 SPARE_S = 0.1  # before the bridge stops waiting for a briefing
 KEEP_S = 2.0  # at the end of the process: writing down the last calls that were cut off
 
@@ -59,6 +62,7 @@ def bridge_settings(settings: Settings, ready: Ready) -> BridgeSettings:
         idle_prompt_s=profile["idle_prompt_s"],
         idle_prompts=profile["idle_prompts"],
         warn_s=profile["warn_s"],
+        **{field: profile[field] for field in END_LINES},
         transfer_to=targets_of(profile["transfer_to"]),
         keypad=profile["keypad"],
     )

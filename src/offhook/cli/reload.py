@@ -153,7 +153,7 @@ class Reload:
         except SettingsError as error:
             raise ReloadRefused(error.problems, [_name(problem) for problem in error.problems]) from None
         roster, problems = ready_agents(settings, self._declared, self._aside)
-        problems += judge.beside_agents(settings)
+        problems += judge.beside_agents(settings, self._declared)
         if problems:
             shown = [f"{p.setting}: got {p.got}, wanted {p.wanted}; {p.fix}" for p in problems]
             raise ReloadRefused(shown, [problem.setting for problem in problems])

@@ -25,7 +25,6 @@ from offhook import vocab as v
 from offhook.agent.aside import Aside
 from offhook.agent.profile import Agent
 from offhook.agent.resume import FileResumes
-from offhook.agent.tools.declared import filler_lines
 from offhook.bridge import BridgeSettings
 from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
@@ -181,8 +180,8 @@ class Serving:
         return Switchboard(settings, roster, lines, aside=self._aside, resumes=resumes, bridge=self._bridge)
 
     def _lines(self, settings: Settings) -> Mapping[str, bytes]:
-        """The spoken lines, those that fillers of tools name among them."""
-        return spoken_lines(settings.path("record.lines_dir"), filler_lines(settings))
+        """The spoken lines, those that fillers of tools and ends of calls name among them."""
+        return spoken_lines(settings.path("record.lines_dir"), judge.own_lines(settings, self.declared))
 
     async def _settle_loopback(self, roster: Roster) -> None:
         """Start the receptionist's process once an agent wants it."""

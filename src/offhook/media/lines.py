@@ -17,6 +17,9 @@ TEXTS: Mapping[str, str] = {
     "provider_failed": "We are sorry. The assistant cannot be reached right now. Please call again later.",
     "provider_lost": "We are sorry. The connection to the assistant was lost. Please call again.",
     "time_up": "I am afraid our time is up. Thank you for calling. Goodbye.",
+    "idle": "I have not heard from you for a while, so I am hanging up now. Goodbye.",
+    "spend": "I am sorry, I have to end this call here. Please call again another time. Goodbye.",
+    "operator": "This call is being ended now. Thank you for calling. Goodbye.",
     "not_put_through": "I am sorry, nobody could be reached there. Please call again later. Goodbye.",
     "draining": "This line is being restarted. Please call again in a minute. Goodbye.",
 }

@@ -146,4 +146,4 @@ class Spending:
             today_usd=round(self.today_usd, 4), before_usd=self._before_usd, unknown=", ".join(made.unknown),
         )  # fmt: skip
         log.warning("spend cap reached", extra={"call": one.call.name, "usd": round(one.usd, 4)})
-        one.call.feed(v.EndRequested("spend"))
+        one.call.feed(v.EndRequested("spend cap of the call" if of_call else "spend cap of the day"))

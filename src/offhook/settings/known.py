@@ -54,7 +54,12 @@ _OWN: tuple[Spec, ...] = (
     Spec("idle_prompt_s", float, 60.0, "a caller who says nothing is asked whether they are there; 0: never", least=0),
     Spec("idle_prompts", int, 2, "so often; then the call ends", least=0),
     Spec("warn_s", float, 60.0, "the caller is told so long before max_call_s is over; 0: not", least=0),
-)
+    Spec("time_up_line", str, "time_up", "said at the end of max_call_s: a spoken line or a WAV of record.lines_dir, "
+         "by name; empty: nothing"),
+    Spec("idle_line", str, "idle", "the same to a caller who says nothing"),
+    Spec("spend_line", str, "spend", "the same at a spend cap"),
+    Spec("operator_line", str, "operator", "the same when an operator, the API or a tool ends the call"),
+)  # fmt: skip
 FALLS_TO: Mapping[str, str] = {
     **{field.name: f"agent.{field.name}" for field in _AGENT},
     **{name: f"provider.{name}" for name in ("model", "voice", "url", "allow_unlisted")},
@@ -66,6 +71,7 @@ FALLS_TO: Mapping[str, str] = {
     "idle_prompt_s": "limits.idle_prompt_s",
     "idle_prompts": "limits.idle_prompts",
     "warn_s": "limits.warn_s",
+    **{f"{end}_line": f"limits.{end}_line" for end in ("time_up", "idle", "spend", "operator")},
 }
 AGENT = (*_OWN, *_AGENT)
 
@@ -210,6 +216,11 @@ SPECS: tuple[Spec, ...] = (
          least=0),
     Spec("limits.idle_prompts", int, 2, "so often; then the call ends", least=0),
     Spec("limits.warn_s", float, 60.0, "the caller is told so long before limits.max_call_s is over; 0: not", least=0),
+    Spec("limits.time_up_line", str, "time_up", "said at the end of limits.max_call_s: a spoken line or a WAV of "
+         "record.lines_dir, by name; empty: nothing"),
+    Spec("limits.idle_line", str, "idle", "the same to a caller who says nothing"),
+    Spec("limits.spend_line", str, "spend", "the same at a spend cap"),
+    Spec("limits.operator_line", str, "operator", "the same when an operator, the API or a tool ends the call"),
     Spec("limits.spend_call_usd", float, 0.0, "a call that has cost so many US dollars ends politely; 0: no cap",
          least=0),
     Spec("limits.spend_day_usd", float, 0.0, "the same of all calls of a day (UTC); then no further one is taken",

@@ -21,7 +21,7 @@ from offhook.sims.provider_scene import Answer
 from offhook.wires._wire import Out, Refusal
 from offhook.wires.providers import _loopback_peer, _openai_peer, _xai_peer
 
-__all__ = ["PEERS", "Answer", "EnergyVad", "SimProvider", "tone"]
+__all__ = ["PEERS", "Answer", "EnergyVad", "SimProvider", "first_id", "tone"]
 
 PEERS: Mapping[str, Any] = {"openai": _openai_peer.Peer, "xai": _xai_peer.Peer, "loopback": _loopback_peer.Peer}
 FRAME_MS = 20
@@ -29,6 +29,11 @@ ATTACK_MS = 60  # speech is what lasts that long
 QUIET_CLASS = 7  # a peak of 128 of 32768
 THRESHOLD_DBFS = -38.0
 HARD_OF_HEARING_DBFS = -20.0
+
+
+def first_id(n: int) -> int:
+    """Where the ids of a fake's ``n``-th session begin, from 1: a call that is handed over has two in one record."""
+    return (n - 1) * 100_000
 
 
 def tone(ms: int, hz: float = 440.0, level_dbfs: float = -20.0) -> bytes:

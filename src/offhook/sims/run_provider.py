@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from offhook.net.clock import Clock, Handle, LoopClock
 from offhook.net.server import Server, UpgradeRequest
 from offhook.net.sockets import Limits, Listener, Socket
-from offhook.sims.provider import SimProvider
+from offhook.sims.provider import SimProvider, first_id
 from offhook.sims.provider_dial import Act
 from offhook.sims.provider_faults import FAULTS
 from offhook.sims.provider_scene import Binary, LatePongs, StopReading
@@ -123,9 +123,9 @@ class FakeProvider:
         await self._server.stop()
 
     def _session(self, n: int) -> SimProvider:
-        """One that knows what time it is, where its wire tells it."""
+        """One that knows what time it is, where its wire tells it, and shares no id with those before it."""
         now = {"unix_s": time.time() - self._loop_clock.now()} if self._name == "openai" else {}
-        return SimProvider(self._name, **{**now, **self._knobs})
+        return SimProvider(self._name, **{**now, "first_id": first_id(n), **self._knobs})
 
     def _decide(self, request: UpgradeRequest) -> Refusal | Listener:
         self.requests.append(request)

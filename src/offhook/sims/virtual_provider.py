@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from offhook.sims.observer import Observer
-from offhook.sims.provider import SimProvider
+from offhook.sims.provider import SimProvider, first_id
 from offhook.sims.provider_dial import Act
 from offhook.sims.provider_scene import Binary, LatePongs, StopReading
 from offhook.sims.virtual import By, Ear, End, Link, Process, World, connect
@@ -66,7 +66,7 @@ class ProviderHost:
         self.pong_delay_s = pong_delay_s
         self._refuse = refuse
         self._max_sessions = max_sessions
-        self._make = make or (lambda n: WorldProvider(name, **knobs))
+        self._make = make or (lambda n: WorldProvider(name, **{"first_id": first_id(n), **knobs}))
 
     def session(self, path_qs: str, headers: Mapping[str, str]) -> Any:
         """A new session, or why the upgrade is refused."""

@@ -94,8 +94,8 @@ class CallContext:
         return (await self._order(v.CollectAsked(digits=digits, secret=secret))).value
 
     async def hang_up(self) -> None:
-        """End the call politely: the caller is told that the time is up."""
-        self._ask(v.EndRequested(why="operator"))
+        """End the call politely: the caller hears the line of ``limits.operator_line``."""
+        self._ask(v.EndRequested(why="tool"))
 
 
 def masked(number: str) -> str:

@@ -31,7 +31,7 @@ from offhook.outward import split
 from offhook.proxies import choose_proxy
 from offhook.settings import Secret, Section, Settings
 
-__all__ = ["Declared", "declared", "filler_lines", "fingerprint", "python_files"]
+__all__ = ["Declared", "declared", "fingerprint", "python_files"]
 
 KINDS = ("python", "url", "mcp", "command", "gptme")
 TYPES: Mapping[str, Any] = {
@@ -50,7 +50,6 @@ class Declared(Struct, frozen=True):
     tools: tuple[Tool, ...]
     sources: tuple[Source, ...]
     problems: tuple[DeclarationError, ...]
-    lines: tuple[str, ...] = ()  # WAV files that fillers name
     files: tuple[Path, ...] = ()  # of Python, which it was read from
 
     def ready(self, tool: Tool) -> Tool:
@@ -89,14 +88,7 @@ def declared(settings: Settings) -> Declared:
                 f"a second tool of this name, beside {other.where}" if other is not tool else "a name of Offhook's own"
             )
             problems.append(DeclarationError(tool.name, got, "one name, one tool", "rename it", tool.where))
-    lines = filler_lines(settings)
-    return Declared(tuple(tools), (*servers, jobs), tuple(problems), lines, python_files(settings))
-
-
-def filler_lines(settings: Settings) -> tuple[str, ...]:
-    """The WAV files that fillers name."""
-    fillers = {section["filler"] for section in settings.sections("tools") if "filler" in section}
-    return tuple(sorted(name for name in fillers if name not in ("", "cue") and not name.startswith("say:")))
+    return Declared(tuple(tools), (*servers, jobs), tuple(problems), python_files(settings))
 
 
 def python_files(settings: Settings) -> tuple[Path, ...]:

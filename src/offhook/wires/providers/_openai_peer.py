@@ -53,7 +53,7 @@ class Peer:
     The provider's side of one session.
 
     A model of ours that is not among ``models`` is one the key may not use. ``unix_s`` is the wall clock's time
-    at 0 of ``now``.
+    at 0 of ``now``. Ids count on from ``first_id``: no two sessions of a real one share any.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Peer:
         expires_s: float = 3600.0,
         first_audio_s: float = 0.0,
         unix_s: float = 1_795_520_000.0,
+        first_id: int = 0,
     ) -> None:
         self.heard = bytearray()
         self.asked: list[str] = []
@@ -88,7 +89,7 @@ class Peer:
         self._dead, self._dead_transcribers = dead, dead_transcribers
         self._refusal: tuple[str, str, int] | None = None
         self._model = ""
-        self._ids = 0
+        self._ids = first_id
         self._due: deque[_Due] = deque()
         self._expires_at: float | None = None
         self._items: dict[str, dict[str, Any]] = {}

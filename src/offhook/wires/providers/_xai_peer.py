@@ -59,7 +59,7 @@ class Peer:
     The provider's side of one session.
 
     An unknown model is replaced by another, or refused; a URL without one gets ``bare_model``, one that asks for the
-    latest gets ``latest``.
+    latest gets ``latest``. Ids count on from ``first_id``: no two sessions of a real one share any.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Peer:
         refuses_unknown_models: bool = False,
         speedup: float = 5.0,
         expires_s: float = 1800.0,
+        first_id: int = 0,
     ) -> None:
         self.heard = bytearray()
         self.asked: list[str] = []
@@ -94,7 +95,7 @@ class Peer:
         self._speedup = speedup
         self._expires_s = expires_s
         self._model = ""
-        self._ids = 0
+        self._ids = first_id
         self._queue: list[bytes] = []
         self._next_delta: float | None = None
         self._next_ping = 0.0
