@@ -123,7 +123,24 @@ def test_a_microphone_that_hears_the_speakers_is_closed_while_the_agent_speaks()
     assert through(gate, quiet, lines("caller_hours", n=8000))[-12:] == [True] * 12  # the agent is silent
     told.clear()
     person = lines("caller_hours", "caller_price", n=n)  # a headset was put on
-    assert through(gate, agent, person)[-1] and told == [True]
+    assert through(gate, agent, person)[-1] and not told  # louder than any echo: a person
+    assert through(gate, agent, np.zeros(n))[-1] and told == [True]  # and nothing of the agent any more
+
+
+@pytest.mark.parametrize("decibels", [-14, -20, -28])
+def test_who_speaks_well_above_the_echo_is_let_through_and_the_echo_never_is(decibels):
+    told, n = [], 8 * 8000
+    gate = EchoGate(told.append)
+    room = np.random.default_rng(7).normal(size=2400) * np.exp(-6.9 * np.arange(2400) / 2400)
+    agent = lines("services", "hours", n=n)
+    echo = np.convolve(agent, np.concatenate([np.zeros(800), room / np.linalg.norm(room)]))[:n] * 10 ** (decibels / 20)
+    assert not any(through(gate, agent, echo)[2:]) and told == [False]
+    person = np.zeros(n)
+    person[16_000:30_000] = lines("caller_services", n=14_000)
+    passed = through(gate, agent, echo + person)
+    begins, ends = 16_000 // 320, 30_000 // 320
+    assert not any(passed[:begins]) and any(passed[begins : begins + 25])  # within a second
+    assert not any(passed[ends + 20 :]) and told == [False]
 
 
 def test_a_headset_lets_both_speak_at_once_after_the_first_words():

@@ -43,8 +43,8 @@ PAUSE_S = 0.6  # and is over when nothing was played for so long
 WHOLE_S = 5.0
 ECHO = {
     True: "the microphone does not hear the speakers: speak whenever you like, over the agent too",
-    False: "the microphone hears the speakers: it is closed while the agent speaks; a headset opens it, and what you "
-    "write interrupts",
+    False: "the microphone hears the speakers: while the agent speaks it is closed but to a voice well above them; a "
+    "headset opens it, and what you write interrupts",
 }
 HELP = "write a line and press Enter; /5 presses a key; /bye or Ctrl-D hangs up"
 
