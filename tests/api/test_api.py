@@ -102,6 +102,8 @@ def test_a_running_call_leads_the_list_and_is_shown_from_memory(tmp_path: Path):
         shown = await server.get(f"/api/calls/{RUNNING}")
         assert shown["state"] == "running" and shown["live"]["agent"] == "default"
         assert (await server.get(f"/api/calls/{RUNNING}/findings"))["running"]
+        drawn = await server.get(f"/api/calls/{RUNNING}/ladder")
+        assert drawn["running"] and drawn["marks"]["sent"] == 0, "the bridge's figures are in memory until the end"
         assert "4155550100" not in repr([listed, shown])
 
     run(tmp_path, main)

@@ -1,8 +1,11 @@
 """What the call page draws besides messages: what was waited for, and where a proof stands that is no message."""
 
+from pathlib import Path
+
 from tests.diagnosis.tape import Tape, good
 
 from offhook.api.ladder import ladder
+from offhook.api.records import Opened
 
 
 def drawn(tape):
@@ -47,3 +50,19 @@ def test_nobody_waited_for_what_never_comes():
 def test_a_proof_that_is_neither_message_nor_note_has_its_place_on_the_time_axis():
     (proof,) = drawn(good().violation("streamSid"))["guilty"]
     assert (proof["kind"], proof["at_ms"]) == ("violation", 1000.0) and proof["sentence"]
+
+
+def test_of_a_call_that_runs_what_plays_just_now_has_not_been_missed():
+    tape = Tape(source="bridge").note("barge-in", 4000.0, item="cut", heard_ms=500, sent_ms=6000)
+    for item in ("over", "cut", "plays"):
+        said = {"type": "response.output_audio_transcript.done", "item_id": item, "transcript": f"{item} it is"}
+        tape.msg(2, 100.0, **said)
+    figures = {
+        "marks": {"sent": 7},
+        "spoken": {"over": [0, 900, 900], "cut": [3500, 6000, 500], "plays": [4500, 3000, 250]},
+    }
+    opened = Opened(Path("x.jsonl"), tape.recording(), 1, lambda *_, **__: None).standing(4750.0, figures)
+    told = ladder(opened.call, opened.report, [])
+    unheard = [(one["item"], one["to_ms"] - one["from_ms"]) for one in told["spans"] if one["kind"] == "unheard"]
+    assert (opened.running, told["length_ms"], told["marks"]["sent"], unheard) == (True, 4750.0, 7, [("cut", 5500.0)])
+    assert "over" in {one["item"] for one in told["spans"] if one["kind"] == "heard"}

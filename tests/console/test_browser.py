@@ -53,6 +53,7 @@ def test_a_call_is_watched_heard_and_hung_up_and_then_read(server, inside):
 
 def _read_a_healthy_call(page):
     page.locator("[data-verdict=healthy]").wait_for()
+    page.get_by_role("region", name="After the call").get_by_text("Nothing was to be done").wait_for()
     box = page.get_by_role("img", name=re.compile("time axis"))
     seen(page, _INK, ["Caller's voice", 25, 65])
     seen(page, _INK, ["ladder", 190, 300])

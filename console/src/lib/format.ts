@@ -46,6 +46,13 @@ export function bytes(value: number | null | undefined): string {
   return value < 1e6 ? `${(value / 1e3).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`;
 }
 
+/** How long, in the one unit that says it. */
+export function ago(value: number): string {
+  const whole = Math.max(0, Math.round(value / 1000));
+  if (whole < 90) return `${whole} s`;
+  return whole < 5400 ? `${Math.round(whole / 60)} min` : `${Math.round(whole / 3600)} h`;
+}
+
 const day = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
+from anyio import from_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
@@ -69,6 +70,13 @@ def list_calls(
     rows, more, source, why = found
     rows = [*sorted(shown, key=lambda row: -row["began_at"]), *(row for row in rows if row["id"] not in running)]
     return answer({"calls": rows, "next": more, "source": source, "why": why})
+
+
+def _standing(request: Request, call: str) -> Opened:
+    """A record, and of a call that runs here its figures by now: what was heard, marks, usage."""
+    opened = _records(request).open(call)
+    running = the_world(request).host.calls.find(opened.id) if opened.running else None
+    return opened if running is None else opened.standing(*from_thread.run_sync(running.so_far))
 
 
 Page = tuple[list[dict[str, Any]], str | None, str, str]
@@ -136,7 +144,7 @@ def _cursor(text: str, *kinds: type) -> Any:
 @router.get("/calls/{call}", response_model=models.CallDetail)
 def show_call(request: Request, call: CallName, who: Reads) -> Response:
     """All of one call but its messages; of a running one as it stands."""
-    world, opened = the_world(request), _records(request).open(call)
+    world, opened = the_world(request), _standing(request, call)
     live = next((one for one in list(world.hub.calls.values()) if one.record == opened.id), None)
     row = from_record(opened) if live is None else {**from_live(live), "findings": []}
     return answer({**row, **_only_stored(world, opened, who), **brief(opened)})
@@ -188,7 +196,7 @@ def list_sent(
 @router.get("/calls/{call}/transcript", response_model=models.Transcript)
 def show_transcript(request: Request, call: CallName, who: Reads) -> Response:
     """What was said, by the time of its audio; of the agent's words which the caller never heard."""
-    opened = _records(request).open(call)
+    opened = _standing(request, call)
     told = the_world(request).clean(turns(opened.call))
     return answer({"id": opened.id, "call": _named(opened), "turns": told})
 
@@ -219,7 +227,7 @@ def show_trace(
 @router.get("/calls/{call}/ladder", response_model=models.Ladder, tags=["call page"])
 def show_ladder(request: Request, call: CallName, who: Reads) -> Response:
     """What a call page draws: messages that are not audio, who spoke, what was heard and what never was, deadlines."""
-    opened = _records(request).open(call)
+    opened = _standing(request, call)
     recorded = bool(opened.call.summary("recording")) or opened.path.with_suffix(".wav").is_file()
     drawn = ladder(opened.call, opened.report, tool_runs(opened.rows))
     return answer({"id": opened.id, "call": _named(opened), "running": opened.running, "recording": recorded, **drawn})

@@ -11,14 +11,16 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from offhook.api.problems import Problem
 from offhook.diagnosis.report import Report, report
 from offhook.evidence.files import PLAYGROUND, call_of, read
-from offhook.evidence.record import Recording, RecordingError
+from offhook.evidence.record import Line, Recording, RecordingError
 from offhook.store.projection import Judged, Projection, Rows
 
 __all__ = ["Opened", "Records"]
@@ -32,11 +34,14 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 class Opened:
     """A record that was read; its report and rows are made when they are asked for."""
 
-    def __init__(self, path: Path, call: Recording, size: int, project: Projection) -> None:
+    def __init__(
+        self, path: Path, call: Recording, size: int, project: Projection, standing: Report | None = None
+    ) -> None:
         self.path, self.call, self.size = path, call, size
         self._project = project
         self._lock, self._judging = threading.Lock(), threading.Lock()
-        self._report: Report | None = None
+        self._standing = standing is not None
+        self._report = standing
         self._rows: Rows | None = None
 
     @property
@@ -45,7 +50,19 @@ class Opened:
 
     @property
     def running(self) -> bool:
-        return self.call.end is None and self.call.live
+        return self._standing or (self.call.end is None and self.call.live)
+
+    def standing(self, at_ms: float, figures: Mapping[str, Any]) -> Opened:
+        """The same with figures that a running call's server has and no record before its end; the verdict stays."""
+        cut = {line.text("item") for line in self.call.notes("barge-in")}
+        spoken = {  # what plays just now has not been missed
+            item: [at, heard if item not in cut and at + ms > at_ms else ms, heard]
+            for item, (at, ms, heard) in figures["spoken"].items()
+        }
+        told = {**figures, "spoken": spoken}
+        line = Line(self.call.lines[-1].number + 1, "end", max(at_ms, self.call.last_ms), told)
+        call = structs.replace(self.call, lines=(*self.call.lines, line))
+        return Opened(self.path, call, self.size, self._project, self.report)
 
     @property
     def report(self) -> Report:

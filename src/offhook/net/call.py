@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from offhook import vocab as v
@@ -277,6 +277,14 @@ class Call:
             self._straight.settle()
             self.settle(now)
         return self.journal.levels(now)
+
+    def so_far(self) -> tuple[float, Mapping[str, Any]]:
+        """The bridge's figures as they stand, which no record has before the end, and when that is in ms."""
+        now = self._now()
+        if self._straight is not None and not self.feeding:
+            self._straight.settle()
+            self.settle(now)
+        return round((now - self.started_at) * 1000, 1), self.bridge.summary()
 
     def replay(
         self, on: Callable[[Any, float], Sequence[v.Command]], event: v.Event, now: float
