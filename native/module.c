@@ -17,7 +17,23 @@
 #define OFFHOOK_SOURCES ""
 #endif
 
+/*
+ * One byte into a socket that does not block, as a loop on another thread is woken, and the interpreter is kept: a write
+ * that gave it away would come back to it only when that thread waits again. A full socket wakes as well.
+ */
+static PyObject *nudge(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    long fd = PyLong_AsLong(arg);
+    if (fd == -1 && PyErr_Occurred())
+        return NULL;
+    if (write((int)fd, "", 1) < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"nudge", nudge, METH_O, NULL},
     {"tables", tables, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

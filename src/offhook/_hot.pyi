@@ -6,6 +6,7 @@ from typing import Any
 
 SOURCES: str  # which C sources it was built of; "": compiled by hand
 
+def nudge(fd: int, /) -> None: ...
 def tables(classes: bytes, kinds: bytes, /) -> None: ...
 
 class Pattern:

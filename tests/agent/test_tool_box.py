@@ -11,11 +11,12 @@ import pytest
 
 from offhook import vocab as v
 from offhook.agent.tools import CallContext, Tool, ToolBox, threads, tool
-from offhook.agent.tools.box import chosen
+from offhook.agent.tools.box import Hands, _byte, chosen
 from offhook.agent.tools.function import marked
 from offhook.agent.tools.jobs import Jobs, in_background
 from offhook.agent.tools.runner import Runner
 from offhook.agent.tools.threads import MOST_STRAY, in_thread, strays
+from offhook.net.hot import nudge
 
 RELEASE = threading.Event()
 
@@ -278,3 +279,34 @@ def test_an_agent_may_have_some_of_them():
     assert list(chosen(tools, None)) == list(chosen(tools, ["*"])) == list(tools)
     assert list(chosen(tools, ["crm_*"])) == ["crm_find", "crm_add"]
     assert list(chosen(tools, ["weather"])) == ["weather"] and not chosen(tools, ["none"])
+
+
+@pytest.mark.parametrize("way", [None, nudge])
+def test_a_full_letter_box_still_wakes(way: Any) -> None:
+    """Thousands are given before the loop looks once: each runs, once, in order."""
+    hands = Hands("full", way or _byte)
+    seen: list[int] = []
+    go = threading.Event()
+
+    async def wait() -> None:
+        go.wait(40)
+
+    async def note(n: int) -> None:
+        seen.append(n)
+        if n == 4999:
+            done.set()
+
+    done = threading.Event()
+    hands.give(wait())
+    while hands._given:  # it is taken, and holds the loop
+        time.sleep(0.001)
+    for n in range(5000):
+        hands._nudged = False  # as if each had to say so
+        hands.give(note(n))
+    go.set()
+    assert done.wait(40)
+    assert seen == list(range(5000))
+    hands.stop()
+    hands.thread.join(40)
+    hands.give(note(5000))  # nobody is there: it is put away, not left to warn
+    assert len(seen) == 5000

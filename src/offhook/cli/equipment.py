@@ -20,6 +20,7 @@ from offhook.agent.tools.declared import Declared, fingerprint
 from offhook.agent.tools.declared import declared as declared_tools
 from offhook.cli.reload import ReloadRefused
 from offhook.net.hands import Hands
+from offhook.net.hot import nudge
 from offhook.settings import Settings
 from offhook.testing.effects import side_effects_allowed
 
@@ -53,7 +54,7 @@ class Equipment:
         own = [declared.ready(tool) for agent in self._agents for tool in agent.own_tools()]
         if not declared and not own:
             return None
-        return ToolBox([*declared.tools, *own], declared.sources, effects=side_effects_allowed())
+        return ToolBox([*declared.tools, *own], declared.sources, effects=side_effects_allowed(), nudge=nudge)
 
     async def start(self) -> None:
         if self.box is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from offhook.evidence.recording import AnyTape
 from offhook.evidence.tape import Tape
 
-__all__ = ["hot", "path_of_frames", "tape"]
+__all__ = ["hot", "nudge", "path_of_frames", "tape"]
 
 _why_not = "the compiled part was not built: reinstall where a C compiler is"
 
@@ -36,6 +36,10 @@ else:
     if _is_stale(getattr(hot, "SOURCES", None), Path(__file__).parents[3] / "native"):
         hot = None  # type: ignore[assignment]
         _why_not = "the compiled part is of other C sources than those beside it: make lint builds it anew"
+
+
+# Wakes a loop that reads this socket, and does not give the interpreter away as a write by Python does.
+nudge: Callable[[int], None] | None = None if hot is None else hot.nudge
 
 
 def path_of_frames(wanted: bool) -> tuple[str, str]:

@@ -8,9 +8,13 @@ functions. A coroutine that blocks its loop is named with its stack, and what co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -47,11 +51,25 @@ class Source(Protocol):
     def call_ended(self, call_id: str) -> None: ...
 
 
-class Hands:
-    """One thread with a loop."""
+def _byte(fd: int) -> None:
+    with contextlib.suppress(BlockingIOError):
+        os.write(fd, b"\0")
 
-    def __init__(self, name: str) -> None:
+
+class Hands:
+    """One thread with a loop, and a letter box before it. ``nudge`` puts a byte into a socket."""
+
+    def __init__(self, name: str, nudge: Callable[[int], None]) -> None:
         self.loop = asyncio.new_event_loop()
+        self._nudge = nudge
+        self._given: deque[Coroutine[Any, Any, None]] = deque()
+        self._nudged = False
+        self._shut = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outside, self._inside = socket.socketpair()
+        self._outside.setblocking(False)
+        self._inside.setblocking(False)
+        self.loop.add_reader(self._inside, self._take)
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.open: dict[str, tuple[str, Remark]] = {}  # runs of the user's code: tool call -> tool, whom to tell
         self.asked_at: float | None = None  # when it was asked for a sign of life
@@ -66,13 +84,42 @@ class Hands:
             if ending:  # cancelled, and to come to their ends
                 self.loop.run_until_complete(asyncio.wait(ending, timeout=0.5))
         finally:
+            self.loop.remove_reader(self._inside)
             self.loop.close()
+            for end in (self._outside, self._inside):
+                end.close()
+            while self._given:
+                self._given.popleft().close()
+
+    def give(self, work: Coroutine[Any, Any, None]) -> None:
+        """
+        Let the loop run this; for one other thread.
+
+        Not ``call_soon_threadsafe``: its write gives the interpreter away, and a media loop had it back only when the
+        tool was through with its first piece of work.
+        """
+        if self._shut:  # the server has stopped
+            work.close()
+            return
+        self._given.append(work)
+        if not self._nudged:
+            self._nudged = True
+            self._nudge(self._outside.fileno())
+
+    def _take(self) -> None:
+        self._inside.recv(64)
+        self._nudged = False  # before they are taken: whoever comes from here on nudges again
+        while self._given:
+            task = self.loop.create_task(self._given.popleft())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def alive(self) -> None:
         self.asked_at = None
         self.named = False
 
     def stop(self) -> None:
+        self._shut = True
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
@@ -82,8 +129,16 @@ class ToolBox:
     on it.
     """
 
-    def __init__(self, tools: Iterable[Tool] = (), sources: Sequence[Source] = (), *, effects: bool = True) -> None:
+    def __init__(
+        self,
+        tools: Iterable[Tool] = (),
+        sources: Sequence[Source] = (),
+        *,
+        effects: bool = True,
+        nudge: Callable[[int], None] | None = None,
+    ) -> None:
         self._tools = list(tools)
+        self._nudge = nudge or _byte
         self._sources = sources
         self._runner = Runner(effects=effects)
         self._media: asyncio.AbstractEventLoop | None = None
@@ -126,7 +181,7 @@ class ToolBox:
     async def start(self, wait_s: float = 5.0) -> None:
         """Begin, and give sources so long to say what they have; one that is late joins later."""
         self._media = asyncio.get_running_loop()
-        self._our = Hands("tools")
+        self._our = Hands("tools", self._nudge)
         self._watch = threading.Thread(target=self._look, name="tool watch", daemon=True)
         self._watch.start()
         starting = [asyncio.wrap_future(self._submit(self._our, source.start())) for source in self._sources]
@@ -186,14 +241,14 @@ class ToolBox:
         tell: Remark = lambda kind, data: self.post(remark, kind, data)  # noqa: E731
         if tool.own_code:
             hands.open[asked.tool_call_id] = (tool.name, tell)
-        self._submit(hands, self._work(hands, tool, asked, call, answer, tell))
+        hands.give(self._work(hands, tool, asked, call, answer, tell))
 
     def _hands_for(self, tool: Tool) -> Hands:
         assert self._our is not None
         if not tool.own_code:
             return self._our
         if self._their is None:
-            self._their = Hands("tool functions")
+            self._their = Hands("tool functions", self._nudge)
         return self._their
 
     async def _work(
