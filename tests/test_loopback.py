@@ -8,7 +8,7 @@ import pytest
 
 from offhook.loopback.ear import Ear, Heard
 from offhook.loopback.lines import AGENT, CALLER, audio
-from offhook.loopback.receptionist import answer_key, answer_speech
+from offhook.loopback.receptionist import answer_key, answer_result, answer_speech, answer_told, answer_written
 from offhook.loopback.server import _Desk
 
 QUIET = b"\xff\x7f" * 80
@@ -62,6 +62,62 @@ def test_keys_are_answered_as_keys():
     assert answer_key("The caller pressed key 2.").line == "key_2"
     assert answer_key("The caller pressed key *.").line == "key"
     assert answer_key("Hello.") is None
+
+
+BOOK = {
+    "type": "object",
+    "properties": {"people": {"type": "integer"}, "day": {"type": "string"}, "room": {"enum": ["a", "b"]},
+                   "note": {"type": "string"}},
+    "required": ["people", "day", "room"],
+}  # fmt: skip
+TOOLS = {"hang_up": {}, "book": BOOK, "job_status": {"properties": {"job": {"type": "string"}}}, "job_cancel": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ('call book {"people": 4, "day": "Mon {day}"}', [("book", '{"people": 4, "day": "Mon {day}"}')]),
+        ("Call book: on Monday, please", [("book", '{"people": 1, "day": "on Monday, please", "room": "a"}')]),
+        ("call book", [("book", '{"people": 1, "day": "just a try", "room": "a"}')]),
+        ('call book {"people": 4} and call job_status', [("book", '{"people": 4}'), ("job_status", "{}")]),
+        ('call nobody {"a": 1}', [("nobody", '{"a": 1}')]),
+        ('call book {"people": ', [("book", '{"people": ')]),
+        ("Call me back, please", []),
+    ],
+)
+def test_a_written_line_calls_any_tool_with_json_or_with_words(text, calls):
+    assert list(answer_written(text, TOOLS).calls) == calls
+
+
+def test_some_phrases_call_a_tool_where_the_session_has_it_and_say_so_where_not():
+    assert answer_speech("try the tool", True, TOOLS).calls[0][0] == "book"
+    assert answer_speech("how far is the job", True, TOOLS).calls == (("job_status", "{}"),)
+    assert answer_speech("cancel the job", True, TOOLS).calls == (("job_cancel", "{}"),)
+    assert answer_speech("cancel the job", True, {"hang_up": {}}) == answer_written("cancel the job")
+    assert "Nothing runs" in answer_written("cancel the job").text
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            "[Result of research, j1, for: a [good] plumber]\nthree: 12, 30 and 45\nTell",
+            "number_12 number_30 number_40",
+        ),
+        ("[research, j12, did not succeed: exit 3] it failed\nTell the caller now", "did_not_work"),
+        ("The transfer failed: busy.", "back"),
+    ],
+)
+def test_what_the_bridge_tells_of_is_answered_as_that(told, line):
+    answer = answer_told(told)
+    assert answer is not None and answer.line.startswith(line)
+
+
+def test_what_the_tools_of_longer_tasks_answer_is_said_as_that():
+    assert answer_result('{"job":"j1","state":"running","note":"..."}').line == "handed_on"
+    assert answer_result('{"jobs":[{"job":"j1","state":"running","seconds":3}]}').line == "running"
+    assert answer_result('{"cancelled":[{"job":"j1","proof":"no process is left"}]}').line == "cancelled"
+    assert answer_result('{"error":"nothing runs that could be cancelled"}').line == "did_not_work"
 
 
 def test_every_line_has_its_audio():

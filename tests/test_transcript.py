@@ -106,13 +106,22 @@ def test_tools_keys_and_acts_stand_between_the_words_and_keys_are_masked():
         agent("Let me look.", "i1", 100.0), note("tool", 200.0, id="t1", name="look_up", args_ok=False),
         note("key", 250.0, digit="•"), note("tool.done", 900.0, id="t1", name="look_up", outcome="timeout", ms=700),
         note("recording.paused", 950.0, why="keys"), note("milestone", 960.0, id="M9"),
+        note("job", 965.0, id="j1", name="find", state="queued"),
+        note("job", 966.0, id="j1", name="find", state="done", outcome="ok", result="Tuesday", detail="stderr: x"),
         note("hold", 970.0, on=True), note("mute", 980.0, who="caller", on=False),
     )  # fmt: skip
     assert said(recording) == [
         ("agent", "Let me look."), ("tool", "look_up called, with arguments that are no JSON"), ("act", "key: •"),
         ("tool", "look_up: timeout after 700 ms"), ("act", "recording.paused: keys"),
-        ("act", "hold: on"), ("act", "mute: caller off"),
+        ("act", "job j1 find: queued"), ("act", "job j1 find: done, ok: Tuesday"), ("act", "hold: on"), ("act", "mute: caller off"),
     ]  # fmt: skip
+
+
+def test_what_is_written_stands_before_its_answer_of_the_same_moment():
+    spoken = {"i1": [9411, 400, 400]}  # counted from when the stream was up
+    lines = (note("milestone", 4.0, id="M5"), note("typed", 9415.3, text="Four?"), agent("Four.", "i1", 9415.4))
+    recording = call(*lines, spoken=spoken)
+    assert said(recording) == [("caller", "Four?"), ("agent", "Four.")]
 
 
 def test_languages_are_the_providers_own_word_or_what_was_asked_for():

@@ -49,6 +49,7 @@ changes = false
 url = "https://api.example.com/{city}"
 description = "The weather."
 headers = {Authorization = "Bearer {env:WEATHER}"}
+retries = 2
 [tools.weather.parameters]
 city = "string: the city"
 days = "integer?: how many"
@@ -82,6 +83,7 @@ background = true
     assert by_name["day"].description == "Say it." and by_name["day"].limits.changes is False
     weather = by_name["weather"]
     assert weather.source == "GET https://api.example.com/{city}" and weather.limits.changes is False
+    assert weather.limits.may_retry and weather.limits.retries == 2  # a GET only reads, also where nobody says so
     fields = weather.parameters["properties"]
     assert weather.parameters["required"] == ["city", "tags"] and fields["city"]["description"] == "the city"
     assert fields["tags"]["items"] == {"type": "string"} and "F" in str(fields["unit"])

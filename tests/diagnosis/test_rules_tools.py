@@ -49,6 +49,19 @@ def test_a_result_after_which_nobody_asks_the_model_to_go_on():
     assert leaving.rules() == []  # nobody goes on after a goodbye
 
 
+def test_a_result_beside_a_call_that_still_runs_waits_for_that_one():
+    def both() -> Tape:
+        tape = called(foreign(("lookup", "book")), 12000)
+        call = {"type": "response.function_call_arguments.done", "call_id": "c2", "name": "book", "arguments": "{}"}
+        tape.msg(2, 12001, **call).note("tool", 12001, id="c2", name="book", args_ok=True)
+        item = {"type": "function_call_output", "call_id": "c2", "output": '{"booked":true}'}
+        return answered(tape, 12100, asks=False).msg(3, 16000, type="conversation.item.create", item=item)
+
+    goes_on = both().msg(3, 16020, type="response.create").msg(2, 16040, type="response.created", response={"id": "r9"})
+    assert "tools/nobody-continues" not in goes_on.rules()
+    assert "tools/nobody-continues" in both().rules()
+
+
 def test_an_unknown_tool_is_a_fault_where_it_is_not_answered():
     assert called(foreign(), name="lookup_weather").rules() == ["tools/not-registered"]
     assert answered(called(foreign(), name="lookup_weather"), output='{"error":"unknown tool"}').rules() == []

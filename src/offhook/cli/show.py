@@ -67,26 +67,32 @@ def _head(call: Recording) -> list[str]:
     return [*head, f"from   provider chosen by {origin}"] if origin else head
 
 
-# What became of tools, in a few words.
+# What a transcript does not say of tools, or in fewer words.
 _TOOLS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "tool.done": lambda data: f"{data.get('name')} {data.get('outcome')} after {data.get('ms')} ms",
     "tool.filler": lambda data: f"{data.get('what', '')} after {data.get('ms')} ms of {data.get('name', 'a tool')}",
     "tool.joined": lambda data: f"{data.get('name')} was called again, and not run again",
     "tool.late": lambda data: f"{data.get('name', '')} {data.get('outcome')}, when nobody waited any more",
     "tool.blocks": lambda data: f"{data.get('name')} for {data.get('ms')} ms at {data.get('stack')}",
     "claim.unmet": lambda data: f"{data.get('claim')} claimed, not done; {data.get('did') or 'noted'}",
-    "job": lambda data: " ".join(str(data[k]) for k in ("id", "name", "state", "outcome", "result") if data.get(k)),
+    "job": lambda data: " ".join(
+        str(data[k])
+        for k in ("id", "name", "state", "outcome", "result", *(("detail",) if data.get("outcome") != "ok" else ()))
+        if data.get(k)
+    ),
 }
 
 
 def _conversation(call: Recording) -> list[str]:
     """Who said what, by the time of its audio; what the caller never heard is struck."""
-    said = [(turn.at_ms, _head_of(turn), _words(turn)) for turn in transcript(call)]
-    said += [
+    notes = [
         (note.at_ms, "  reply: ", f"{note.data.get('ms')} ms from the end of speech") for note in call.notes("reply")
     ]
-    said += [(note.at_ms, f"  {kind}: ", tell(note.data)) for kind, tell in _TOOLS.items() for note in call.notes(kind)]
-    return ["", *(fitted(f"{at / 1000:7.2f}s {head}", text) for at, head, text in sorted(said, key=lambda one: one[0]))]
+    notes += [
+        (note.at_ms, f"  {kind}: ", tell(note.data)) for kind, tell in _TOOLS.items() for note in call.notes(kind)
+    ]
+    said = [(turn.at_ms, _head_of(turn), _words(turn)) for turn in transcript(call) if turn.kind not in _TOOLS]
+    both = sorted([*said, *notes], key=lambda one: round(one[0]))  # of one moment the words come first
+    return ["", *(fitted(f"{at / 1000:7.2f}s {head}", text) for at, head, text in both)]
 
 
 def _head_of(turn: Turn) -> str:

@@ -182,5 +182,5 @@ def _hops(found: Diagnosis) -> Iterator[Hop]:
 
 
 def _said(step: Step) -> str:
-    at = f" at {step.at_ms / 1000:.2f} s" if step.at_ms is not None and step.id != "M0" else ""
+    at = f" at {max(0.0, step.at_ms) / 1000:.2f} s" if step.at_ms is not None and step.id != "M0" else ""
     return (step.why or step.what) + at

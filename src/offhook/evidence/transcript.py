@@ -29,6 +29,7 @@ _ACTS: Mapping[str, str] = {
     "barge-in": "", "key": "digit", "line": "name", "recording.paused": "why", "recording.resumed": "",
     "control.asked": "what", "keys.gathered": "n", "keys.pressed": "n", "hold": "on", "mute": "who", "job": "state",
 }  # fmt: skip
+_ORDER: Mapping[Who, int] = {"caller": 0, "tool": 1, "act": 2, "agent": 3}
 
 
 class Turn(Struct, frozen=True, kw_only=True):
@@ -59,8 +60,7 @@ def transcript(call: Recording) -> tuple[Turn, ...]:
     """The turns of a call in the order of their audio."""
     said = _Said(call)
     turns = [*said.caller_turns(), *said.agent_turns(), *_acts(call)]
-    order = {"caller": 0, "tool": 1, "act": 2, "agent": 3}
-    return tuple(sorted(turns, key=lambda turn: (turn.at_ms, order[turn.who])))
+    return tuple(sorted(turns, key=lambda turn: (turn.at_ms, _ORDER[turn.who])))
 
 
 def plain(turn: Turn) -> str:
@@ -190,9 +190,11 @@ def _share(text: str, share: float) -> str:
 def _played(call: Recording) -> dict[str, tuple[float, int, int]]:
     """Of each agent item when it began to play, how long it was, and how much of it was heard."""
     found: dict[str, tuple[float, int, int]] = {}
+    began = call.milestone("M1") or call.milestone("M5")  # the summary counts from there, a few ms into the record
+    zero = float(int(began.at_ms)) if began is not None else 0.0
     for item, row in call.summary("spoken").items():
         if isinstance(row, list) and len(row) == 3 and all(type(figure) is int for figure in row):
-            found[item] = (float(row[0]), row[1], row[2])
+            found[item] = (zero + row[0], row[1], row[2])
     return found
 
 
@@ -211,14 +213,15 @@ def _acts(call: Recording) -> Iterator[Turn]:
     """Tools, keys and what was done to the call, each where it happened."""
     for line in call.notes():
         kind = str(line.data.get("note"))
+        at = float(int(line.at_ms))  # as the agent's are: what is answered in the same millisecond stands before
         detail = {name: value for name, value in line.data.items() if name != "note"}
         if kind in ("tool", "tool.done"):
-            yield Turn(at_ms=line.at_ms, who="tool", text=_tool(kind, detail), kind=kind, detail=detail)
+            yield Turn(at_ms=at, who="tool", text=_tool(kind, detail), kind=kind, detail=detail)
         elif kind == "typed":
             text = str(detail.get("text") or "")
-            yield Turn(at_ms=line.at_ms, who="caller", text=text, heard=text, kind=kind)
+            yield Turn(at_ms=at, who="caller", text=text, heard=text, kind=kind)
         elif kind in _ACTS:
-            yield Turn(at_ms=line.at_ms, who="act", text=_act(kind, detail), kind=kind, detail=detail)
+            yield Turn(at_ms=at, who="act", text=_act(kind, detail), kind=kind, detail=detail)
 
 
 def _tool(kind: str, detail: Mapping[str, Any]) -> str:
@@ -230,6 +233,8 @@ def _tool(kind: str, detail: Mapping[str, Any]) -> str:
 
 
 def _act(kind: str, detail: Mapping[str, Any]) -> str:
+    if kind == "job":
+        return _job(detail)
     if kind == "control.asked":
         return f"asked from outside: {detail.get('what')}"
     if kind == "barge-in":
@@ -238,6 +243,13 @@ def _act(kind: str, detail: Mapping[str, Any]) -> str:
     if "on" in detail:  # hold, and who is muted
         said = f"{said if kind == 'mute' else ''} {'on' if detail['on'] else 'off'}".strip()
     return f"{kind}: {said}" if said not in (None, "") else kind
+
+
+def _job(detail: Mapping[str, Any]) -> str:
+    """Which work, and what became of it; its result where the call was over before it could be told."""
+    outcome, result = detail.get("outcome"), detail.get("result")
+    head = f"job {detail.get('id') or '?'} {detail.get('name') or ''}".strip() + f": {detail.get('state')}"
+    return head + (f", {outcome}" if outcome else "") + (f": {result}" if result else "")
 
 
 def _language(session: Any) -> str:

@@ -32,6 +32,8 @@ PHRASES: Mapping[str, tuple[str, ...]] = {
     ),
     "time": ("what time is it [please]", "do you know what time it is", "what is the time"),
     "try": ("try the tool [please]", "please use your tool"),
+    "status": ("how far is the job", "is the job done [yet]", "how is the job going"),
+    "cancel": ("cancel the job [please]", "please stop the job"),
     "parking": ("is there parking", "where can i park", "do you have parking"),
     "transfer": (
         "please put me through [to a person]", "put me through to a person", "transfer me [please]",

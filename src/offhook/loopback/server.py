@@ -89,7 +89,7 @@ class _Session(WSListener):
             elif isinstance(found, Heard):
                 words = found.words if found.sure else "(not understood)"
                 self._send(self._peer.user_stopped(found.at_ms, words, now))
-                self._speak(answer_speech(found.words, found.sure, self._peer.tools))
+                self._speak(answer_speech(found.words, found.sure, self._peer.schemas))
 
     def _answer_asked(self) -> None:
         if self._peer.told:
@@ -113,14 +113,14 @@ class _Session(WSListener):
             elif "goodbye" in asked:
                 self._speak(Answer("goodbye"))
             else:
-                self._speak(answer_written(self._told, self._peer.tools))
+                self._speak(answer_written(self._told, self._peer.schemas))
 
     def _speak(self, answer: Answer) -> None:
         calls = [("hang_up", "{}")] if answer.hang_up and "hang_up" in self._peer.tools else []
         if answer.transfer:
             calls = [("transfer_call", "{}")]
-        if answer.tool:
-            self._send(self._peer.speak(b"", "", self._now(), [(answer.tool, "{}")]))
+        if answer.calls:
+            self._send(self._peer.speak(b"", "", self._now(), answer.calls))
             return
         pcmu = b"".join(audio(line) for line in answer.lines)
         self._send(self._peer.speak(pcmu, answer.text, self._now(), calls))

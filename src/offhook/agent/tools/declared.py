@@ -146,6 +146,8 @@ def _as_job(tool: Tool, jobs: Jobs, anyway: bool = False) -> Tool:
 
 def _limits(section: Section, kind: str) -> Limits:
     given: dict[str, Any] = {name: section[name] for name in _LIMITS if name in section}
+    if kind == "url" and _method(section) == "GET":
+        given.setdefault("changes", False)
     if "deadline_s" in section and section["deadline_s"] and kind not in ("command", "gptme"):
         given["deadline_s"] = section["deadline_s"]
     elif given.get("background") and kind in ("url", "mcp"):
@@ -224,6 +226,10 @@ def load(tool: str, place: str, base: Path, where: str) -> ModuleType:
     return module
 
 
+def _method(section: Section) -> str:
+    return (section["method"] if "method" in section else "") or "GET"
+
+
 def _http(section: Section, settings: Settings, limits: Limits, jobs: Jobs) -> list[Tool]:
     where = section.origin("url")
     try:
@@ -234,9 +240,7 @@ def _http(section: Section, settings: Settings, limits: Limits, jobs: Jobs) -> l
         raise DeclarationError(section.name, "no description", "a sentence that says what it does",
                                "write it: the model decides by it", section.where)  # fmt: skip
     arguments = _arguments(section)
-    method = (section["method"] if "method" in section else "") or "GET"
-    if method == "GET" and "changes" not in section:
-        limits = msgspec.structs.replace(limits, changes=False)
+    method = _method(section)
     allow = section["allow"] if "allow" in section else ()
     endpoint = Endpoint(
         url=section["url"], method=method, headers=_open(section, "headers"), allow=allow, proxy=_proxy(settings)

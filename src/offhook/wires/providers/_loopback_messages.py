@@ -6,7 +6,7 @@ Both directions are strict, for both ends are ours: a field that nobody knows is
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -27,6 +27,7 @@ class Audio(_Strict):
 class Tool(_Strict):
     type: Literal["function"]
     name: str
+    parameters: dict[str, Any] = {}  # JSON schema
 class Session(_Strict):
     type: Literal["realtime"]
     audio: Audio

@@ -63,6 +63,7 @@ class Peer:
         self.commits: list[str] = []  # nor a client that ends the caller's turns
         self.told: list[str] = []  # texts of the user
         self.tools: list[str] = []
+        self.schemas: dict[str, dict[str, Any]] = {}  # of the tools' arguments
         self.tool_outputs: list[tuple[str, str]] = []
         self.truncated: list[tuple[str, int]] = []
         self.received: list[dict[str, Any]] = []  # everything but audio
@@ -118,6 +119,7 @@ class Peer:
         match message:
             case wire.SessionUpdate(session=session):
                 self.tools = [tool.name for tool in session.tools]
+                self.schemas = {tool.name: tool.parameters for tool in session.tools}
                 self.updates += 1
                 return [_json.encode(wire.SessionUpdated(session))]
             case wire.ResponseCreate(response=wanted):

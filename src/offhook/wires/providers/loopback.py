@@ -107,7 +107,7 @@ def explain_close(code: int | None, reason: str) -> str:
 
 def session_object(settings: SessionSettings) -> dict[str, Any]:
     """The session that is asked for."""
-    tools = [{"type": "function", "name": tool.name} for tool in settings.tools]
+    tools = [{"type": "function", "name": tool.name, "parameters": tool.parameters} for tool in settings.tools]
     return {
         "type": "realtime",
         "instructions": settings.instructions,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from offhook.diagnosis.boundaries import Finding, Rule
 from offhook.diagnosis.evidence import Evidence
-from offhook.diagnosis.talk import ENDS_CALL
+from offhook.diagnosis.talk import ENDS_CALL, ToolResult
 
 RULE = Rule(
     id="tools/nobody-continues",
@@ -37,7 +37,7 @@ def find(view: Evidence) -> Iterator[Finding]:
         call = next((call for call in view.talk.calls if call.id == result.id), None)
         running = any(r.at_ms < result.at_ms and (r.done_ms or until) > result.at_ms for r in view.provider.responses)
         last = call is not None and ENDS_CALL.search(call.name)
-        if next_ms - result.at_ms < PATIENCE_MS or running or last:
+        if next_ms - result.at_ms < PATIENCE_MS or running or last or _waits(view, result):
             continue
         yield RULE.finding(
             result,
@@ -48,3 +48,11 @@ def find(view: Evidence) -> Iterator[Finding]:
             field="response.create",
         )
         return
+
+
+def _waits(view: Evidence, result: ToolResult) -> bool:
+    """Whether another call of the same answer was still open: a model goes on when all of them are answered."""
+    before = {other.id for other in view.talk.results if other.at_ms <= result.at_ms}
+    asked = [call for call in view.talk.calls if call.at_ms <= result.at_ms]
+    began = max((r.at_ms for r in view.provider.responses if asked and r.at_ms <= asked[-1].at_ms), default=0.0)
+    return any(call.id not in before and call.at_ms >= began for call in asked)
