@@ -49,6 +49,10 @@ WATCH = """async ([seconds, turn]) => {
   watch.disconnect();
   return {times, tasks};
 }"""
+AGES = """async () => {
+  const told = await (await fetch('../api/calls?state=running&limit=200')).json();
+  return told.calls.filter((one) => one.live.stands).map((one) => (Date.now() - one.live.stands.judged_at) / 1000);
+}"""
 WHEEL = """
   document.querySelector('.timeline canvas').dispatchEvent(new WheelEvent('wheel', {
     deltaX: n % 120 < 60 ? 40 : -40, bubbles: true, cancelable: true}));
@@ -108,6 +112,8 @@ def live(page: Any, calls: int, seconds: float) -> None:
         levels = page.locator("tbody [data-side]").count()
         say(f"live: {calls} calls, {levels} meters: {frames(seen, seconds)}")
         say(f"live: {messages / took:.0f} messages/s, {size / took / 1000:.0f} kB/s")
+        ages = sorted(page.evaluate(AGES))
+        say(f"live: {len(ages)} verdicts as they stand, the oldest {ages[-1] if ages else 0:.0f} s old")
     finally:
         bench.send_signal(signal.SIGINT)  # it ends its own three then
         bench.wait(60)

@@ -149,6 +149,7 @@ class Stream {
       case "latency": if (event.what === "reply") call.reply_ms = event.ms; break;
       case "barge-in": call.barge_ins++; break;
       case "spend": call.usd = event.usd; call.cost_unknown = event.unknown; break;
+      case "stands": call.stands = { verdict: event.verdict, findings: event.findings, because: event.because, judged_at: event.judged_at }; break;
       case "trouble": call.troubles = [...call.troubles, trouble(event)].slice(-20); break;
       case "tool":
         call.tools = event.state === "called" ? [...call.tools, event.name] : without(call.tools, event.name);

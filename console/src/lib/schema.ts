@@ -1888,6 +1888,8 @@ export interface components {
              * @description of the last answer, from the end of the caller's speech
              */
             reply_ms: number | null;
+            /** @description the verdict as it stands, judged while somebody watches; null: not yet */
+            stands: components["schemas"]["Stands"] | null;
             /**
              * State
              * @description ringing, connected, ready, talking, on hold, transferred or ending
@@ -2504,6 +2506,29 @@ export interface components {
             text: string;
             /** To Ms */
             to_ms: number;
+        };
+        /**
+         * Stands
+         * @description The verdict on a running call as of a moment.
+         */
+        Stands: {
+            /** Because */
+            because: string;
+            /**
+             * Findings
+             * @description rules
+             */
+            findings: string[];
+            /**
+             * Judged At
+             * @description milliseconds since 1970
+             */
+            judged_at: number;
+            /**
+             * Verdict
+             * @description broken or suspected where something is; else not proven, for it is not over
+             */
+            verdict: string;
         };
         /** StatusAt */
         StatusAt: {

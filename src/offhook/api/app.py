@@ -26,6 +26,7 @@ from offhook.api.checking import Checking
 from offhook.api.giving_way import giving_way
 from offhook.api.problems import install, problem_response
 from offhook.api.records import Records
+from offhook.api.standing import Standing
 from offhook.api.world import World
 from offhook.store.state import StoreError
 
@@ -59,6 +60,7 @@ def make_api(world: World) -> Any:
     )
     app.state.checking = Checking(world.check, world.hub)
     app.state.asking = set()
+    world.hub.watch = Standing(world.hub, world.directory).look
     return _Front(app, world)
 
 

@@ -130,6 +130,7 @@ class Hub:
         # loudness classes of a running call's sides at this moment
         self.levels: Callable[[str], tuple[int | None, int | None] | None] = lambda call: None
         self.agent_plays: Callable[[str], bool] = lambda call: False  # whether the caller hears the agent now
+        self.watch: Callable[[], None] = lambda: None  # called ten times a second while somebody watches levels
         self._digits = digits
         self._now = now
         self._seq = 0
@@ -161,11 +162,12 @@ class Hub:
             running.usd, running.cost_unknown = usd, unknown
             self.publish("spend", call, {"usd": usd, "unknown": list(unknown), "usage": dict(running.usage)})
 
-    def publish(self, kind: str, call: str = "", data: Mapping[str, Any] = {}) -> None:
-        """Tell everybody; on the loop."""
-        self._seq += 1
-        event = Event(self, self._seq, kind, call, data)
-        self._ring.append(event)
+    def publish(self, kind: str, call: str = "", data: Mapping[str, Any] = {}, *, kept: bool = True) -> None:
+        """Tell everybody; on the loop. ``kept``: also those who come back later."""
+        self._seq += kept
+        event = Event(self, self._seq if kept else None, kind, call, data)
+        if kept:
+            self._ring.append(event)
         for subscriber in self._subscribers:
             if subscriber.wants(event):
                 subscriber.put(event)
@@ -223,6 +225,7 @@ class Hub:
             if plays is not running.speaks["agent"]:
                 running.speaks["agent"] = plays
                 self.publish("speaking", name, {"who": "agent", "on": plays})
+        self.watch()
         for every in {one.every for one in listening}:
             if self._ticks % every == 0:
                 self._tell_levels(every, [one for one in listening if one.every == every])

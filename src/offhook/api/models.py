@@ -93,6 +93,17 @@ class PartialText(Answer):
     text: str
 
 
+class Stands(Answer):
+    """The verdict on a running call as of a moment."""
+
+    verdict: str = Field(
+        description="broken or suspected where something is; else not proven, for it is not over"
+    )
+    findings: list[str] = Field(description="rules")
+    because: str
+    judged_at: int = Field(description="milliseconds since 1970")
+
+
 class Live(Answer):
     """A running call as it stands."""
 
@@ -116,6 +127,7 @@ class Live(Answer):
     cost_unknown: list[str]
     tools: list[str] = Field(description="those that run now")
     troubles: list[str] = Field(description="what did not go as it should, the last 20")
+    stands: Stands | None = Field(description="the verdict as it stands, judged while somebody watches; null: not yet")
     turns: list[SaidLive] = Field(description="the end of the talk, the last 40")
     partials: list[PartialText]
 

@@ -33,6 +33,9 @@ class RunningCall:
         self.reply_ms: int | None = None
         self.barge_ins = 0
         self.troubles: deque[str] = deque(maxlen=20)  # what the verdict will be asked about
+        self.troubled = 0  # how often that was
+        self.stands: dict[str, Any] | None = None  # the verdict as of then; None: nobody has judged it yet
+        self.judged_at, self.judged_troubled = 0.0, 0
         self.usage: dict[str, int] = {}
         self.usd: float | None = None
         self.cost_unknown: tuple[str, ...] = ()
@@ -47,7 +50,7 @@ class RunningCall:
             "caller_speaks": self.speaks["caller"], "agent_speaks": self.speaks["agent"],
             "reply_ms": self.reply_ms, "barge_ins": self.barge_ins, "usd": self.usd,
             "cost_unknown": list(self.cost_unknown), "tools": list(self.tools.values()),
-            "troubles": list(self.troubles), "turns": list(self.turns),
+            "troubles": list(self.troubles), "stands": self.stands, "turns": list(self.turns),
             "partials": [{"who": who, "item": item, "text": text} for item, (who, text) in self.partials.items()],
         }  # fmt: skip
 

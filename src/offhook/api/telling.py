@@ -18,7 +18,7 @@ Told = tuple[str, dict[str, Any]]
 
 KINDS = (
     "hello", "lost", "call.started", "state", "speaking", "transcript", "key", "tool", "latency", "barge-in",
-    "trouble", "spend", "note", "levels", "call.ended", "verdict", "outbound", "check",
+    "trouble", "spend", "note", "levels", "stands", "call.ended", "verdict", "outbound", "check",
 )  # fmt: skip
 # Notes that a watcher wants as they are.
 _NOTES = frozenset((
@@ -117,5 +117,6 @@ def _state(call: RunningCall, state: str | None, **more: str) -> Iterator[Told]:
 
 
 def _trouble(call: RunningCall, what: str, data: dict[str, Any]) -> Told:
+    call.troubled += 1
     call.troubles.append(f"{what}: {data['name']}" if what == "deadline.missed" else what)
     return "trouble", {"what": what, "data": data}
