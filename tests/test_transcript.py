@@ -113,7 +113,8 @@ def test_tools_keys_and_acts_stand_between_the_words_and_keys_are_masked():
     assert said(recording) == [
         ("agent", "Let me look."), ("tool", "look_up called, with arguments that are no JSON"), ("act", "key: •"),
         ("tool", "look_up: timeout after 700 ms"), ("act", "recording.paused: keys"),
-        ("act", "job j1 find: queued"), ("act", "job j1 find: done, ok: Tuesday"), ("act", "hold: on"), ("act", "mute: caller off"),
+        ("act", "job j1 find: queued"), ("act", "job j1 find: done, ok: Tuesday"), ("act", "hold: on"),
+        ("act", "mute: caller off"),
     ]  # fmt: skip
 
 
