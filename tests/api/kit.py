@@ -120,6 +120,7 @@ class Api:
         self._reader = Reader(self.url) if store else None
         self._texts: dict[tuple[str, ...], str] = {}
         self.has_store = store
+        self.unstored: list[Path] = []
 
     def begin(self) -> None:
         """On the loop."""
@@ -138,6 +139,7 @@ class Api:
         self.world = World(
             host=self.host, hub=self.hub, access=self.access, metrics=self.metrics, directory=self.directory,
             settings=lambda: self.settings, reader=lambda: self._reader, clean=self.sieve.clean_data,
+            unstored=lambda: self.unstored,
             public_url=lambda: "https://voice.example.com", detail=lambda: {"store": {"state": "ok"}, "agents": {}},
             numbers=self._numbers, point=self._point, restore=self._point, queue=lambda: self._queue, agent=self._agent,
             agents=lambda: {"agents": [], "routes": [], "default": None, "problems": []},

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from tests.api.kit import CALL, RUNNING, Api, api
+from tests.store.kit import record
 
 from offhook import vocab as v
 from offhook.after.hook import Hook, Job, Outcome
 from offhook.after.queue import Queue, add
+from offhook.api import problems
+from offhook.api.app import schema
 from offhook.api.models import Answer
 from offhook.net.rest import RestResult
 from offhook.store.database import engine
@@ -208,12 +211,43 @@ def test_a_mistake_is_named_with_what_was_got_and_wanted(tmp_path: Path):
         )
         (mistake,) = told["errors"]
         assert (mistake["field"], mistake["got"], mistake["where"]) == ("digits", "'12x'", "body")
-        assert "pattern" in mistake["wanted"] and mistake["fix"]
+        assert mistake["wanted"] == "keys: 0-9, *, #, A-D, and w or W for a pause" and mistake["fix"]
         told = await problem(server, 422, f"/api/calls/{RUNNING}/say", "control", method="POST", json={"txt": "x"})
         assert {(one["field"], one["got"]) for one in told["errors"]} == {("text", "nothing"), ("txt", "'x'")}
         await problem(server, 422, f"/api/calls/{RUNNING}/say", "control", method="POST", content=b"{")
         told = await problem(server, 403, "/api/tokens", "read")
         assert told["errors"][0]["got"] == "read" and "admin" in told["errors"][0]["wanted"]
+        told = await problem(server, 422, "/api/calls?verdict=nonsense&limit=0", "read")
+        assert [(one["field"], one["wanted"]) for one in told["errors"]] == [
+            ("verdict", "'healthy', 'broken', 'suspected' or 'not proven'"), ("limit", "greater than or equal to 1"),
+        ]  # fmt: skip
+        for field in ("state", "direction"):
+            await problem(server, 422, f"/api/calls?{field}=nonsense", "read")
+
+    run(tmp_path, main)
+
+
+def patterns(part: Any) -> set[str]:
+    if isinstance(part, list):
+        return set().union(*map(patterns, part))
+    if not isinstance(part, dict):
+        return set()
+    own = part.get("pattern")
+    return {own} if isinstance(own, str) else set().union(*map(patterns, part.values()))
+
+
+def test_no_regular_expression_is_shown_to_anybody():
+    assert patterns(schema("0")) <= set(problems._PATTERNS), "say it in words in api/problems.py"
+
+
+def test_calls_that_the_store_has_not_got_yet_are_listed(tmp_path: Path):
+    async def main(server: Api) -> None:
+        late = record(server.directory, "CA" + "7" * 32, agent="late")
+        server.unstored = [late, server.directory / "20261125T120000Z-CAgone.jsonl"]
+        listed = await server.get("/api/calls")
+        assert [row["agent"] for row in listed["calls"]] == ["late", "night", "clinic"]
+        assert listed["source"] == "store" and listed["why"] == "1 of the last calls are not in the store yet"
+        assert "late" not in str(await server.get("/api/calls?agent=night"))
 
     run(tmp_path, main)
 

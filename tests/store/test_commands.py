@@ -55,7 +55,7 @@ def test_calls_come_from_the_store_with_their_cost_and_narrowed(run, stored):
     assert code == 1 and err == ""  # of broken calls
     assert [re.split(r"\s{2,}", line)[1] for line in out.splitlines()[:2]] == ["CA1", "CA2"]
     assert "unknown" in out and "$0.00" not in out.splitlines()[0]
-    assert out.splitlines()[-1] == "2 calls, 0.3 minutes, unknown known; of 2 of them a part is unknown"
+    assert out.splitlines()[-1] == "2 calls, 0.3 minutes, cost unknown; of 2 of them a part is unknown"
     for words in (("--text", "hours"), ("--agent", ""), ("--until", "2026-11-26", "--text", "hours")):
         assert "CA2" in run("calls", *words)[1]
     assert "CA1" in run("calls", "--number", NUMBER)[1] and "CA2" not in run("calls", "--number", NUMBER)[1]

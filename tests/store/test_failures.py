@@ -17,6 +17,7 @@ from offhook.cli.show import render
 from offhook.diagnosis.report import judge
 from offhook.evidence.files import read
 from offhook.evidence.record import Recording
+from offhook.store import rounds as rounds_module
 from offhook.store import writer as writer_module
 from offhook.store.alive import ServerLock, close_dead, lives
 from offhook.store.database import default_url
@@ -96,12 +97,17 @@ def test_a_small_disk_that_fills_is_named_and_caught_up(tmp_path, calls):
 
 
 @pytest.mark.parametrize("url", ["postgres"], indirect=True)
-def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgres, url, calls, caplog):
+def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgres, url, calls, caplog, monkeypatch):
+    monkeypatch.setattr(rounds_module, "LOOK_S", 0.0)
     store = writer(url, calls, retry_s=(0.05,))
     try:
         store.whole(record(calls, "CA1"))
         store.round()
         postgres.stop()
+        store.round()
+        assert store.state.word == "behind", "before a call has ended"
+        store.round()
+        assert store.state.why == "ConnectionRefusedError: Connection refused"
         store.whole(record(calls, "CA2"))
         store.round()
         assert store.state.word == "behind" and store.state.waiting == 1, store.state
@@ -157,6 +163,54 @@ def test_a_password_is_in_no_word_about_the_store(calls, caplog):
     store.round()
     assert store.state.word == "behind"
     assert "very-secret-word" not in caplog.text + store.state.why
+
+
+def test_a_file_that_is_removed_while_it_is_open_is_named_and_filled_anew(sqlite, calls):
+    sqlite.whole(record(calls, "CA1"))
+    sqlite.round()
+    for path in calls.glob("offhook.db*"):
+        path.unlink()
+    sqlite.whole(record(calls, "CA2"))
+    sqlite.round()
+    assert sqlite.state.word == "behind" and "removed" in sqlite.state.why and sqlite.state.waiting == 1
+    sqlite.round()
+    assert sqlite.state.word == "ok" and names(sqlite.where) == {"CA1": "ended", "CA2": "ended"}
+
+
+def test_a_call_that_begins_and_ends_waits_once(sqlite, calls):
+    path = record(calls, "CA1")
+    sqlite.begun(path, {"call": "CA1"})
+    sqlite.whole(path)
+    assert sqlite.state.waiting == 1 and sqlite.unstored() == [path]
+
+
+def test_a_defect_in_a_round_is_told_once_and_tried_again(sqlite, calls, monkeypatch, caplog):
+    sqlite.whole(record(calls, "CA1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite._rounds, "_write", lambda *given: 1 // 0)
+        sqlite.round()
+        sqlite.round()
+    assert (sqlite.state.word, sqlite.state.why) == ("behind", "defect: ZeroDivisionError")
+    assert sum(one.exc_info is not None for one in caplog.records) == 1
+    sqlite.round()
+    assert sqlite.state.word == "ok" and names(sqlite.where) == {"CA1": "ended"}
+
+
+def test_a_thread_that_dies_is_told_and_what_waits_is_named_at_the_end(calls, monkeypatch, caplog):
+    def dies(self: object) -> None:
+        raise MemoryError
+
+    told: list[str] = []
+    monkeypatch.setattr(writer_module.Writer, "round", dies)
+    store = writer(default_url(calls), calls, on_stall=lambda ms, error: told.append(error))
+    store.whole(record(calls, "CA1"))
+    store.start()
+    store._thread.join(40)
+    assert store.state.word == "off" and "died of MemoryError" in store.state.why and store.state.waiting == 1
+    assert told == [store.state.why]
+    store.stop()
+    assert "nothing writes to the store any more" in caplog.text
+    assert "calls are not in the store; the next start finds them" in caplog.text
 
 
 # ------------------------------------------------------------------------------------------- servers that died

@@ -3013,11 +3013,11 @@ export interface operations {
                 /** @description of either side, in full or its last digits */
                 number?: string;
                 agent?: string;
-                verdict?: string;
+                verdict?: "" | "healthy" | "broken" | "suspected" | "not proven";
                 /** @description a rule, or its boundary */
                 finding?: string;
-                state?: string;
-                direction?: string;
+                state?: "" | "running" | "ended" | "died";
+                direction?: "" | "inbound" | "outbound-api" | "outbound-dial";
                 /** @description words that were said, all of them */
                 text?: string;
                 /** @description milliseconds since 1970 */

@@ -33,6 +33,7 @@ router = APIRouter(tags=["calls"], responses=PROBLEMS)
 
 CallName = Annotated[str, Path(pattern=models.ID, description="the carrier's name for the call, or its record's")]
 MAX_MS = 2**53  # what JSON readers have as whole numbers
+UNSTORED = 50  # of the calls that wait for the store, so many are read for a page
 SCANNED = 500  # records that are read for one page where there is no store
 
 
@@ -47,10 +48,10 @@ def list_calls(
     who: Reads,
     number: Annotated[str, Query(max_length=40, description="of either side, in full or its last digits")] = "",
     agent: Annotated[str, Query(max_length=128)] = "",
-    verdict: Annotated[str, Query(max_length=20)] = "",
+    verdict: Annotated[Literal["", "healthy", "broken", "suspected", "not proven"], Query()] = "",
     finding: Annotated[str, Query(max_length=128, description="a rule, or its boundary")] = "",
-    state: Annotated[str, Query(max_length=20)] = "",
-    direction: Annotated[str, Query(max_length=20)] = "",
+    state: Annotated[Literal["", "running", "ended", "died"], Query()] = "",
+    direction: Annotated[Literal["", "inbound", "outbound-api", "outbound-dial"], Query()] = "",
     text: Annotated[str, Query(max_length=200, description="words that were said, all of them")] = "",
     since: Annotated[int | None, Query(ge=0, le=MAX_MS, description="milliseconds since 1970")] = None,
     until: Annotated[int | None, Query(ge=0, le=MAX_MS)] = None,
@@ -68,6 +69,10 @@ def list_calls(
     shown = [] if cursor else [row for row in running.values() if matches(row, wanted)]
     found = _stored(world, wanted, cursor, who) or _on_disk(request, wanted, cursor)
     rows, more, source, why = found
+    if source == "store" and not cursor and (late := _unstored(request, world, running)):
+        shown += [row for row in late.values() if matches(row, wanted)]
+        running |= late
+        why = f"{len(late)} of the last calls are not in the store yet"
     rows = [*sorted(shown, key=lambda row: -row["began_at"]), *(row for row in rows if row["id"] not in running)]
     return answer({"calls": rows, "next": more, "source": source, "why": why})
 
@@ -99,6 +104,20 @@ def _stored(world: World, wanted: CallFilter, cursor: str, who: Who) -> Page | N
     return [from_store(row, numbers=who.may("numbers")) for row in page], more, "store", ""
 
 
+def _unstored(request: Request, world: World, running: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The newest calls that are over and not in the store yet, by record."""
+    paths = [path for path in world.unstored() if path.stem not in running][-UNSTORED:]
+    return {path.stem: row for path in paths if (row := _row_of(request, path.stem)) is not None}
+
+
+def _row_of(request: Request, record: str) -> dict[str, Any] | None:
+    """A call by its record; None where it is none of ours."""
+    try:
+        return from_record(_records(request).open(record))
+    except (Problem, RecordingError):
+        return None
+
+
 def _on_disk(request: Request, wanted: CallFilter, cursor: str) -> Page:
     """A page from the records themselves; what only the store finds is refused by name."""
     for name in ("text", "number", "min_usd"):
@@ -111,11 +130,8 @@ def _on_disk(request: Request, wanted: CallFilter, cursor: str) -> Page:
     last = ""
     for path in paths:
         last = path.stem
-        try:
-            row = from_record(records.open(path.stem))
-        except (Problem, RecordingError):
-            continue  # not a record of ours
-        if matches(row, wanted):
+        row = _row_of(request, path.stem)
+        if row is not None and matches(row, wanted):
             rows.append(row)
             if len(rows) == wanted.limit - 1:
                 break

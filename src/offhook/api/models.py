@@ -96,9 +96,7 @@ class PartialText(Answer):
 class Stands(Answer):
     """The verdict on a running call as of a moment."""
 
-    verdict: str = Field(
-        description="broken or suspected where something is; else not proven, for it is not over"
-    )
+    verdict: str = Field(description="broken or suspected where something is; else not proven, for it is not over")
     findings: list[str] = Field(description="rules")
     because: str
     judged_at: int = Field(description="milliseconds since 1970")

@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from offhook.api import models
 from offhook.store.database import reason
 from offhook.store.state import StoreError
 
@@ -22,6 +23,22 @@ __all__ = ["MEDIA_TYPE", "Problem", "install", "problem_response"]
 
 MEDIA_TYPE = "application/problem+json"
 _PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110's, which Python has from 3.13 on
+_PATTERNS = {
+    r"^[0-9a-f]{8}$": "eight characters of 0-9 and a-f, as GET /api/tokens lists them",
+    r"^[A-Za-z0-9_.-]{0,128}$": "a call's id: at most 128 letters, digits, _, . or -",
+    r"^[0-9*#A-DwW]+$": "keys: 0-9, *, #, A-D, and w or W for a pause",
+    r"^[0-9*#wW]*$": "keys: 0-9, * and #, and w or W for a pause",
+    r"^\+[1-9][0-9]{6,14}$": "a whole number with its country, as +15550100002",
+    models.NUMBER: "a whole number with its country, as +15550100002, or a sip: URI",
+    models.ID: "an id: 1 to 128 letters, digits, _, . or -",
+}
+_PREFIXES = (
+    "Input should be ",
+    "String should have ",
+    "Value should have ",
+    "List should have ",
+    "Dictionary should have ",
+)
 _SHOWN = 60  # characters of what was got: enough to know it again
 
 
@@ -123,7 +140,20 @@ def _invalid(error: Mapping[str, Any]) -> dict[str, str]:
     return _named(
         field=".".join(path),
         got=got[:_SHOWN],
-        wanted=str(error.get("msg", "")),
+        wanted=_wanted(error),
         where=where,
         fix="correct it" if path else "send what /api/docs describes",
     )
+
+
+def _wanted(error: Mapping[str, Any]) -> str:
+    """What would have been right, in words: nobody reads a regular expression at night."""
+    kind, given = str(error.get("type")), error.get("ctx") or {}
+    if kind == "string_pattern_mismatch":
+        pattern = str(given.get("pattern"))
+        return _PATTERNS.get(pattern, pattern)
+    if kind in ("missing", "extra_forbidden"):
+        return "a value" if kind == "missing" else "no such field"
+    text = str(error.get("msg", ""))
+    said = next((text.removeprefix(one) for one in _PREFIXES if text.startswith(one)), text)
+    return said.replace("'' or ", "").replace("'', ", "")

@@ -41,6 +41,7 @@ class World(Struct):
     directory: Path
     settings: Callable[[], Settings]
     reader: Callable[[], Reader | None]
+    unstored: Callable[[], Sequence[Path]]  # records of calls that the store has not got yet
     clean: Callable[[Any], Any]  # what nobody may read, taken out of data
     public_url: Callable[[], str]
     detail: Callable[[], Data]  # what /readyz says besides; on the loop

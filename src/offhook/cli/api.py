@@ -221,7 +221,8 @@ class Api:
             World(
                 host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
                 directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
-                clean=serving.sieve.clean_data, public_url=lambda: serving.public_url, detail=serving.detail,
+                unstored=serving.store.unstored, clean=serving.sieve.clean_data,
+                public_url=lambda: serving.public_url, detail=serving.detail,
                 numbers=self._numbers, point=self._point, restore=self._restore, queue=self._queue,
                 agents=self._agents, agent=self._agent, check=self._check, play=self._play,
                 options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),

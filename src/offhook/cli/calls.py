@@ -193,9 +193,11 @@ def _usd(row: Row) -> str:
 
 
 def _total(totals: Row) -> str:
-    known = "unknown" if totals["usd"] is None else f"${totals['usd']:.2f}"
+    usd = totals["usd"]  # a phone call's seconds cost less than a cent: as fine as a call's own, below a dollar
+    known = "cost unknown" if usd is None else f"${usd:.4f} known" if usd < 1 else f"${usd:.2f} known"
     partly = f"; of {totals['unknown']} of them a part is unknown" if totals["unknown"] else ""
-    return f"{totals['calls']} calls, {(totals['seconds'] or 0) / 60:.1f} minutes, {known} known{partly}"
+    calls = "1 call" if totals["calls"] == 1 else f"{totals['calls']} calls"
+    return f"{calls}, {(totals['seconds'] or 0) / 60:.1f} minutes, {known}{partly}"
 
 
 def _from_records(directory: Path, wishes: Wishes) -> int:

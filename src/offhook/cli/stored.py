@@ -137,7 +137,7 @@ class StoreKeeper:
             on_stored=self._after.stored if self._after is not None else None,
             on_stall=self._stalled,
         )
-        self._metrics.watch_store(self._waiting)
+        self._metrics.watch_store(self._waiting, self._works)
         self._writer.start()
         if self._after is not None:
             self._after.start()
@@ -174,6 +174,13 @@ class StoreKeeper:
     def after(self) -> Mapping[str, Any] | None:
         """What is done after calls, for /readyz; None where nothing is asked for."""
         return self._after.state() if self._after is not None else None
+
+    def unstored(self) -> list[Path]:
+        """Records of calls that the store has not got yet."""
+        return self._writer.unstored() if self._writer is not None else []
+
+    def _works(self) -> bool:
+        return self._writer is not None and self._writer.state.word in ("starting", "ok")
 
     def _waiting(self) -> int:
         return self._writer.state.waiting if self._writer is not None else 0

@@ -466,7 +466,7 @@ class JournalDir:
             return
         if self._failing:
             self._failing = False
-            self._on_recovery(f"{journal.path.parent}: writing again")
+            self._on_recovery(str(journal.path.parent))
 
     def _give_up_oldest(self) -> None:
         """Calls that ended while the disk takes nothing are kept as long as there is room for them."""

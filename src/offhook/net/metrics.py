@@ -130,10 +130,14 @@ class Metrics:
         """Something was done after a call, or not."""
         self._hooks.labels(hook=hook, outcome=outcome).inc()
 
-    def watch_store(self, waiting: Callable[[], int]) -> None:
-        """Show how many calls the store has not got yet."""
+    def watch_store(self, waiting: Callable[[], int], works: Callable[[], bool]) -> None:
+        """Show whether the store takes calls, and how many it has not got yet."""
         gauge = Gauge("offhook_store_waiting", "Calls that the store has not got yet", registry=self.registry)
         gauge.set_function(waiting)
+        up = Gauge(
+            "offhook_store_up", "1: the store takes calls; 0: it does not, /readyz says why", registry=self.registry
+        )
+        up.set_function(lambda: float(works()))
 
     def store_stalled(self, seconds: float, *, failed: bool) -> None:
         self._store_seconds.observe(seconds)

@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "default_url",
     "engine",
+    "identity",
     "known_revisions",
     "make_room",
     "migrate",
@@ -60,12 +61,29 @@ def shown(url: str) -> str:
     return parsed.database or "" if parsed.get_backend_name() == "sqlite" else parsed.render_as_string()
 
 
-def make_room(url: str) -> None:
-    """Make SQLite's file where there is none, for nobody else's eyes: what SQLite puts beside it has the same mode."""
+def _file(url: str) -> Path | None:
+    """SQLite's file; None of any other database."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database)
+
+
+def identity(url: str) -> tuple[int, int] | None:
+    """Which file SQLite's is now; None where there is none, or of any other database."""
+    path = _file(url)
+    try:
+        stat = path.stat() if path is not None else None
+    except FileNotFoundError:
+        return None
+    return (stat.st_dev, stat.st_ino) if stat is not None else None
+
+
+def make_room(url: str) -> None:
+    """Make SQLite's file where there is none, for nobody else's eyes: what SQLite puts beside it has the same mode."""
+    path = _file(url)
+    if path is None:
         return
-    path = Path(parsed.database)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
@@ -239,8 +257,12 @@ def refuses_data(error: DBAPIError) -> bool:
 def reason(error: Exception) -> str:
     """What a database said, in one line and without what it was asked."""
     own = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(own.__cause__, OSError):  # of pg8000's "Can't create a connection", what the system said
+        own = own.__cause__
     told = own.args[0] if own.args else ""
+    if isinstance(own, OSError) and own.strerror:
+        told = own.strerror
     if isinstance(told, dict):  # pg8000 gives the server's fields
         told = told.get("M", "")
-    text = " ".join(str(told).split())[:200]
+    text = " ".join(str(told).split())[:200].rstrip(".")
     return f"{type(own).__name__}: {text}" if text else type(own).__name__

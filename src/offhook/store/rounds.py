@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from offhook.evidence.record import RecordingError
 from offhook.store import alive, catchup
-from offhook.store.database import engine, make_room, migrate, reason, refuses_data, shown
+from offhook.store.database import engine, identity, make_room, migrate, reason, refuses_data, shown
 from offhook.store.ingest import begin, ingest
 from offhook.store.projection import Projection, Rows
 from offhook.store.state import StoreBusy
@@ -32,6 +32,7 @@ BATCH = 50  # calls of one transaction
 PAUSE_S = 0.001
 SLOW_S = 0.2  # a batch that took longer was a stall, and the calls that ran say so
 PRUNE_S = 3600.0
+LOOK_S = 5.0  # a database that goes away while no call ends is known after this
 
 Entry = tuple[Path, Any]  # a record, and the row of a call that began or the verdict on one that is whole
 OnStored = Callable[[sa.Connection, Rows], None]
@@ -64,12 +65,15 @@ class Rounds:
         self._slow = slow
         self._stopping = stopping
         self._prune_at = 0.0
+        self._look_at = 0.0
         self._engine: sa.Engine | None = None
+        self._file: tuple[int, int] | None = None  # SQLite's, as it was opened
         self.search = True  # the disk may have records that were never told of
 
     def run(self, waiting: deque[Entry]) -> None:
         try:
             target = self._open()
+            self._look(target)
             self._write(target, waiting)
             if self.search:
                 self._catch_up(target)
@@ -77,6 +81,9 @@ class Rounds:
         except (SQLAlchemyError, OSError) as error:
             self.close()
             raise StoreBusy(reason(error)) from error
+        except StoreBusy:
+            self.close()
+            raise
 
     def close(self) -> None:
         if self._engine is not None:
@@ -95,8 +102,18 @@ class Rounds:
             raise
         if done:
             log.info("store", extra={"where": shown(self._url), "did": done})
-        self._engine = made
+        self._engine, self._file = made, identity(self._url)
         return made
+
+    def _look(self, target: sa.Engine) -> None:
+        """Whether it is still there. A file of SQLite's that was removed takes everything, and it is gone with it."""
+        if identity(self._url) != self._file:
+            self.search = True  # in the new one are no calls
+            raise StoreBusy("its file was removed or replaced while it was open")
+        if target.dialect.name != "sqlite" and time.monotonic() > self._look_at:
+            with target.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
+            self._look_at = time.monotonic() + LOOK_S
 
     def _write(self, target: sa.Engine, waiting: deque[Entry]) -> None:
         while waiting:

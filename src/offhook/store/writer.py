@@ -62,6 +62,7 @@ class Writer:
         self._overflowed = False
         self._word: Word = "starting"
         self._why = ""
+        self._died = ""
         self._since = time.monotonic()
         self._tries = 0
         self._busy_since: float | None = None
@@ -87,11 +88,17 @@ class Writer:
 
     @property
     def state(self) -> State:
-        now, busy_since = time.monotonic(), self._busy_since
+        now, busy_since, waiting = time.monotonic(), self._busy_since, len(self.unstored())
+        if self._died:
+            return State("off", waiting, self._died, now - self._since)
         if self._word == "ok" and busy_since is not None and now - busy_since > STUCK_S:
             hung_s = now - busy_since
-            return State("behind", len(self._waiting), f"has not answered for {hung_s:.0f} s", hung_s)
-        return State(self._word, len(self._waiting), self._why, now - self._since)
+            return State("behind", waiting, f"has not answered for {hung_s:.0f} s", hung_s)
+        return State(self._word, waiting, self._why, now - self._since)
+
+    def unstored(self) -> list[Path]:
+        """Records of calls that it has been told of and not written, in this order; one may still be written."""
+        return list(dict.fromkeys(path for path, _ in list(self._waiting)))
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -102,19 +109,30 @@ class Writer:
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=wait_s)
+            if left := self.unstored():
+                log.warning(
+                    "calls are not in the store; the next start finds them",
+                    extra={"calls": len(left), "why": self._why},
+                )
         elif self._rounds is not None:
             self._rounds.close()
 
     # The rest runs on the writer's thread.
 
     def _run(self) -> None:
-        self.round()
-        while not self._stop.wait(self._pause()):
+        try:
             self.round()
-        if self._word == "ok":
-            self.round()
-        if self._rounds is not None:
-            self._rounds.close()
+            while not self._stop.wait(self._pause()):
+                self.round()
+            if self._word == "ok":
+                self.round()
+            if self._rounds is not None:
+                self._rounds.close()
+        except BaseException as error:
+            self._died = f"its thread has died of {type(error).__name__}; a restart stores what waits"
+            self._since = time.monotonic()
+            log.critical("nothing writes to the store any more; calls go on", exc_info=error)
+            self._on_stall(0.0, self._died)
 
     def _pause(self) -> float:
         return ROUND_S if not self._tries else self._retry_s[min(self._tries, len(self._retry_s)) - 1]
@@ -131,6 +149,8 @@ class Writer:
             self._fails("off", str(error), began)
         except StoreBusy as error:
             self._fails("behind", str(error), began)
+        except Exception as error:  # a defect of ours: tried again, for what waits may be stored in spite of it
+            self._fails("behind", f"defect: {type(error).__name__}", began, error)
         else:
             self._works()
         finally:
@@ -146,12 +166,13 @@ class Writer:
             )  # fmt: skip
         return self._rounds
 
-    def _fails(self, word: Word, why: str, began: float) -> None:
+    def _fails(self, word: Word, why: str, began: float, defect: Exception | None = None) -> None:
         from offhook.store.database import shown
 
         self._tries += 1
         if self._word != word or self._why != why:
-            log.error("the store takes nothing; calls go on", extra={"where": shown(self.where), "why": why})
+            told = {"where": shown(self.where), "why": why}
+            log.error("the store takes nothing; calls go on", extra=told, exc_info=defect)
         if self._word not in ("behind", "off"):
             self._since = began
         self._word, self._why = word, why
