@@ -37,6 +37,7 @@ MAX_LINE = 16 * 1024
 MAX_TEXT = 1000  # characters kept of a text in a line that is longer
 MAX_MESSAGES_BYTES = 4 * 1024 * 1024  # of one call
 _SAID = frozenset(("delta", "transcript", "text"))
+_WORD = re.compile(r"[A-Za-z][A-Za-z._-]{0,40}")
 _encode = msgspec.json.Encoder().encode
 
 Redactor = Callable[..., Mapping[str, Any]]
@@ -159,12 +160,12 @@ def _is_trouble(data: Mapping[str, Any]) -> bool:
 
 def _shape(node: Any) -> Any:
     """What of a message is not its own: names, words and kinds; no figures, identifiers or sentences."""
-    if isinstance(node, Mapping):
+    if isinstance(node, (dict, Mapping)):
         return tuple((name, "text" if name in _SAID else _shape(part)) for name, part in node.items())
     if isinstance(node, (list, tuple)):
         return tuple({_shape(part): None for part in node})
     if isinstance(node, str):
-        return node if re.fullmatch(r"[A-Za-z][A-Za-z._-]{0,40}", node) else "text"
+        return node if _WORD.fullmatch(node) else "text"
     return node if isinstance(node, bool) or node is None else "figure"
 
 

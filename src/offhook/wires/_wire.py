@@ -281,7 +281,12 @@ _KEY_TOLD = re.compile(r"(pressed (?:key|these keys:))(?: [0-9*#A-D])+")  # how 
 
 def clean_text(text: str) -> str:
     """``text`` without API keys and with phone numbers masked to their first and last characters."""
-    return _NUMBER.sub(lambda m: m[1] + m[2] + "*" * len(m[3]) + m[4], _KEY.sub("***", text))
+    # Nearly every text has neither, and to look for what both begin with costs a tenth of trying to match.
+    if "k-" in text or "ai-" in text or "ek_" in text:
+        text = _KEY.sub("***", text)
+    if "+" in text or "%" in text:
+        text = _NUMBER.sub(lambda m: m[1] + m[2] + "*" * len(m[3]) + m[4], text)
+    return text
 
 
 def clean(node: Any) -> Any:
@@ -290,7 +295,7 @@ def clean(node: Any) -> Any:
         return clean_text(node)
     if isinstance(node, (list, tuple)):
         return [clean(part) for part in node]
-    if isinstance(node, Mapping):
+    if isinstance(node, (dict, Mapping)):  # a dict by its type: the other question is a slow one
         return {clean_text(str(name)): _clean_field(name, part) for name, part in node.items()}
     return node
 
@@ -307,7 +312,7 @@ def _all_but_two(found: re.Match[str]) -> str:
 def mask_keys(node: Any) -> Any:
     """JSON data without the digits of the keys that the bridge told the agent of."""
     if isinstance(node, str):
-        return _KEY_TOLD.sub(rf"\1 {MASKED}", node)
+        return _KEY_TOLD.sub(rf"\1 {MASKED}", node) if "pressed " in node else node
     if isinstance(node, list):
         return [mask_keys(part) for part in node]
     if isinstance(node, dict):
