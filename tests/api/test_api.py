@@ -16,7 +16,7 @@ from offhook.after.hook import Hook, Job, Outcome
 from offhook.after.queue import Queue, add
 from offhook.api import problems
 from offhook.api.app import schema
-from offhook.api.models import Answer
+from offhook.api.models.base import Answer
 from offhook.net.rest import RestResult
 from offhook.store.database import engine
 from offhook.store.queries import Reader

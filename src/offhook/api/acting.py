@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from offhook import vocab as v
-from offhook.api import models
 from offhook.api.answers import PROBLEMS, Acts, Manages, Places, Reads, answer, the_world
+from offhook.api.models import acting as models
+from offhook.api.models import base
 from offhook.api.problems import Problem
 from offhook.api.world import World
 from offhook.net.call import Call
@@ -22,7 +23,7 @@ __all__ = ["router", "shown"]
 router = APIRouter(responses=PROBLEMS)
 
 WAIT_S = 20.0
-CallName = Annotated[str, Path(pattern=models.ID, description="the carrier's name for the call, or its record's")]
+CallName = Annotated[str, Path(pattern=base.ID, description="the carrier's name for the call, or its record's")]
 Wait = Annotated[
     float, Query(ge=0, le=120, description="seconds to wait for how it goes; then outcome is `asked`, status 202")
 ]
@@ -178,7 +179,7 @@ async def list_placed(request: Request, who: Reads) -> Response:
     return answer({"outbound": [_masked(the_world(request), one) for one in reversed(placed)]})
 
 
-PlacedId = Annotated[str, Path(pattern=models.ID)]
+PlacedId = Annotated[str, Path(pattern=base.ID)]
 
 
 @router.get("/outbound/{placed}", response_model=models.Placed, tags=["placing"])

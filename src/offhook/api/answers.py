@@ -9,8 +9,8 @@ import msgspec
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
-from offhook.api import models
 from offhook.api.access import SCOPES, Who
+from offhook.api.models import base
 from offhook.api.problems import MEDIA_TYPE, Problem
 from offhook.api.world import World
 
@@ -68,7 +68,7 @@ Manages = Annotated[Who, needs("admin")]
 
 
 def _problem(text: str) -> dict[str, Any]:
-    return {"description": text, "model": models.ProblemAnswer, "content": {MEDIA_TYPE: {}}}
+    return {"description": text, "model": base.ProblemAnswer, "content": {MEDIA_TYPE: {}}}
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -13,11 +13,12 @@ from anyio import from_thread
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from offhook.api import models
 from offhook.api.access import Who
 from offhook.api.answers import PROBLEMS, Hears, Reads, answer, the_world
 from offhook.api.explaining import message
 from offhook.api.ladder import ladder
+from offhook.api.models import base, call_page
+from offhook.api.models import calls as models
 from offhook.api.peaks import PeaksError, peaks
 from offhook.api.problems import Problem
 from offhook.api.records import Opened, Records
@@ -31,7 +32,7 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["calls"], responses=PROBLEMS)
 
-CallName = Annotated[str, Path(pattern=models.ID, description="the carrier's name for the call, or its record's")]
+CallName = Annotated[str, Path(pattern=base.ID, description="the carrier's name for the call, or its record's")]
 MAX_MS = 2**53  # what JSON readers have as whole numbers
 UNSTORED = 50  # of the calls that wait for the store, so many are read for a page
 SCANNED = 500  # records that are read for one page where there is no store
@@ -240,7 +241,7 @@ def show_trace(
     return answer({"id": opened.id, "lines": page, "next": page[-1]["n"] if len(lines) > limit else None})
 
 
-@router.get("/calls/{call}/ladder", response_model=models.Ladder, tags=["call page"])
+@router.get("/calls/{call}/ladder", response_model=call_page.Ladder, tags=["call page"])
 def show_ladder(request: Request, call: CallName, who: Reads) -> Response:
     """What a call page draws: messages that are not audio, who spoke, what was heard and what never was, deadlines."""
     opened = _standing(request, call)
@@ -249,7 +250,7 @@ def show_ladder(request: Request, call: CallName, who: Reads) -> Response:
     return answer({"id": opened.id, "call": _named(opened), "running": opened.running, "recording": recorded, **drawn})
 
 
-@router.get("/calls/{call}/messages/{n}", response_model=models.Message, tags=["call page"])
+@router.get("/calls/{call}/messages/{n}", response_model=call_page.Message, tags=["call page"])
 def show_message(request: Request, call: CallName, n: Annotated[int, Path(ge=1, le=10**9)], who: Reads) -> Response:
     """One line of the record, its fields explained from the wires' facts."""
     opened = _records(request).open(call)
@@ -260,7 +261,7 @@ def show_message(request: Request, call: CallName, n: Annotated[int, Path(ge=1, 
     return answer(message(opened.call, line))
 
 
-@router.get("/calls/{call}/peaks", response_model=models.Peaks, tags=["call page"])
+@router.get("/calls/{call}/peaks", response_model=call_page.Peaks, tags=["call page"])
 def show_peaks(
     request: Request,
     call: CallName,

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
-from offhook.api import models
 from offhook.api.answers import PROBLEMS, Reads, answer, the_world
+from offhook.api.models import calls as models
 from offhook.api.problems import Problem
 from offhook.store.state import CallFilter
 

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from offhook.api import models
+from offhook.api.models import base
 from offhook.store.database import reason
 from offhook.store.state import StoreError
 
@@ -29,8 +29,8 @@ _PATTERNS = {
     r"^[0-9*#A-DwW]+$": "keys: 0-9, *, #, A-D, and w or W for a pause",
     r"^[0-9*#wW]*$": "keys: 0-9, * and #, and w or W for a pause",
     r"^\+[1-9][0-9]{6,14}$": "a whole number with its country, as +15550100002",
-    models.NUMBER: "a whole number with its country, as +15550100002, or a sip: URI",
-    models.ID: "an id: 1 to 128 letters, digits, _, . or -",
+    base.NUMBER: "a whole number with its country, as +15550100002, or a sip: URI",
+    base.ID: "an id: 1 to 128 letters, digits, _, . or -",
 }
 _PREFIXES = (
     "Input should be ",

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from offhook.api import models
 from offhook.api.answers import PROBLEMS, Places, Reads, answer, the_world
+from offhook.api.models import acting as models
+from offhook.api.models import base
 from offhook.api.problems import Problem
 from offhook.store.queue import QueueRow, QueueTable
 
@@ -59,7 +60,7 @@ def enqueue(request: Request, body: models.Enqueue, who: Places) -> Response:
 
 
 @router.delete("/queue/{entry}", status_code=204, response_class=Response)
-def take_off(request: Request, entry: Annotated[str, Path(pattern=models.ID)], who: Places) -> Response:
+def take_off(request: Request, entry: Annotated[str, Path(pattern=base.ID)], who: Places) -> Response:
     """Take a call off the list that is not being placed."""
     if not _table(request).cancel(entry):
         raise Problem(404, "no such call waits", kind="no-call", field="entry", got=entry, where="path",
@@ -96,7 +97,7 @@ def refuse(request: Request, body: models.Refuse, who: Places) -> Response:
 
 
 @router.delete("/do-not-call/{entry}", status_code=204, response_class=Response)
-def allow(request: Request, entry: Annotated[str, Path(pattern=models.ID)], who: Places) -> Response:
+def allow(request: Request, entry: Annotated[str, Path(pattern=base.ID)], who: Places) -> Response:
     """Take a number off the list; it may be called again."""
     if not _table(request).allow_id(entry):
         raise Problem(404, "no such number is on the list", kind="no-number", field="entry", got=entry, where="path",

@@ -10,9 +10,10 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from offhook.api import models
 from offhook.api.answers import PROBLEMS, Manages, Reads, Talks, answer, the_world
 from offhook.api.checking import Busy, Checking
+from offhook.api.models import base
+from offhook.api.models import server as models
 from offhook.api.problems import Problem
 from offhook.checks.registry import NAMES, checks
 from offhook.diagnosis.codes import explain_code, known_codes
@@ -116,7 +117,7 @@ async def run_checks(request: Request, body: models.RunChecks, who: Manages) -> 
 
 
 @router.get("/checks/{run}", response_model=models.CheckRun, tags=["checks"])
-async def show_run(request: Request, run: Annotated[str, Path(pattern=models.ID)], who: Reads) -> Response:
+async def show_run(request: Request, run: Annotated[str, Path(pattern=base.ID)], who: Reads) -> Response:
     """One run, with the steps it has made so far."""
     found = next((one for one in _checking(request).runs() if one.id == run), None)
     if found is None:

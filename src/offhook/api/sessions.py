@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from offhook.api import models
 from offhook.api.access import COOKIE, SESSION_S, Asked, Denied, Who
 from offhook.api.answers import PROBLEMS, Manages, Reads, answer, the_world
+from offhook.api.models import server as models
 from offhook.api.problems import Problem
 from offhook.store.tokens import Token, Tokens
 

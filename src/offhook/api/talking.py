@@ -9,8 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from offhook.api import models
 from offhook.api.answers import PROBLEMS, Hears, Talks, answer, the_world
+from offhook.api.models import base
+from offhook.api.models import talk as models
 from offhook.api.problems import Problem
 from offhook.api.world import World
 from offhook.net.talks import TICKET_S
@@ -41,7 +42,7 @@ async def talk(request: Request, body: models.NewTalk, who: Talks) -> Response:
 
 
 @router.post("/calls/{call}/listen", response_model=models.Ticket, status_code=201)
-async def listen(request: Request, call: Annotated[str, Path(pattern=models.ID)], who: Hears) -> Response:
+async def listen(request: Request, call: Annotated[str, Path(pattern=base.ID)], who: Hears) -> Response:
     """
     A ticket to hear a call that runs, as it goes by: the first message of the WebSocket at `path`.
 
