@@ -50,8 +50,13 @@ def test_the_api_gives_them_from_the_store_and_says_where_there_is_none(tmp_path
             told = await server.get("/api/figures")
             assert told["calls"] == 2 == sum(sum(row["verdicts"].values()) for row in told["buckets"])
             assert (await server.get("/api/figures?agent=nobody"))["buckets"] == []
+            for one in (await server.get("/api/findings"))["findings"]:
+                listed = (await server.get(f"/api/calls?finding={one['rule']}"))["calls"]
+                assert len(listed) == one["calls"] and one["title"], one
         async with api(tmp_path / "b", store=False) as server, server.client() as client:
-            answer = await client.get("/api/figures", headers={"authorization": f"Bearer {server.access.own_token()}"})
+            own = {"authorization": f"Bearer {server.access.own_token()}"}
+            assert (await client.get("/api/findings", headers=own)).json()["findings"] == []
+            answer = await client.get("/api/figures", headers=own)
             assert answer.status_code == 503 and answer.json()["errors"][0]["field"] == "store.url"
 
     asyncio.run(run())

@@ -63,7 +63,9 @@ FOUND = (
     ({"number": "77"}, ["CA3"]),
     ({"verdict": "broken", "limit": 2}, ["CA3", "CA2"]),
     ({"finding": "bridge"}, ["CA3", "CA2", "CA1"]),
+    ({"finding": " x "}, ["CA3", "CA2", "CA1"]),  # a rule's name alone
     ({"finding": "media"}, []),
+    ({"finding": "%"}, []),
     ({"call": "CA2"}, ["CA2"]),
     ({"call": "C%"}, []),  # no wildcard of ours
     ({"min_usd": 0.5}, []),
@@ -77,6 +79,7 @@ def test_calls_are_found(store, reader, calls):
     record(calls, "CA3", caller("un café s'il vous plaît", "c", 1.0), caller="+4*******77")
     store().round()
     reading = reader(known)
+    assert reading.found() == [("bridge/x", 3)]
     for wanted, found in FOUND:
         assert [row["call"] for row in reading.calls(CallFilter(**wanted))] == found, wanted
 

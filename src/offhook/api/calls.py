@@ -50,7 +50,7 @@ def list_calls(
     number: Annotated[str, Query(max_length=40, description="of either side, in full or its last digits")] = "",
     agent: Annotated[str, Query(max_length=128)] = "",
     verdict: Annotated[Literal["", "healthy", "broken", "suspected", "not proven"], Query()] = "",
-    finding: Annotated[str, Query(max_length=128, description="a rule, or its boundary")] = "",
+    finding: Annotated[str, Query(max_length=128, description="a rule, its name alone, or its boundary")] = "",
     state: Annotated[Literal["", "running", "ended", "died"], Query()] = "",
     direction: Annotated[Literal["", "inbound", "outbound-api", "outbound-dial"], Query()] = "",
     text: Annotated[str, Query(max_length=200, description="words that were said, all of them")] = "",

@@ -13,6 +13,8 @@ from fastapi.responses import Response
 from offhook.api.answers import PROBLEMS, Reads, answer, the_world
 from offhook.api.models import calls as models
 from offhook.api.problems import Problem
+from offhook.diagnosis.boundaries import BOUNDARIES
+from offhook.diagnosis.engine import rule_modules
 from offhook.store.state import CallFilter
 
 __all__ = ["figures", "router"]
@@ -44,6 +46,16 @@ def show_figures(
                       wanted="a store", fix="leave store.url empty for a file beside the records")  # fmt: skip
     wanted = CallFilter(agent=agent, since_at=since, until_at=until, limit=MOST)
     return answer(figures(*reader.moments(wanted, "reply"), buckets))
+
+
+@router.get("/findings", response_model=models.FoundList)
+def list_findings(request: Request, who: Reads) -> Response:
+    """What was found in the calls of the store, the most frequent first; none where there is no store."""
+    reader = the_world(request).reader()
+    titles = {module.RULE.id: module.RULE.title for module in rule_modules()}
+    titles |= {f"{one}/unexplained": "The boundary is known, the cause is not" for one in BOUNDARIES}
+    found = reader.found() if reader is not None else []
+    return answer({"findings": [{"rule": rule, "title": titles.get(rule, ""), "calls": n} for rule, n in found]})
 
 
 def figures(calls: Sequence[tuple[int, str]], replies: Sequence[tuple[int, float]], most: int) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def matches(row: Row, wanted: CallFilter) -> bool:
     if any(value and row[name] != value for name in ("agent", "verdict", "state", "direction")
            if (value := getattr(wanted, name))):  # fmt: skip
         return False
-    if wanted.finding and not any(wanted.finding in (rule, rule.partition("/")[0]) for rule in row["findings"]):
+    name = wanted.finding.strip()
+    if name and not any(name in (rule, *rule.split("/", 1)) for rule in row["findings"]):
         return False
     began = row["began_at"]
     return not (

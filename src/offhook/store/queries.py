@@ -117,6 +117,14 @@ class Reader:
         with self._connection() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def found(self) -> list[tuple[str, int]]:
+        """The rules of all findings, each with how many calls it was found in, the most first."""
+        f = schema.findings.c
+        n_calls = sa.func.count(f.call_n.distinct())
+        query = sa.select(f.rule, n_calls).group_by(f.rule).order_by(n_calls.desc(), f.rule)
+        with self._connection() as connection:
+            return [(str(rule), int(n)) for rule, n in connection.execute(query)]
+
     def has(self, records: list[str]) -> set[str]:
         """Which of these records the store has whole."""
         c = schema.calls.c
@@ -144,7 +152,8 @@ class Reader:
             where.append(self._number(wanted.number))
         if wanted.finding:
             f = schema.findings.c
-            rules = sa.or_(f.rule == wanted.finding, f.boundary == wanted.finding)
+            name = wanted.finding.strip()
+            rules = sa.or_(f.rule == name, f.boundary == name, f.rule.endswith(f"/{name}", autoescape=True))
             where.append(c.n.in_(sa.select(f.call_n).where(rules)))
         if wanted.text:
             where.append(c.n.in_(_words(connection, wanted.text)))

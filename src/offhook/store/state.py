@@ -38,7 +38,7 @@ class CallFilter(Struct, frozen=True, kw_only=True):
     number: str = ""  # of either side: in full, or its last digits
     agent: str = ""
     verdict: str = ""
-    finding: str = ""  # a rule, or the boundary it is of
+    finding: str = ""  # a rule, its name alone, or the boundary it is of
     state: str = ""
     direction: str = ""
     text: str = ""  # words that were said, all of them

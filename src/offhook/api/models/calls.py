@@ -107,6 +107,16 @@ class FigureBucket(Answer):
     max_ms: float | None
 
 
+class Found(Answer):
+    rule: str
+    title: str = Field(description="as the manual has it; empty for a carrier's code")
+    calls: int = Field(description="in how many calls it was found")
+
+
+class FoundList(Answer):
+    findings: list[Found]
+
+
 class Figures(Answer):
     bucket_ms: int
     calls: int
