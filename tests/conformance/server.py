@@ -13,7 +13,8 @@ import sys
 
 from msgspec import structs
 
-from offhook.cli.serve import Serving, new_loop
+from offhook.cli.process import new_loop
+from offhook.cli.serve import Serving
 from offhook.settings import load
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from msgspec import structs
 
 from offhook.cli import queued
 from offhook.cli.call import options_of
-from offhook.cli.serve import Serving
+from offhook.cli.placing import Placing
 from offhook.settings import Settings, load
 from offhook.store.queue import QueueTable
 
@@ -128,15 +129,16 @@ def test_a_store_that_is_gone_is_said_in_a_line_and_nobody_is_called_without_its
     )  # fmt: skip
     assert queued.listed(gone) == 1
     assert "unable to open database file" in capsys.readouterr().err
-    serving = Serving(gone)
-    assert "has not been read" in asyncio.run(serving._never(THEM))
-    serving._stored_queue = queued.StoredQueue(queued.table_of(gone), lambda: gone)
-    assert "nobody is called: " in asyncio.run(serving._never(THEM))
+    host = Mock(**{"outbound.never": None, "carrier.settings.rest_credentials": ("AC1", "token")})
+    lists = Placing(host, lambda: gone, "server")
+    assert "has not been read" in asyncio.run(lists.never(THEM))
+    asyncio.run(lists.start(works=False))
+    assert "nobody is called: " in asyncio.run(host.outbound.never(THEM))
     there = settings(tmp_path)
-    serving._stored_queue = queued.StoredQueue(queued.table_of(there), lambda: there)
-    assert asyncio.run(serving._never(THEM)) == ""
+    asyncio.run(Placing(host, lambda: there, "server").start(works=False))
+    assert asyncio.run(host.outbound.never(THEM)) == ""
     assert queued.never(there, THEM, "asked") == 0
-    assert asyncio.run(serving._never(THEM)) == "the number is on the do-not-call list"
+    assert asyncio.run(host.outbound.never(THEM)) == "the number is on the do-not-call list"
 
 
 def test_the_store_has_the_tables(tmp_path: Path):

@@ -79,7 +79,7 @@ def serve(
     """Answer the phone until SIGTERM. Refuses to start on what cannot work, with the fix."""
     if live not in ("", "text", "json"):
         raise typer.BadParameter(f"got {live!r}, wanted text or json", param_hint="'--live'")
-    from offhook.cli.serve import run
+    from offhook.cli.process import run
 
     settings = settings_of(
         config, provider__name=provider, provider__model=model, provider__voice=voice,

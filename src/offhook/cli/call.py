@@ -18,7 +18,8 @@ from offhook.cli.banner import refusal
 from offhook.cli.behind import run_behind_tunnel
 from offhook.cli.carrier_rest import NoRest, carrier_of, explained, number_problem
 from offhook.cli.places import data_dir
-from offhook.cli.serve import ListenError, Serving, judged, new_loop
+from offhook.cli.process import judged, new_loop
+from offhook.cli.serve import ListenError, Serving
 from offhook.diagnosis.report import judge as verdict_on
 from offhook.evidence.files import find
 from offhook.evidence.record import RecordingError

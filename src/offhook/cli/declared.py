@@ -49,7 +49,7 @@ def serve(*agents: Agent, config: Path | str | None = None, live: str = "", **fl
 
     ``flags`` are settings as ``server__port=8080``. The same server as ``offhook serve``; returns its exit code.
     """
-    from offhook.cli.serve import run
+    from offhook.cli.process import run
     from offhook.settings import SettingsError, load
 
     given = {name.replace("__", "."): value for name, value in flags.items()}

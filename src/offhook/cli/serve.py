@@ -1,19 +1,14 @@
-"""``offhook serve``: put the parts together and answer the phone."""
+"""A server: put the parts together and answer the phone. The process around it is ``cli/process.py``."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import gc
 import logging
 import os
 import secrets
-import signal
-import socket
-import sys
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,13 +25,12 @@ from offhook.checks import settings as judge
 from offhook.checks.agents import Roster, ready_agents
 from offhook.cli.agents import Switchboard, needs_loopback
 from offhook.cli.api import Api
-from offhook.cli.banner import api_rows, banner, refusal, tool_rows
-from offhook.cli.behind import pointed, run_behind_tunnel
 from offhook.cli.boot import boot_facts
 from offhook.cli.equipment import Equipment
 from offhook.cli.live import Live
 from offhook.cli.log import log_to_stderr
 from offhook.cli.places import RESUMES, data_dir
+from offhook.cli.placing import Placing
 from offhook.cli.reload import Reload
 from offhook.cli.spent import SpentBefore
 from offhook.cli.stored import StoreKeeper, price_of
@@ -60,18 +54,15 @@ from offhook.net.sockets import Limits as SocketLimits
 from offhook.net.sockets import Listener
 from offhook.net.spending import Caps, Spending
 from offhook.settings import Settings
-from offhook.store.state import StoreError
 from offhook.traces.headers import headers_of
 from offhook.wires._wire import Refusal
 from offhook.wires.carriers import browser, twilio
 from offhook.wires.carriers._twilio_oracle import oracle
 
 if TYPE_CHECKING:
-    from offhook.cli.queued import StoredQueue
-    from offhook.net.queue import Queue, Rules
     from offhook.traces.export import Traces
 
-__all__ = ["ListenError", "Serving", "judged", "new_loop", "run"]
+__all__ = ["ListenError", "Serving"]
 
 log = logging.getLogger("offhook")
 
@@ -119,10 +110,7 @@ class Serving:
         self._dial_options = dict(dial_options or {})
         self._carrier = carrier
         self._child: Receptionist | None = None
-        self.places_queued = places_queued
-        self.queue: Queue | None = None
-        self._queue_task: asyncio.Task[None] | None = None
-        self._stored_queue: StoredQueue | None = None
+        self._places_queued = places_queued
         self._spent: SpentBefore | None = None
         self._spent_task: asyncio.Task[None] | None = None
         self._aside = Aside()
@@ -146,6 +134,7 @@ class Serving:
         self.public_url = settings["server.public_url"].rstrip("/")
         self._prefix = urlsplit(self.public_url).path
         self.host = self._make_host()
+        self._placing = Placing(self.host, lambda: self.settings, str(self.store.server["id"]))
         self.reload = Reload(self.switchboard, self.declared, self._aside, self._settings_change, self._lines)
         await self.equipment.start()  # before anybody calls
         if self._spent is not None:
@@ -160,10 +149,7 @@ class Serving:
         self.store.start()
         self.journals.start()
         self.host.start()
-        if self.places_queued:  # its database is loaded beside the first calls
-            self._queue_task = asyncio.create_task(self._work_queue(), name="queue")
-        else:
-            await self._start_queue()
+        await self._placing.start(works=self._places_queued)
         if self._spent is not None:
             self._spent_task = asyncio.create_task(self._spent.keep_looking(), name="spent")
         self.reload.start()
@@ -248,60 +234,6 @@ class Serving:
             spending=self._spending(),
             screen=browser,
         )
-
-    async def _work_queue(self) -> None:
-        """Place the calls of the queue, where there is a store and the carrier's REST."""
-        from offhook.net.queue import Queue
-
-        stored = await self._start_queue()
-        if stored is not None:
-            rules = await asyncio.to_thread(self._queue_rules)
-            self.queue = Queue(self.host.outbound, stored, rules, ask_status=self.host.call_status)
-            await self.queue.run()
-
-    def _queue_rules(self) -> Rules:
-        from offhook.cli.queued import rules_of
-
-        return rules_of(self.settings)
-
-    async def _start_queue(self) -> StoredQueue | None:
-        """The list of calls to place and of numbers that are never called; None where there is neither."""
-        if self.host.carrier.settings.rest_credentials is None:
-            return None
-        self.host.outbound.never = self._never
-
-        def load() -> StoredQueue | None:
-            from offhook.cli.queued import StoredQueue, table_of
-
-            table = table_of(self.settings, str(self.store.server["id"]))
-            return None if table is None else StoredQueue(table, lambda: self.settings)
-
-        try:
-            stored = self._stored_queue = await asyncio.to_thread(load)
-        except (OSError, StoreError) as error:
-            log.error("the list of calls to place cannot be read", extra={"why": str(error)[:200]})
-            return None
-        if stored is None:
-            self.host.outbound.never = None
-        return stored
-
-    async def _never(self, number: str) -> str:
-        """Why nobody may call a number; "" when it may be called."""
-        try:
-            if self._stored_queue is None:
-                return "the do-not-call list has not been read, and without it nobody is called"
-            found = await asyncio.to_thread(self._stored_queue.never, number)
-        except (OSError, StoreError) as error:
-            return f"the do-not-call list cannot be read, and without it nobody is called: {error}"
-        return "the number is on the do-not-call list" if found else ""
-
-    async def _stop_queue(self) -> None:
-        if self._queue_task is not None:
-            await asyncio.gather(self._queue_task, return_exceptions=True)
-        if self.queue is not None:
-            await self.queue.finish()
-        if self._stored_queue is not None:
-            self._stored_queue.close()
 
     def _spending(self) -> Spending | None:
         """The caps on what calls cost, if there are any."""
@@ -432,8 +364,7 @@ class Serving:
 
     async def stop(self) -> None:
         """Drain, then close everything."""
-        if self._queue_task is not None:
-            self._queue_task.cancel()  # nothing new; what it has placed is followed until it is over
+        self._placing.take_no_more()
         if self._spent_task is not None:
             self._spent_task.cancel()
         await self.reload.stop()
@@ -446,111 +377,8 @@ class Serving:
             await self._child.stop()
         await self.equipment.stop()
         self.switchboard.stop()
-        await self._stop_queue()
+        await self._placing.stop()
         self.journals.stop()
         if self.traces is not None:
             self.traces.stop()
         self.store.stop()
-
-
-def run(
-    settings: Settings, *, live: str = "", declared: Sequence[Agent] = (), tunnel: str = "", number: str = ""
-) -> int:
-    """
-    Serve until SIGTERM or SIGINT. The exit code.
-
-    ``tunnel`` names a tunnel program that gives the public URL, ``number`` one of the carrier's that points here
-    meanwhile.
-    """
-
-    async def work(told: Settings) -> int:
-        return await _serve(told, live, declared, number)
-
-    if tunnel:
-        return run_behind_tunnel(settings, tunnel, "serve", new_loop, lambda told: judged(told, work, declared))
-    found = judge.problems(settings, declared)
-    if found:
-        sys.stderr.write(Sieve(*settings.secrets()).clean(refusal(found)))
-        return 2
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(work(settings))
-
-
-async def judged(settings: Settings, work: Callable[[Settings], Awaitable[int]], declared: Sequence[Agent] = ()) -> int:
-    """Do ``work`` with settings that were found out meanwhile, unless they cannot work. The exit code."""
-    found = judge.problems(settings, declared)
-    if found:
-        sys.stderr.write(Sieve(*settings.secrets()).clean(refusal(found)))
-        return 2
-    return await work(settings)
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """uvloop where there is one, with the transports that the WebSocket path is made for."""
-    import aiofastnet
-
-    try:
-        import uvloop
-    except ModuleNotFoundError:  # Windows
-        return aiofastnet.patch_loop(asyncio.new_event_loop())
-    return aiofastnet.patch_loop(uvloop.new_event_loop())
-
-
-async def _serve(settings: Settings, live: str, declared: Sequence[Agent], number: str = "") -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    asked: deque[asyncio.Task[bool]] = deque(maxlen=8)  # a task that nobody holds may vanish
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, stop.set)
-    serving = Serving(settings, live=live, declared=declared, api=settings["api.enabled"], places_queued=True)
-    await serving.start()
-    assert serving.server is not None
-    hang_up = getattr(signal, "SIGHUP", None)
-    if hang_up is not None:
-        loop.add_signal_handler(hang_up, lambda: asked.append(loop.create_task(serving.reload.again("SIGHUP"))))
-    port = serving.server.port
-    if live == "json":
-        assert serving.live is not None
-        serving.live.say("listening", port=port, public_url=serving.public_url)
-    else:
-        board = serving.switchboard
-        sessions = {name: board.session(ready) for name, ready in board.roster.ready.items()}
-        rows = banner(settings, board.roster, sessions, serving.public_url, port)
-        rows += tool_rows(serving.equipment.declared, serving.equipment.box)
-        rows += [f"  console     {serving.api.link()}"] if serving.api is not None else []
-        rows += api_rows(settings, port) if serving.api is not None else []
-        sys.stdout.write("\n".join(rows) + "\n")
-        sys.stdout.flush()
-    if serving.api is not None:
-        serving.api.say_where()
-    _notify("READY=1")
-    if serving.api is not None:
-        await serving.api.made()
-    _settle_memory()
-    async with pointed(settings, serving.public_url, number):
-        await stop.wait()
-        _notify("STOPPING=1")
-    await serving.stop()
-    return 0
-
-
-def _settle_memory() -> None:
-    """
-    Keep the garbage collector out of the calls.
-
-    What start-up made stays for good and need not be looked at again; the audio path makes no cycles, so rounds
-    may be rare. With the defaults a full round over 200,000 objects stood in the way of a frame every few seconds.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, if it asked to be told (Type=notify)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.connect("\0" + address[1:] if address.startswith("@") else address)
-        sock.sendall(state.encode())

@@ -21,8 +21,9 @@ from offhook.checks import settings as judge
 from offhook.cli.api import state_file
 from offhook.cli.banner import refusal
 from offhook.cli.places import data_dir
+from offhook.cli.process import new_loop
 from offhook.cli.screen import colored
-from offhook.cli.serve import ListenError, Serving, new_loop
+from offhook.cli.serve import ListenError, Serving
 from offhook.diagnosis.report import EXIT
 from offhook.diagnosis.report import judge as verdict_on
 from offhook.evidence.files import find
