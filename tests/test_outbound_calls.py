@@ -64,8 +64,12 @@ def notes(call: Recording, kind: str) -> list[dict[str, Any]]:
     return [line.data for line in call.notes(kind)]
 
 
+def told(call: Recording, channel: Channel) -> list[dict[str, Any]]:
+    return [line.data["m"] for line in call.messages() if line.data["ch"] == channel]
+
+
 def test_a_call_is_placed_followed_and_answered_after_the_hello():
-    placing = Placing(Person(answers_s=4.0, does=says_hello))
+    placing = Placing(Person(answers_s=4.0, does=says_hello), parameters={"visit": "Tuesday", "token": "of nobody"})
     (call,) = placed(placing)
     one = placing.placed
     assert one is not None and [status for _, status in one.history] == [
@@ -74,6 +78,9 @@ def test_a_call_is_placed_followed_and_answered_after_the_hello():
     assert notes(call, "hello")[0]["heard"] is True
     assert notes(call, "party")[0]["who"] == "human"
     assert call.begin["direction"] == "outbound-api" and THEM not in repr([line.data for line in call.lines])
+    (start,) = [m for m in told(call, Channel.FROM_CARRIER) if m.get("event") == "start"]
+    given = start["start"]["customParameters"]
+    assert given == {"visit": "Tuesday", "token": "***"}
     assert report(call).verdict == "healthy"
     assert placing.line is not None and placing.line.alerts == []
 

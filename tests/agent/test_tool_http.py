@@ -65,7 +65,7 @@ def call(url: str, given: dict[str, Any], *, method: str = "GET", allow: tuple[s
     SEEN.clear()
     made = Endpoint(url=url, method=method, allow=allow, **endpoint)
     tool = http_tool("t", made, ARGUMENTS, description="T.", limits=limits)
-    context = CallContext("CA1", caller="+15550001111", agent="desk")
+    context = CallContext("CA1", caller="+15550001111", agent="desk", parameters={"campaign": "spring"})
     return asyncio.run(Runner().run(tool, json.dumps(given), context))
 
 
@@ -78,11 +78,13 @@ def test_arguments_go_into_the_path_and_the_query(base: str):
 
 
 def test_arguments_go_into_a_json_body_and_facts_of_the_call_into_headers(base: str):
-    headers = {"Authorization": "Bearer secret", "X-Call": "{call.id}", "X-Who": "{call.caller} {city}"}
+    headers = {"Authorization": "Bearer secret", "X-Call": "{call.id}", "X-Who": "{call.caller} {city}",
+               "X-Of": "{call.parameter.campaign}{call.parameter.none}"}  # fmt: skip
     call(base + "/book", {"city": "Oslo"}, method="POST", headers=headers)
     _, path, sent, body = SEEN[0]
     assert path == "/book" and json.loads(body) == {"city": "Oslo", "tags": []}
     assert sent["x-call"] == "CA1" and sent["authorization"] == "Bearer secret"
+    assert sent["x-of"] == "spring"
     assert sent["x-who"] == "+15550001111 {city}", "what the model gives never gets into a header"
 
 

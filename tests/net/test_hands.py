@@ -8,7 +8,7 @@ from offhook.agent.prompt import CallFacts
 from offhook.agent.tools import CallContext
 from offhook.net.hands import Hands
 
-FACTS = CallFacts("+15550001111", "+15550002222", "CA1", "inbound", {})
+FACTS = CallFacts("+15550001111", "+15550002222", "CA1", "inbound", {}, {"campaign": "spring"})
 
 
 class Noted:
@@ -83,6 +83,7 @@ def test_a_tool_is_told_whose_call_it_is_and_what_was_said():
     hands.run(call, v.RunTool("c1", "look", "{}"))  # type: ignore[arg-type]
     _, context, answer, _ = box.asked[0]
     assert (context.agent, context.caller, context.direction) == ("desk", "+15550001111", "inbound")
+    assert context.parameters == {"campaign": "spring"}
     assert [(turn.who, turn.text) for turn in context.transcript] == [
         ("agent", "Hello."),
         ("caller", "A table, please."),

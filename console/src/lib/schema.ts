@@ -1533,6 +1533,13 @@ export interface components {
              * @description left after the beep
              */
             message?: string | null;
+            /**
+             * Parameters
+             * @description custom ones: {{parameter.NAME}} of what the agent is told, and for tools
+             */
+            parameters?: {
+                [key: string]: string;
+            } | null;
             /** Ring S */
             ring_s?: number | null;
             /** Send Digits */
@@ -2172,6 +2179,13 @@ export interface components {
              * @description left after the beep
              */
             message?: string | null;
+            /**
+             * Parameters
+             * @description custom ones: {{parameter.NAME}} of what the agent is told, and for tools
+             */
+            parameters?: {
+                [key: string]: string;
+            } | null;
             /** Ring S */
             ring_s?: number | null;
             /** Send Digits */

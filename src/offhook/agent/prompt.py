@@ -11,11 +11,16 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-__all__ = ["KINDS", "NAMES", "CallFacts", "render", "unknown_placeholders"]
+__all__ = [
+    "KINDS", "NAMES", "PARAMETER_CHARS", "PARAMETER_NAME", "CallFacts", "parameter_problem", "render",
+    "unknown_placeholders",
+]  # fmt: skip
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
 KINDS = ("webhook", "parameter", "caller")
 
+PARAMETER_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,39}$"  # of a custom parameter: what a placeholder can name
+PARAMETER_CHARS = 400  # of its value: it travels on to the stream, where carriers take 500 with the name
 NAMES = ("caller_number", "called_number", "call_id", "direction")
 # A caller chooses some of these values (a SIP display name, a city): one short line cannot pose as
 # a second set of instructions.
@@ -51,6 +56,13 @@ class CallFacts(Struct, frozen=True):
     def party_number(self) -> str:
         """The other side's number, whoever called."""
         return self.called_number if self.outbound else self.caller_number
+
+
+def parameter_problem(name: str, value: str) -> str:
+    """What is wrong with a custom parameter, or nothing."""
+    if not re.match(PARAMETER_NAME, name):
+        return "wanted a name of letters, digits and _, at most 40"
+    return "" if len(value) <= PARAMETER_CHARS else f"wanted at most {PARAMETER_CHARS} characters in it"
 
 
 def unknown_placeholders(text: str) -> list[str]:

@@ -174,7 +174,8 @@ class Switchboard:
     def _briefed(self, ready: Ready, facts: CallFacts, source: str, found: Found, cut_off: CutOff | None) -> v.Briefed:
         profile = ready.profile
         if found.why:
-            log.warning("caller lookup failed", extra={"agent": profile.name, "why": found.why})
+            said = {"call": facts.call_id, "agent": profile.name, "why": found.why}
+            log.warning("caller lookup failed", extra=said)
         outcome: Literal["hit", "miss", "failed"] = "hit" if found.fields else "failed" if found.why else "miss"
         if not found.fields and cut_off is None:
             return v.Briefed(outcome=outcome, source=source, ms=0.0, detail=found.why)

@@ -67,8 +67,15 @@ def _head(call: Recording) -> list[str]:
     return [*head, f"from   provider chosen by {origin}"] if origin else head
 
 
-# What a transcript does not say of tools, or in fewer words.
+# What a transcript does not say of tools and of the caller, or in fewer words.
 _TOOLS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "lookup": lambda data: " ".join(
+        [
+            str(data.get("outcome")),
+            f"after {data.get('ms')} ms",
+            *(str(data[k]) for k in ("source", "detail") if data.get(k)),
+        ]
+    ),
     "tool.filler": lambda data: f"{data.get('what', '')} after {data.get('ms')} ms of {data.get('name', 'a tool')}",
     "tool.joined": lambda data: f"{data.get('name')} was called again, and not run again",
     "tool.late": lambda data: f"{data.get('name', '')} {data.get('outcome')}, when nobody waited any more",

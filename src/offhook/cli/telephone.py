@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from offhook.cli.given import Parameters, parameters_of
+
 __all__ = ["add"]
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="The settings file (default ./offhook.toml).")]
@@ -41,6 +43,7 @@ def add(app: typer.Typer, settings: Callable[..., Any]) -> None:
         message: Annotated[str | None, typer.Option(help="Left on a voicemail, word for word.")] = None,
         detect: Annotated[str | None, typer.Option(help="The carrier's machine detection: off, detect, beep.")] = None,
         keys: Annotated[str | None, typer.Option(help="Keys pressed once it is answered; w: half a second.")] = None,
+        param: Parameters = None,
         tunnel: Annotated[str, typer.Option(help="A tunnel program on PATH, or auto.")] = "",
         json: Json = False,
     ) -> None:
@@ -57,8 +60,9 @@ def add(app: typer.Typer, settings: Callable[..., Any]) -> None:
         if message is not None and voicemail is None:
             voicemail = "message"
         options = options_of(
-            made, from_=from_, agent=agent, voicemail=voicemail, message=message, machine=detect, send_digits=keys
-        )
+            made, from_=from_, agent=agent, voicemail=voicemail, message=message, machine=detect, send_digits=keys,
+            parameters=parameters_of(param),
+        )  # fmt: skip
         raise typer.Exit(run(made, number, options, live="json" if json else "text", tunnel=tunnel))
 
     app.add_typer(queue_app, name="queue")
@@ -84,6 +88,7 @@ def add(app: typer.Typer, settings: Callable[..., Any]) -> None:
         agent: Annotated[str, typer.Option(help="The agent that speaks (default: by the routes).")] = "",
         tries: Annotated[int | None, typer.Option(min=1, help="How often at most.")] = None,
         message: Annotated[str | None, typer.Option(help="Left on a voicemail, word for word.")] = None,
+        param: Parameters = None,
     ) -> None:
         """Put a call on the list."""
         from offhook.cli.call import options_of
@@ -91,7 +96,7 @@ def add(app: typer.Typer, settings: Callable[..., Any]) -> None:
 
         made = settings(config)
         voicemail = "message" if message is not None else None
-        options = options_of(made, agent=agent, message=message, voicemail=voicemail)
+        options = options_of(made, agent=agent, message=message, voicemail=voicemail, parameters=parameters_of(param))
         raise typer.Exit(run(made, number, options, at, tries))
 
     @queue_app.command("cancel", epilog="Example: offhook queue cancel 1f2e3d4c")

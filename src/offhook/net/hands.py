@@ -102,7 +102,8 @@ class Hands:
         facts, agent = known if known is not None else (CallFacts("", "", call.name, "inbound", {}), "default")
         context = CallContext(
             call.name, agent=agent, caller=facts.caller_number, called=facts.called_number, direction=facts.direction,
-            transcript=self._turns.get(call.name, ()), ask=lambda event: box.post(call.feed, event),
+            transcript=self._turns.get(call.name, ()), parameters=facts.parameters,
+            ask=lambda event: box.post(call.feed, event),
             order=lambda event: self._ordered(box, call, event),
         )  # fmt: skip
         box.run(

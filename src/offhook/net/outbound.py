@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct, field, structs
 
 from offhook import vocab as v
-from offhook.agent.prompt import CallFacts
+from offhook.agent.prompt import PARAMETER_CHARS, PARAMETER_NAME, CallFacts
 from offhook.evidence.journal import JournalDir
 from offhook.net.answerer import Answerer, Declined
 from offhook.net.call import Call
@@ -25,7 +25,7 @@ from offhook.net.clock import Clock
 from offhook.net.errands import Errands
 from offhook.net.parties import Carrier
 
-__all__ = ["FINAL", "Options", "Outbound", "Placed"]
+__all__ = ["FINAL", "PARAMETER_CHARS", "PARAMETER_NAME", "Options", "Outbound", "Placed"]
 
 log = logging.getLogger("offhook")
 
@@ -48,6 +48,7 @@ class Options(Struct, frozen=True):
     message: str = ""
     machine_sure: float = 0.9  # our own ear's word counts from here on
     send_digits: str = ""
+    parameters: Mapping[str, str] = {}  # custom ones: told as {{parameter.NAME}}, given to tools, sent to the stream
 
 
 class Placed(Struct):
@@ -159,7 +160,7 @@ class Outbound:
             return "the carrier's REST is not set up: it wants the account and its token"
         facts = CallFacts(
             caller_number=placed.options.from_, called_number=placed.to, call_id="", direction="outbound-api",
-            webhook={}, agent=placed.options.agent,
+            webhook={}, parameters=placed.options.parameters, agent=placed.options.agent,
         )  # fmt: skip
         who = self._calls.answer_for(facts)
         return f"no agent for it: {who.detail or who.why}" if isinstance(who, Declined) else ""
@@ -185,6 +186,11 @@ class Outbound:
         """Whose webhook or callback it is: by what we wrote into its address, which is signed."""
         found = self.placed.get(asked.own.get(OWN, ""))
         return found or self.placed.get(self._ids.get(asked.call_sid, ""))
+
+    def known(self, placed: Placed, asked: Any) -> Any:
+        """The webhook of a call of ours, with what was said of it when it was asked for."""
+        rest = {name: value for name, value in asked.own.items() if name != OWN}
+        return structs.replace(asked, own={**placed.options.parameters, **rest})
 
     def dress(self, placed: Placed, who: Answerer) -> Answerer:
         """The agent as it meets somebody whom we called."""

@@ -73,8 +73,10 @@ class Webhooks:
             self._notes.refused("webhook", method, path_qs, headers, 200, **self._calls.declined(asked, full))
             return self._refuse("draining" if full == "draining" else "busy")
         call = self._calls.running.get(asked.call_sid)
+        placed = self._outbound.of(asked)
+        if placed is not None:
+            asked = self._outbound.known(placed, asked)
         if call is None:
-            placed = self._outbound.of(asked)
             facts = self._calls.facts(asked)
             if placed is not None:
                 facts = structs.replace(facts, agent=placed.options.agent)

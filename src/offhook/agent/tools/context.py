@@ -34,10 +34,13 @@ async def _no_call(event: v.Event) -> v.Done:
 class CallContext:
     """
     One call, as a tool sees it. ``caller`` is the full number: do not log it (``repr`` masks it). ``transcript`` holds
-    the last things that were said, oldest first.
+    the last things that were said, oldest first; ``parameters`` the custom ones: of the webhook's own address, or of
+    whoever had the call placed.
     """
 
-    __slots__ = ("_ask", "_order", "agent", "call_id", "called", "caller", "direction", "remark", "transcript")
+    __slots__ = (
+        "_ask", "_order", "agent", "call_id", "called", "caller", "direction", "parameters", "remark", "transcript",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class CallContext:
         called: str = "",
         direction: str = "inbound",
         transcript: Sequence[Turn] = (),
+        parameters: Mapping[str, str] | None = None,
         ask: Callable[[v.Event], None] = _nobody,
         order: Callable[[v.Event], Awaitable[v.Done]] = _no_call,
     ) -> None:
@@ -57,6 +61,7 @@ class CallContext:
         self.called = called
         self.direction = direction
         self.transcript = tuple(transcript)
+        self.parameters = dict(parameters or {})
         self._ask = ask
         self._order = order
         # Something for the call's record that is no result: (kind, data). Set by whoever runs the tool.

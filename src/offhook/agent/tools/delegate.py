@@ -112,6 +112,7 @@ class _Work:
             **given.env, "OFFHOOK_TASK": self._task,
             "OFFHOOK_TRANSCRIPT": facts["transcript_file"], "OFFHOOK_RESULT": facts["result_file"],
             "OFFHOOK_DEADLINE_S": facts["deadline_s"], "OFFHOOK_CALL": self._call.call_id,
+            "OFFHOOK_PARAMETERS": json.dumps(self._call.parameters),
         }  # fmt: skip
         self._program = program = Program([_filled(part, facts) for part in given.argv], env=env, cwd=given.cwd)
         try:

@@ -24,7 +24,8 @@ __all__ = ["Endpoint", "http_tool"]
 MAX_BYTES = 1024 * 1024
 ERROR_CHARS = 500
 REDIRECTS = 3
-_PLACE = re.compile(r"\{([\w.]+)\}")
+_PLACE = re.compile(r"\{([\w.-]+)\}")
+_PARAMETER = "call.parameter."
 _READS = ("GET", "HEAD")
 
 
@@ -132,6 +133,8 @@ def _facts(text: str, call: CallContext) -> str:
 
 
 def _fact(name: str, call: CallContext) -> str:
+    if name.startswith(_PARAMETER):
+        return call.parameters.get(name.removeprefix(_PARAMETER), "")
     known = {"call.id": call.call_id, "call.caller": call.caller, "call.called": call.called, "call.agent": call.agent}
     return known.get(name, "")
 

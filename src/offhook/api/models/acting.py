@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from offhook.api.models.base import NUMBER, Answer, Body, Text
+from offhook.net.outbound import PARAMETER_CHARS, PARAMETER_NAME
 
 __all__: list[str] = []  # used as models.NAME
 
@@ -59,6 +60,10 @@ class Done(Answer):
     detail: str
 
 
+ParameterName = Annotated[str, Field(pattern=PARAMETER_NAME)]
+ParameterValue = Annotated[str, Field(max_length=PARAMETER_CHARS)]
+
+
 class Place(Body):
     """What is left out is as the section [outbound] says."""
 
@@ -74,6 +79,9 @@ class Place(Body):
     machine_sure: float | None = Field(None, ge=0.5, le=1, description="act on our own ear from here on")
     message: str | None = Field(None, max_length=1000, description="left after the beep")
     send_digits: str | None = Field(None, max_length=32, pattern=r"^[0-9*#wW]*$")
+    parameters: dict[ParameterName, ParameterValue] | None = Field(
+        None, max_length=20, description="custom ones: {{parameter.NAME}} of what the agent is told, and for tools"
+    )
 
 
 class Enqueue(Place):

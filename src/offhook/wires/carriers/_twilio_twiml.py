@@ -46,7 +46,7 @@ def answer(
     With REST credentials the spoken fallback follows, for a wanted end goes by REST and never gets there;
     without them the carrier asks ``after_path``, and the answer depends on how the stream ended.
     """
-    given = {"token": token, **(parameters or {})}
+    given = {"token": token, **{name: value for name, value in (parameters or {}).items() if name != "token"}}
     children = [element("Parameter", {"name": name, "value": _fit(name, value)}) for name, value in given.items()]
     stream = element(
         "Stream",
