@@ -150,7 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         key = self._key(b"")
-        if key is not None:
+        if key is not None and key not in self.bucket.objects:
+            self._refuse(404, "NoSuchKey")
+        elif key is not None:
             stamp = "Wed, 25 Nov 2026 12:00:00 GMT"
             self._answer(200, self.bucket.objects[key], ETag=f'"{self.bucket.tags[key]}"', Last_Modified=stamp)
 

@@ -111,6 +111,26 @@ def test_what_the_bucket_refuses_has_its_name_and_no_secret(tmp_path, server, gi
     assert says in str(error.value) and SECRET not in str(error.value) and "Authorization" not in str(error.value)
 
 
+def test_a_recording_comes_back_whole_or_not_at_all(tmp_path, clock, server):
+    rounds(recorded(tmp_path, server, clock).worker())
+    there, back = bucket(server), tmp_path / "back.wav"
+    there.fetch(there.url(FILE), back, 10**6)
+    assert back.read_bytes() == RECORDING and not back.stat().st_mode & 0o077
+    for url, most, says in ((there.url(FILE), 10, "at most 10"), (there.url("x"), 10, "is not there"),
+                            ("s3://other/x", 10, "another bucket")):  # fmt: skip
+        with pytest.raises(BucketError, match=says):
+            there.fetch(url, tmp_path / "none.wav", most)
+    assert not list(tmp_path.glob("none*"))
+
+
+def test_a_store_that_does_not_answer_is_told_by_what_the_system_said(tmp_path):
+    (tmp_path / FILE).write_bytes(RECORDING)
+    nobody = buckets.Bucket(where="s3://calls", endpoint="http://127.0.0.1:1", key_id="k", secret="s", timeout_s=5)
+    with pytest.raises(BucketError) as error:
+        nobody.put(tmp_path / FILE, FILE)
+    assert str(error.value) == "no connection (Connection refused): s3://calls at http://127.0.0.1:1"
+
+
 def test_forgetting_a_caller_removes_it_there_or_nothing_at_all(tmp_path, clock, server):
     office = recorded(tmp_path, server, clock)
     rounds(office.worker())

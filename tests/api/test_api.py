@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from offhook.after.queue import Queue, add
 from offhook.api import problems
 from offhook.api.app import schema
 from offhook.api.models.base import Answer
+from offhook.evidence.files import FETCHED, remove_call
 from offhook.net.rest import RestResult
 from offhook.store.database import engine
 from offhook.store.queries import Reader
@@ -166,6 +168,28 @@ def test_a_recording_is_given_in_pieces_and_as_an_outline(tmp_path: Path):
             "where"
         ] == "query"
         await problem(server, 403, f"/api/calls/{CALL}/recording", "read")
+
+    run(tmp_path, main)
+
+
+def test_a_recording_that_lies_in_a_bucket_only_is_heard_and_goes_again(tmp_path: Path):
+    async def main(server: Api) -> None:
+        own = server.directory / f"{RECORD}.wav"
+        sound, url, fetched = own.read_bytes(), f"s3://calls/{own.name}", server.directory / FETCHED / own.name
+        own.unlink()
+        assert "not recorded" in (await problem(server, 404, f"/api/calls/{CALL}/recording", "audio"))["detail"]
+        with engine(server.url, write=True).begin() as connection:
+            hook = Hook(name=":upload", kind="upload", run=None, events=(), deadline_s=1, where="")
+            add(connection, {"id": RECORD, "call": CALL}, hook, json.dumps({"url": url}), held=False)
+            connection.exec_driver_sql("UPDATE outbox SET state = 'done'")
+        told = await problem(server, 503, f"/api/calls/{CALL}/recording", "audio")
+        assert url in told["detail"] and "does not answer" in told["detail"] and not fetched.exists()
+        server.bucket[url] = sound
+        async with server.client("audio") as client:
+            assert (await client.get(f"/api/calls/{CALL}/recording")).content == sound
+            server.bucket.clear()
+            assert (await client.get(f"/api/calls/{CALL}/peaks?bins=4")).status_code == 200  # it is here already
+        assert fetched.exists() and fetched in remove_call(server.directory, RECORD) and not fetched.exists()
 
     run(tmp_path, main)
 

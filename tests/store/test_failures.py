@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from offhook.evidence.record import Recording
 from offhook.store import rounds as rounds_module
 from offhook.store import writer as writer_module
 from offhook.store.alive import ServerLock, close_dead, lives
-from offhook.store.database import default_url
+from offhook.store.database import default_url, make_room
 from offhook.store.queries import Reader
 from offhook.store.state import CallFilter
 
@@ -175,6 +176,16 @@ def test_a_file_that_is_removed_while_it_is_open_is_named_and_filled_anew(sqlite
     assert sqlite.state.word == "behind" and "removed" in sqlite.state.why and sqlite.state.waiting == 1
     sqlite.round()
     assert sqlite.state.word == "ok" and names(sqlite.where) == {"CA1": "ended", "CA2": "ended"}
+
+
+def test_another_process_that_closes_the_file_takes_nothing_from_under_us(sqlite, calls):
+    make_room(sqlite.where)  # as another part of the server does while the writer is at work
+    ask = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT n FROM calls'); c.close()"
+    subprocess.run([sys.executable, "-S", "-c", ask, calls / "offhook.db"], check=True, timeout=60)
+    assert (calls / "offhook.db-wal").exists(), "it took itself for the last one"
+    sqlite.whole(record(calls, "CA1"))
+    sqlite.round()
+    assert names(sqlite.where) == {"CA1": "ended"}
 
 
 def test_a_call_that_begins_and_ends_waits_once(sqlite, calls):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,10 @@ class Bucket(Struct, frozen=True, kw_only=True):
     timeout_s: float = 600.0
 
     @property
+    def _place(self) -> str:
+        return f"{self.where} at {self.endpoint}" if self.endpoint else self.where
+
+    @property
     def name(self) -> str:
         return urlsplit(self.where).netloc
 
@@ -62,7 +67,7 @@ class Bucket(Struct, frozen=True, kw_only=True):
         """Send a file and prove it there; what was proven. Raises BucketError, FileNotFoundError."""
         size, tag = path.stat().st_size, _tag(path)
         parts = size > ONE_BYTES
-        with _told(self.where):
+        with _told(self._place):
             import obstore
 
             store, key = self._store(), self.key(file)
@@ -77,19 +82,37 @@ class Bucket(Struct, frozen=True, kw_only=True):
             return "size"
         if said[1] != tag:
             # an encrypted bucket's tag has the same form: then a third look, at the bytes, is the only proof
-            with _told(self.where):
+            with _told(self._place):
                 other = hashlib.md5(bytes(obstore.get(store, key).bytes()), usedforsecurity=False).hexdigest()
             if other != _md5(path):
                 raise BucketError(f"{self.url(file)} does not have the bytes that were sent")
             return "size and bytes"
         return "size and tag"
 
+    def fetch(self, url: str, path: Path, most_bytes: int) -> None:
+        """Bring what ``url`` names; the file is there when it is whole. Raises BucketError, OSError."""
+        key, beside = self._key_of(url), path.with_name(f"{path.name}.part")
+        with _told(self._place):
+            import obstore
+            from obstore.exceptions import NotFoundError
+
+            try:
+                found = obstore.get(self._store(), key)
+            except (NotFoundError, FileNotFoundError):
+                raise BucketError(f"{url} is not there", last=True) from None
+            if found.meta["size"] > most_bytes:
+                raise BucketError(f"it has {found.meta['size']} bytes, wanted at most {most_bytes}", last=True)
+            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                for chunk in found.stream(min_chunk_size=1024 * 1024):
+                    file.write(chunk)
+        beside.replace(path)
+
     def has(self, file: str) -> bool:
         """Raises BucketError."""
         return self._has(self.key(file))
 
     def _has(self, key: str) -> bool:
-        with _told(self.where):
+        with _told(self._place):
             import obstore
             from obstore.exceptions import NotFoundError
 
@@ -101,19 +124,23 @@ class Bucket(Struct, frozen=True, kw_only=True):
 
     def remove(self, url: str) -> None:
         """Remove what ``url`` names; one that is not there is no failure. Raises BucketError."""
-        parts = urlsplit(url)
-        if parts.netloc != self.name:
-            raise BucketError(f"{url} lies in another bucket than record.s3 names ({self.name})", last=True)
-        with _told(self.where):
+        key = self._key_of(url)
+        with _told(self._place):
             import obstore
             from obstore.exceptions import NotFoundError
 
             try:
-                obstore.delete(self._store(), parts.path.lstrip("/"))
+                obstore.delete(self._store(), key)
             except (NotFoundError, FileNotFoundError):
                 return
-        if self._has(parts.path.lstrip("/")):
+        if self._has(key):
             raise BucketError(f"{url} was to be removed, and is still there")
+
+    def _key_of(self, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.netloc != self.name:
+            raise BucketError(f"{url} lies in another bucket than record.s3 names ({self.name})", last=True)
+        return parts.path.lstrip("/")
 
     def _store(self) -> Any:
         from obstore.store import S3Store
@@ -133,7 +160,7 @@ class Bucket(Struct, frozen=True, kw_only=True):
 
 
 class _told:
-    """Errors of the client and the network as BucketErrors: in a line, without what was signed."""
+    """Errors of the client and the network as BucketErrors: why, then where; in a line, without what was signed."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -149,16 +176,22 @@ class _told:
         from obstore.exceptions import BaseError
 
         if isinstance(error, (BaseError, OSError, ValueError)):
-            raise BucketError(f"{self._where}: {_short(error)}") from None
+            raise BucketError(f"{_short(error)}: {self._where}") from None  # where it is is for the log, not for all
 
 
 def _short(error: BaseException) -> str:
-    text = " ".join(str(error).partition("Debug source:")[0].split())
+    whole = str(error)
+    text = " ".join(whole.partition("Debug source:")[0].split())
     said = re.search(r"<Code>(\w+)</Code>", text)
     status = re.search(r"status (\d{3}[\w ]*)", text)
     if said or status:
         return ", ".join(found[1].strip() for found in (status, said) if found)
-    return f"{type(error).__name__}: {text[:160]}"
+    if re.search(r"kind: (Connect|Timeout)\b", whole):  # the system's or the resolver's own words, else what failed
+        system = re.findall(r'(?:message|error): "([^"]{1,120})"', whole)
+        failed = re.findall(r"\b(Invalid\w+|\w*Cert\w*|TimedOut)\b", whole)
+        why = next(iter([*system, *failed]), "no answer in time").replace(": ", ", ")
+        return f"no connection ({why})"
+    return f"{type(error).__name__} {text[:160]}".replace(": ", ", ")
 
 
 def _md5(path: Path) -> str:

@@ -23,6 +23,7 @@ from starlette.types import Receive, Send
 from offhook.api import acting, calls, figures, queueing, server, sessions, streams, talking
 from offhook.api.access import Asked, Denied, host_allowed
 from offhook.api.checking import Checking
+from offhook.api.fetching import Fetched
 from offhook.api.giving_way import giving_way
 from offhook.api.problems import install, problem_response
 from offhook.api.records import Records
@@ -55,9 +56,11 @@ def make_api(world: World) -> Any:
     """The ASGI application; every path of it begins with ``/api``."""
     app = _application(world.version)
     app.state.world = world
+    app.state.fetched = Fetched(world.directory, world.reader, world.fetch)
     app.state.records = Records(
-        world.directory, world.project, _named(world), lambda name: world.host.calls.find(name) is not None
-    )
+        world.directory, world.project, _named(world), lambda name: world.host.calls.find(name) is not None,
+        app.state.fetched.path,
+    )  # fmt: skip
     app.state.checking = Checking(world.check, world.hub)
     app.state.asking = set()
     world.hub.watch = Standing(world.hub, world.directory).look
@@ -148,6 +151,7 @@ class _Front:
     async def stop(self) -> None:
         """End what runs beside the requests."""
         await self.app.state.checking.stop()
+        self.app.state.fetched.clear()
         self._world.hub.stop()
 
     def upgrade(self, request: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -307,10 +308,9 @@ def share_call(
     """One HTML file of the call for somebody else: no secrets, numbers or addresses in it, and it opens offline."""
     world, opened = the_world(request), _records(request).open(call)
     host = urlsplit(world.public_url()).hostname or ""
-    recording = opened.path.with_suffix(".wav")
     try:
         text = page(
-            opened.report, recording if recording.is_file() else None, world.clean, audio=audio,
+            opened.report, _recording(request, opened), world.clean, audio=audio,
             server="" if host in ("127.0.0.1", "localhost") else host,
         )  # fmt: skip
     except ValueError as error:
@@ -318,6 +318,14 @@ def share_call(
                       wanted="a call that was recorded, and not for long", fix="leave audio out") from None  # fmt: skip
     shown = {"Content-Disposition": f'attachment; filename="{opened.id}.html"', "Content-Security-Policy": POLICY}
     return Response(text, 200, shown, "text/html; charset=utf-8")
+
+
+def _recording(request: Request, opened: Opened) -> FilePath | None:
+    """The recording; None where there is none, or where it cannot be had now: a page is good without."""
+    try:
+        return _records(request).recording(opened.id)
+    except Problem:
+        return None
 
 
 def _named(opened: Opened) -> str:

@@ -85,7 +85,8 @@ class Opened:
 class Records:
     """
     The records of one directory. ``named(call)`` is the record of a call by the store, or ``""``; ``runs(name)``
-    whether it runs: its first lines are on the disk a moment after it has begun.
+    whether it runs: its first lines are on the disk a moment after it has begun. ``elsewhere(record)`` brings a
+    recording that is not on this disk; None where there is none, and it may raise Problem.
     """
 
     def __init__(
@@ -94,11 +95,13 @@ class Records:
         project: Projection,
         named: Callable[[str], str] = lambda call: "",
         runs: Callable[[str], bool] = lambda name: False,
+        elsewhere: Callable[[str], Path | None] = lambda record: None,
     ) -> None:
         self._directory = directory
         self._project = project
         self._named = named
         self._runs = runs
+        self._elsewhere = elsewhere
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[Path, int, int], Opened] = OrderedDict()
         self._reading: dict[tuple[Path, int, int], threading.Lock] = {}
@@ -181,10 +184,16 @@ class Records:
         file: Any = opened.call.summary("recording").get("file")
         own = opened.path.with_suffix(".wav")
         found = opened.path.with_name(file) if isinstance(file, str) and _NAME.match(file) else own
-        if not found.is_file():
+        if found.is_file():
+            return found
+        brought = self._elsewhere(opened.id)
+        if brought is None:
             fix = "set audio = true under [record]; it holds for the calls after"
-            raise Problem(404, "this call was not recorded", kind="no-recording", field="call", got=name, fix=fix)
-        return found
+            why = "this call was not recorded"
+            if isinstance(file, str):
+                why, fix = "the recording is not on this disk any more", "record.max_mb says how much is kept"
+            raise Problem(404, why, kind="no-recording", field="call", got=name, fix=fix)
+        return brought
 
 
 def _unknown(name: str) -> Problem:

@@ -42,6 +42,7 @@ class World(Struct):
     settings: Callable[[], Settings]
     reader: Callable[[], Reader | None]
     unstored: Callable[[], Sequence[Path]]  # records of calls that the store has not got yet
+    fetch: Callable[[str, Path, int], None]  # from the bucket, so many bytes at most; raises LookupError
     clean: Callable[[Any], Any]  # what nobody may read, taken out of data
     public_url: Callable[[], str]
     detail: Callable[[], Data]  # what /readyz says besides; on the loop

@@ -222,7 +222,7 @@ class Api:
                 host=serving.host, hub=self.hub, access=self.access, metrics=serving.metrics,
                 directory=serving.journals.directory, settings=lambda: serving.settings, reader=self._store,
                 unstored=serving.store.unstored, clean=serving.sieve.clean_data,
-                public_url=lambda: serving.public_url, detail=serving.detail,
+                fetch=self._fetch, public_url=lambda: serving.public_url, detail=serving.detail,
                 numbers=self._numbers, point=self._point, restore=self._restore, queue=self._queue,
                 agents=self._agents, agent=self._agent, check=self._check, play=self._play,
                 options=lambda given: options_of(serving.settings, **given), project=projection(serving.settings),
@@ -240,6 +240,18 @@ class Api:
             if self._reader is None:
                 self._reader = reader(self._serving.settings, self._serving.journals.directory)
             return self._reader
+
+    def _fetch(self, url: str, path: Path, most_bytes: int) -> None:
+        from offhook.after.bucket import BucketError
+        from offhook.cli.after import plan_of
+
+        bucket = plan_of(self._serving.settings, self._serving.journals.directory).bucket
+        if bucket is None:
+            raise LookupError("record.s3 names no bucket any more")
+        try:
+            bucket.fetch(url, path, most_bytes)
+        except (BucketError, OSError) as error:
+            raise LookupError(str(error)) from None
 
     def _queue(self) -> QueueTable | None:
         from offhook.cli.queued import table_of

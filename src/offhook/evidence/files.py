@@ -13,9 +13,10 @@ from msgspec import structs
 from offhook.evidence.outbox import is_written
 from offhook.evidence.record import Recording, RecordingError
 
+FETCHED = "fetched"  # recordings that were brought back from a bucket, to be heard
 PLAYGROUND = "playground"  # a folder beside the records of real calls, so that no list or figure has what is played
 
-__all__ = ["PLAYGROUND", "call_of", "find", "read", "remove_call", "remove_oldest"]
+__all__ = ["FETCHED", "PLAYGROUND", "call_of", "find", "read", "remove_call", "remove_oldest"]
 
 # What the journal names its files; nothing else in the directory is ours to remove.
 _OURS = re.compile(r"\d{8}T\d{6}Z-(?P<call>.+?)(?P<by>-(?:dial|tap|fake|replay))?(?P<again>-\d+)?\.jsonl")
@@ -110,7 +111,8 @@ def _group(record: str, present: Iterable[str]) -> list[str]:
 def remove_call(directory: Path, record: str) -> list[Path]:
     """Remove a record, by its file's name without ending, and its recording. What was removed. Raises OSError."""
     match = _OURS.fullmatch(f"{record}.jsonl")
-    names = [f"{record}.jsonl", f"{record}.wav", *([f"{match['call']}.wav"] if match else [])]
+    names = [f"{record}.jsonl", f"{record}.wav", *([f"{match['call']}.wav"] if match else []),
+             f"{FETCHED}/{record}.wav"]  # fmt: skip
     found = [directory / name for name in names if (directory / name).exists()]
     for path in found:
         path.unlink(missing_ok=True)

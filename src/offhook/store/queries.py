@@ -7,6 +7,7 @@ Raises StoreError.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from offhook.store.state import CallFilter, StoreError
 
 __all__ = ["Reader"]
 
+UPLOAD = ":upload"  # as offhook/after/plan.py queues it
 Row = dict[str, Any]
 
 
@@ -124,6 +126,14 @@ class Reader:
         query = sa.select(f.rule, n_calls).group_by(f.rule).order_by(n_calls.desc(), f.rule)
         with self._connection() as connection:
             return [(str(rule), int(n)) for rule, n in connection.execute(query)]
+
+    def uploaded(self, record: str) -> str:
+        """Where the recording of a call lies in a bucket; empty where none does."""
+        o = schema.outbox.c
+        query = sa.select(o.payload).where(o.record == record, o.hook == UPLOAD, o.state == "done")
+        with self._connection() as connection:
+            payload = connection.execute(query).scalar()
+        return str(json.loads(payload)["url"]) if payload else ""
 
     def has(self, records: list[str]) -> set[str]:
         """Which of these records the store has whole."""
