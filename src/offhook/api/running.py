@@ -14,7 +14,8 @@ TURNS = 40  # of the end of the talk
 TEXT_CHARS = 4000
 PARTIALS = 8
 SILENT_DB = -96.0  # digital silence
-_DB_A_CLASS = 6.02  # levels' classes are bits of the peak: 15 is full scale
+# Levels' classes are bits of the peak: 15 is full scale.
+LEVELS_DB = (SILENT_DB, *(round((loudest - 15) * 6.02, 1) for loudest in range(1, 16)))
 
 
 class RunningCall:
@@ -81,9 +82,10 @@ class RunningCall:
         """How loud it is now: the caller as the carrier brings them, the agent as the caller hears it."""
         for who, loudest in zip(("caller", "agent"), classes, strict=True):
             if loudest is not None:
-                level = SILENT_DB if loudest == 0 else round((loudest - 15) * _DB_A_CLASS, 1)
+                level = LEVELS_DB[loudest]
                 for since in self._loud.values():
-                    since[who] = max(since.get(who, SILENT_DB), level)
+                    if since.get(who, SILENT_DB) <= level:
+                        since[who] = level
 
     def loudness(self, every: int) -> list[float | None] | None:
         """Peak in dBFS of caller and agent since this was asked last; None where neither was measured."""
