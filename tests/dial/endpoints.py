@@ -79,6 +79,9 @@ class Endpoint:
                     loud = 0
                     await self.speak(ws, sid)
             elif kind == "stop" and self.defect != "deaf":
+                if self.defect == "talks on":
+                    await asyncio.sleep(0.1)  # it has had the time to read our ping
+                    await self.speak(ws, sid)
                 await ws.close()
                 return
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -15,7 +16,10 @@ from offhook.evidence.files import read
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.record import Channel
 from offhook.sims.carrier_faults import parse_fault
+from offhook.sims.line import SimCarrier
+from offhook.sims.run_stream import Stream
 from offhook.sims.scenario import Scenario, Step
+from offhook.wires.carriers._twilio_peer import Peer
 
 pytestmark = pytest.mark.timeout(240)  # many calls in real time, side by side
 SHORT = Scenario(
@@ -69,6 +73,8 @@ def made(tmp_path_factory) -> tuple[dict[str, Result], dict[str, Result]]:
             tasks = {
                 defect: group.create_task(call(defect, journals=journals, audio=defect == "extra")) for defect in CASES
             }
+            stopped = ("stop-without-close@500ms",)
+            tasks["talks on"] = group.create_task(call("talks on", faults=stopped, scenario=HOLD))
             tasks["eager, late start"] = group.create_task(call("eager", faults=("late-start=300",)))
             bent = {
                 fault: group.create_task(call("none", faults=(fault,), scenario=HOLD, journals=journals))
@@ -117,6 +123,28 @@ def test_figures_of_a_healthy_call(results):
 
 def test_what_comes_before_a_late_start(results):
     assert [f.statement for f in results["eager, late start"].findings] == ["I02"]
+
+
+def test_what_is_sent_when_our_stop_has_been_read_is_counted(made):
+    (finding,) = made[0]["talks on"].findings
+    assert (finding.statement, finding.severity) == ("L03", "note") and finding.count > 5
+    assert made[1]["stop-without-close@500ms"].facts.after_stop == 0
+
+
+def test_what_was_on_its_way_when_we_stopped_is_not_counted():
+    line = SimCarrier(Peer("MZ1", "CA1", "AC1"), faults=[parse_fault("stop-without-close@100ms")])
+    stream = Stream(line, Mock(), on_frame=Mock(), on_closed=Mock(), on_wanted=Mock(), on_code=Mock())
+    socket = stream._socket = Mock(buffered_bytes=0, on_pong=None)
+    stream._clock.now.return_value = 0.0
+    stream.write(line.opened(0.0))
+    assert not socket.ping.called
+    stream.write(line.tick(0.2))
+    socket.ping.assert_called_once()
+    stream.text(b'{"event":"mark","streamSid":"MZ1","mark":{"name":"on its way"}}')
+    assert stream.after_stop == 0
+    socket.on_pong()
+    stream.text(b'{"event":"mark","streamSid":"MZ1","mark":{"name":"late"}}')
+    assert stream.after_stop == 1
 
 
 def test_an_unheard_agent_is_not_blamed_on_anybody(results):

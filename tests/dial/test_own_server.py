@@ -133,8 +133,7 @@ def test_explain_says_of_a_records_call_what_dial_said_of_it(made):
 
 def test_no_statement_of_the_list_fails(made):
     failed = {sid: why for sid, state, why in made["rows"] if state == "fail"}
-    load = {"W01", "H03"}  # those two are this machine's load
-    if load & set(failed):  # and where it is so slow, what was on its way when the server came to read is too
-        load |= {"L03", "P09"}
-    assert set(failed) <= load, failed
+    assert set(failed) <= {"W01", "H03"}, failed  # a second each: those two are this machine's load
+    states = {sid: state for sid, state, _ in made["rows"]}
+    assert states["L03"] == states["P09"] == "pass"
     assert sum(state == "pass" for _, state, _ in made["rows"]) >= 65

@@ -244,7 +244,7 @@ def test_a_dead_path_sends_and_reads_nothing():
 
 def test_what_the_caller_does_behind_a_dead_path_reaches_nobody():
     line = Played("half-dead@500ms", seconds=1.0).line
-    line.ended = False
+    line.ended_at = None
     assert line.hang_up(1.1) == [] and line.hung_up and line.deadline() is None
 
 
@@ -268,3 +268,23 @@ def test_a_microphone_speaks_where_nothing_else_is_said():
     line.say(b"\x22" * 80)
     frames = [json.loads(m) for m in [*line.opened(0.0), *line.tick(0.02)]]
     assert base64.b64decode(frames[2]["media"]["payload"]) == b"\x22" * 80 + b"\x11" * 80
+
+
+SOUND = media(b"\x10" * 1600)
+
+
+@pytest.mark.parametrize(
+    ("server", "marked"),
+    [
+        ([(0.1, SOUND), (0.1, mark("a"))], True),
+        ([(0.1, mark("a")), (0.1, SOUND)], False),
+        ([(0.1, SOUND), (0.2, mark("a")), (0.3, SOUND)], False),
+        ([(0.1, SOUND), (0.1, mark("a")), (2.5, SOUND)], True),  # the last one may have had more on its way
+        ([(0.1, SOUND), (2.5, SOUND), (2.5, mark("a"))], False),
+        ([(0.1, SOUND), (0.4, CLEAR)], None),
+        ([(2.5, SOUND)], None),
+        ([], None),
+    ],
+)
+def test_the_last_answer_that_came_to_its_end_has_a_mark_behind_it_or_not(server, marked):
+    assert Played(seconds=3.0, server=server).line.phone.marked_last(3.0) is marked

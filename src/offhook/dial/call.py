@@ -67,7 +67,7 @@ class Result(Struct, frozen=True):
     facts: Facts
     record: str = ""
     ended: str = ""
-    mark_last: bool = False  # nothing but marks behind the last audio
+    mark_last: bool | None = None  # a mark came behind the last answer; None: none came to its end
 
     def as_data(self) -> dict[str, Any]:
         data: dict[str, Any] = to_builtins(self)
@@ -280,8 +280,7 @@ class _Placing:
             call_sid=call.call_sid, verdict=verdict_of(findings), findings=tuple(findings), alerts=tuple(call.alerts),
             figures=self._figures(), heard=heard, facts=facts, ended=self._ended(),
             record=str(self._record.path) if self._record is not None else "",
-            mark_last=bool(line.phone.marks and line.phone.arrivals)
-            and line.phone.marks[-1][1] >= line.phone.arrivals[-1][0],
+            mark_last=line.phone.marked_last(line.ended_at or 0.0),
         )  # fmt: skip
 
     def _facts(self, heard: Heard) -> Facts:
@@ -309,8 +308,7 @@ class _Placing:
             closed_code=code,
             closed_at_s=round(stream.age_s, 2) if stream is not None else 0.0,
             protocol=next((stream.broke_protocol for stream in call.streams if stream.broke_protocol), ""),
-            after_stop=0 if call.carrier.hung_up else sum(stream.after_stop for stream in call.streams),
-            after_stop_all=sum(stream.after_stop for stream in call.streams),
+            after_stop=sum(stream.after_stop for stream in call.streams),
             unread=sum(stream.dropped_frames for stream in call.streams),
             heard_ms=call.carrier.played_ms(),
             rest=tuple(self._rest),

@@ -294,7 +294,7 @@ async def ends(bench: Bench) -> Found:
     )
     found: Found = {}
     if stopped.facts.stream_opened:
-        after, closed = stopped.facts.after_stop_all, stopped.facts.closed_by == "them"
+        after, closed = stopped.facts.after_stop, stopped.facts.closed_by == "them"
         if after:
             found["L03"] = ("fail", f"{after} messages after stop")
         else:

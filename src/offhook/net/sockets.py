@@ -117,8 +117,8 @@ class Socket(WSListener):
 
     __slots__ = (
         "_by", "_closing", "_code", "_ear", "_ears", "_limits", "_listener", "_parts", "_parts_type", "_paused", "_pen",
-        "_reason", "_refused", "_seen", "_silent_s", "_text", "_transport", "_watch", "fragments", "pong_after_s",
-        "send",
+        "_reason", "_refused", "_seen", "_silent_s", "_text", "_transport", "_watch", "fragments", "on_pong",
+        "pong_after_s", "send",
     )  # fmt: skip
 
     send: Callable[[bytes], None]
@@ -144,6 +144,7 @@ class Socket(WSListener):
         self._paused = False
         self.fragments = 0  # messages that came in pieces
         self.pong_after_s = 0.0  # set by simulated peers that answer pings late
+        self.on_pong: Callable[[], None] | None = None  # set by them to know how far the other side has read
         self.send = _unsendable
 
     # ------------------------------------------------------------------------------------- for its users
@@ -310,7 +311,10 @@ class Socket(WSListener):
                 self._answer_ping(transport, frame)
             elif kind is WSMsgType.CLOSE:
                 self._peer_closes(transport, frame)
-            elif kind is not WSMsgType.PONG and self._ears is not _NOBODY:
+            elif kind is WSMsgType.PONG:
+                if self.on_pong is not None:
+                    self.on_pong()
+            elif self._ears is not _NOBODY:
                 self._piece(kind, frame)
         except Exception:
             self._defect("message")
@@ -360,6 +364,12 @@ class Socket(WSListener):
         else:
             self._write_beside()
             transport.send_pong(payload)
+
+    def ping(self) -> None:
+        """Ask for a pong: it comes when all that was sent before has been read."""
+        if self._transport is not None and self._by is None:
+            self._write_beside()
+            self._transport.send_ping(b"")
 
     def _late_pong(self, payload: bytes) -> None:
         if self._transport is not None and self._by is None:
@@ -496,9 +506,8 @@ class Socket(WSListener):
             if dead is not None and self._silent_s >= dead:
                 self.abort(1006, f"nothing came for {self._silent_s:g} s, no pong either")
                 return
-            if self._by is None and not self._paused:
-                self._write_beside()
-                transport.send_ping(b"")
+            if not self._paused:
+                self.ping()
         self._keep_watch()
 
 

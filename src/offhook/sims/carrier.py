@@ -18,6 +18,7 @@ __all__ = ["Phone", "Segment", "TwimlError", "Verb", "parse_twiml"]
 
 BYTES_PER_S = 8000
 MAX_UNPLAYED_BYTES = 600 * BYTES_PER_S
+MORE_S = 1.0  # nothing new for so long: more of this answer is not on its way
 IDLE_S = 0.5  # marks and the network's delay leave a server so long in doubt
 MAX_KEPT_BYTES = 120 * BYTES_PER_S
 
@@ -52,6 +53,7 @@ class Phone:
         self.arrivals: list[tuple[float, int]] = []  # when how many bytes came
         self.received = bytearray()  # the first two minutes of what came, played or not: enough to judge it
         self.marks: list[tuple[str, float]] = []  # as they came
+        self.marked: set[int] = set()  # how many arrivals there were when a mark came
         self.marks_returned: list[str] = []
         self._queue: deque[bytes | str] = deque()
         self._clock: float | None = None  # played up to here
@@ -68,6 +70,7 @@ class Phone:
             self._append(happened.audio, now)
         elif isinstance(happened, Marked):
             self.marks.append((happened.name, now))
+            self.marked.add(len(self.arrivals))
             self._queue.append(happened.name)
             out += self.tick(now)
         elif isinstance(happened, Cleared):
@@ -143,6 +146,20 @@ class Phone:
                 break
             at += len(entry) / BYTES_PER_S
         return at if any_mark else None
+
+    def marked_last(self, over: float) -> bool | None:
+        """
+        Whether a mark came behind the last answer that came to its end before ``over``; None: none did.
+
+        An answer that was cleared, or after whose last sound the call was over, may have had more on its way.
+        """
+        came = [at for at, _ in self.arrivals if at <= over]
+        for n in range(len(came), 0, -1):
+            at, then = came[n - 1], came[n] if n < len(came) else over
+            cut = any(at <= clear < at + MORE_S for clear in self.clears)
+            if then - at >= MORE_S and not cut:
+                return n in self.marked
+        return None
 
     @property
     def unplayed_ms(self) -> int:

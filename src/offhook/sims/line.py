@@ -61,7 +61,7 @@ class SimCarrier:
         self.presses: list[tuple[str, float]] = []
         self.streams_wanted: list[tuple[float, str]] = []  # (when, "second" or "again"): for the driver
         self.hung_up = False
-        self.ended = False  # nothing more leaves
+        self.ended_at: float | None = None  # nothing more leaves
         self.frames_sent = 0
         self.late_ms: list[float] = []  # how late each frame was made: the quality of whoever calls tick
         self._parameters = dict(parameters or {})
@@ -107,13 +107,17 @@ class SimCarrier:
         self.presses.append((digit, now))
         return self._out([self.peer.dtmf(digit)])
 
+    @property
+    def ended(self) -> bool:
+        return self.ended_at is not None
+
     def hang_up(self, now: float) -> list[Message]:
         """The caller leaves: stop, then the carrier closes."""
         if self.ended:
             return []
         self.hung_up = True
         if self._dead:  # what the caller does reaches nobody
-            self.ended = True
+            self.ended_at = now
             return []
         stops = [self.peer.stop() for _ in range(2 if self._fault("second-stop") else 1)]
         return self._end([*stops, PeerClose(1000)], now)
@@ -186,7 +190,8 @@ class SimCarrier:
     def closed(self, now: float) -> None:
         """The server closed, or the connection is gone."""
         self.phone.tick(now)
-        self.ended = True
+        if not self.ended:
+            self.ended_at = now
 
     # -------------------------------------------------------------------------------------- the audio
 
@@ -278,7 +283,7 @@ class SimCarrier:
     def _end(self, last: Sequence[Message], now: float) -> list[Message]:
         """Nothing comes after ``last``; what the network still holds arrives before it, unless TCP breaks."""
         self.phone.tick(now)
-        self.ended = True
+        self.ended_at = now
         held = [] if last[0] == PeerClose(None) or self._dead else [entry[2] for entry in sorted(self._outbox)]
         self._outbox.clear()
         return [*held, *(self._twisted(one) if isinstance(one, bytes) else one for one in last)]

@@ -54,7 +54,7 @@ class Stream:
         self.dropped_frames = 0  # the server did not read: what the carrier logs as 31930
         self.max_unsent = 0
         self.broke_protocol = ""  # the server broke RFC 6455: why we failed the connection
-        self.after_stop = 0  # messages that came behind our stop
+        self.after_stop = 0  # messages that were sent when our stop had been read
         self._clock = clock
         self._on_frame, self._on_closed, self._on_wanted, self._on_code = on_frame, on_closed, on_wanted, on_code
         self._socket: Socket | None = None
@@ -63,6 +63,7 @@ class Stream:
         self._grace: Handle | None = None
         self._codes = 0
         self._aborted = False
+        self._stop_read = False
         self._gone = asyncio.Event()
 
     async def dial(
@@ -154,8 +155,13 @@ class Stream:
             self._timer = self._clock.call_at(due, self._tick)
         elif self.carrier.ended and self._grace is None:
             self._grace = self._clock.call_at(self._clock.now() + STOPPED_GRACE_S, self.abort)
+            self._socket.on_pong = self._read_stop
+            self._socket.ping()  # the real carrier closes; what was on its way until the pong is nobody's fault
         if self.carrier.reads_bytes_s(self._clock.now()) == 0:
             self._socket.pause_reading()
+
+    def _read_stop(self) -> None:
+        self._stop_read = True
 
     def _tick(self) -> None:
         self._timer = None
@@ -187,8 +193,7 @@ class Stream:
 
     def _received(self, data: bytes, binary: bool) -> None:
         now = self._clock.now()
-        if self.carrier.ended:
-            self.after_stop += 1
+        self.after_stop += self._stop_read
         self._on_frame(False, data, now, binary)
         self.write(self.carrier.receive(data, now, binary=binary))
         logged = self.carrier.peer.logged
