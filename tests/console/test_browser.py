@@ -137,6 +137,15 @@ def test_calls_are_found_and_pages_are_reached_by_keys(server, inside):
     page.get_by_label("Verdict").select_option("broken")
     seen(page, "location.hash.includes('verdict=broken')")  # an address to send to somebody
     seen(page, "[...document.querySelectorAll('tbody .pill')].every((pill) => pill.classList.contains('broken'))")
+    finding = page.get_by_role("combobox", name="Finding")
+    finding.press("ArrowDown")
+    page.get_by_role("option", name="provider-session/rejected").get_by_text(
+        re.compile("^[A-Z].{5}")
+    ).wait_for()  # its title
+    finding.press_sequentially("rejec")
+    finding.press("ArrowDown")
+    finding.press("Enter")
+    seen(page, "location.hash.includes('finding=provider-session%2Frejected')")
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     page.locator("[data-verdict=broken]").wait_for()
@@ -161,3 +170,19 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(server, inside):
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, place
     page.set_viewport_size(SIZE)
+
+
+def test_a_server_that_is_away_is_asked_until_it_is_back_and_who_is_let_in_no_more_is_told(server, browser, inside):
+    context = browser.new_context(storage_state=inside.context.storage_state())
+    page = context.new_page()
+    page.goto(server.url + "#/settings")
+    page.get_by_text("[provider]").wait_for()
+    context.set_offline(True)
+    page.get_by_role("link", name="Agents").click()
+    page.get_by_role("alert").get_by_text("The server does not answer").wait_for()
+    context.set_offline(False)
+    page.get_by_role("heading", name="What it is told").wait_for()
+    context.clear_cookies()
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_label("Token").wait_for()
+    context.close()

@@ -33,6 +33,15 @@ export class Problem extends Error {
   }
 }
 
+/** Hears of a request that is let in no more: the session is over, or its token was revoked. */
+export const locked = {
+  hear: null as (() => void) | null,
+  on(hear: () => void): () => void {
+    this.hear = hear;
+    return () => (this.hear = null);
+  },
+};
+
 type Query = Record<string, string | number | boolean | null | undefined>;
 
 export function address(path: string, query: Query = {}): URL {
@@ -58,6 +67,7 @@ async function ask<T>(method: string, url: URL, body?: unknown, signal?: AbortSi
   }
   if (answer.status === 204) return undefined as T;
   const told = (await answer.json().catch(() => null)) as (T & Partial<Schemas["ProblemAnswer"]>) | null;
+  if (answer.status === 401 && !/\/(session|login|logout)$/.test(url.pathname)) locked.hear?.();
   if (!answer.ok || told === null)
     throw new Problem(answer.status, told?.title ?? `HTTP ${answer.status}`, told?.detail ?? "", told?.errors ?? []);
   return told;
