@@ -192,3 +192,20 @@ def test_nobody_is_asked_to_go_on_after_the_goodbye():
     assert set(answers(call)) == {"c1", "c2"} and not call.of(v.AskResponse)
     call.advance(2_000)
     assert call.of(v.CloseStream)
+
+
+def test_a_model_that_calls_tools_in_a_circle_is_told_to_speak_and_then_asked_no_more():
+    call = call_with(time=v.ToolPolicy(changes=False, filler=""))
+
+    def around(times: range) -> None:
+        for n in times:
+            asks(call, (f"c{n}", "time", "{}"), response=f"r{n}")
+            call.feed(v.ToolFinished(f"c{n}", "ok", "10:00"))
+
+    around(range(1, 31))
+    asked = [ask.instructions or "" for ask in call.of(v.AskResponse)]
+    assert len(asked) == 12 and ["Call none now" in text for text in asked] == [False] * 10 + [True] * 2
+    assert call.notes("tool.loop") == [{"n": 13}] and len(answers(call)) == 30  # each of them is answered all the same
+    call.feed(v.SpeechStarted(at_ms=None), v.SpeechStopped(at_ms=None))
+    around(range(31, 33))  # the caller said something: it may begin again
+    assert len(call.of(v.AskResponse)) == 14

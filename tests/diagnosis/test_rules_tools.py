@@ -62,6 +62,15 @@ def test_a_result_beside_a_call_that_still_runs_waits_for_that_one():
     assert "tools/nobody-continues" in both().rules()
 
 
+def test_a_model_that_calls_tools_in_a_circle_is_named_and_what_was_called_again_is_told_once():
+    tape = answered(called(foreign()), asks=False).note("tool.loop", 13510, n=13)
+    for n in range(4):
+        tape.note("tool.joined", 13400 + n, id=f"c{n}", name="lookup", of="c1", running=False)
+    report = tape.report()
+    assert tape.rules() == ["tools/answered-for"] and "13 times in a row" in report.because
+    assert sum("with the same arguments 4 times" in one.sentence for one in report.others) == 1
+
+
 def test_an_unknown_tool_is_a_fault_where_it_is_not_answered():
     assert called(foreign(), name="lookup_weather").rules() == ["tools/not-registered"]
     assert answered(called(foreign(), name="lookup_weather"), output='{"error":"unknown tool"}').rules() == []

@@ -29,6 +29,11 @@ __all__ = ["HANG_UP", "Run", "Tools"]
 HANG_UP = "hang_up"
 _LEAVING = '{"ok":true,"note":"the call ends after your goodbye"}'
 _KEPT = 200  # ids and results of a call that are remembered: more than any conversation makes
+_ROUNDS = 10  # answers in a row without a word of anybody: more than any task in a call takes
+_SPOKEN_TO = 2
+_SPEAK = (
+    "You have called tools many times in a row. Call none now: tell the caller what you know, or that it did not work."
+)
 _GRACE_S = 2.0  # the runner keeps a tool's deadline itself; this is for one that cannot
 
 
@@ -55,7 +60,8 @@ class Tools:
     """One call's tools."""
 
     __slots__ = (
-        "_batches", "_by_id", "_filler", "_responses", "_runs", "_s", "_seen", "goodbye", "own", "promises",
+        "_batches", "_by_id", "_filler", "_responses", "_rounds", "_runs", "_s", "_seen", "_word_at", "goodbye", "own",
+        "promises",
     )  # fmt: skip
 
     def __init__(self, state: State, ending: Ending, responses: Responses) -> None:
@@ -67,6 +73,8 @@ class Tools:
         self._runs: deque[Run] = deque(maxlen=_KEPT)
         self._by_id: dict[str, Run] = {}  # runs that are not over
         self._seen: deque[str] = deque(maxlen=_KEPT)
+        self._rounds = 0  # of results that the model was asked to go on with, since anybody said a word
+        self._word_at = 0.0
         self._batches: dict[str, _Batch] = {}
         self._filler = Filler(state, responses, self._open)
         state.when_ending.append(self._call_ends)
@@ -187,7 +195,20 @@ class Tools:
             if not batch.waiting:
                 del self._batches[response]
         if len(self._batches) < before and go_on and not self._responses.leaving:
+            self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        """A model that calls tools and says nothing in between is told to speak, and then asked no more: it costs."""
+        s = self._s
+        if s.last_word_at != self._word_at:
+            self._word_at, self._rounds = s.last_word_at, 0
+        self._rounds += 1
+        if self._rounds <= _ROUNDS:
             self._responses.go_on(now)
+        elif self._rounds <= _ROUNDS + _SPOKEN_TO:
+            self._responses.ask(now, _SPEAK)
+        elif self._rounds == _ROUNDS + _SPOKEN_TO + 1:
+            s.note("tool.loop", n=self._rounds)
 
     def renew(self, now: float) -> None:
         """Another agent goes on: what the old one asked for is nobody's any more, though it may still end."""

@@ -4,6 +4,8 @@ What only the program itself can know of a call: its timers, its store, its jobs
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from offhook.diagnosis import facts as f
@@ -68,6 +70,12 @@ class Blocked(f.Fact, frozen=True, kw_only=True):
     stack: str = ""
 
 
+class Loop(f.Fact, frozen=True, kw_only=True):
+    """Results in a row that a model went on with, and nobody said a word; then it was not asked any more."""
+
+    n: int = 0
+
+
 class Joined(f.Fact, frozen=True, kw_only=True):
     """A tool call that was made again, and got the first one's result."""
 
@@ -86,6 +94,13 @@ class Inside(Struct, frozen=True):
     orders: tuple[Order, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     joined: tuple[Joined, ...] = ()
+    loops: tuple[Loop, ...] = ()
+
+    def again(self) -> Iterator[tuple[str, Joined, int]]:
+        """The tools that were called again with the same arguments: the first time, and how often."""
+        for name in dict.fromkeys(call.name for call in self.joined):
+            calls = [call for call in self.joined if call.name == name]
+            yield name, calls[0], len(calls)
 
 
 def read_inside(call: Recording) -> Inside:
@@ -100,4 +115,5 @@ def read_inside(call: Recording) -> Inside:
         orders=tuple(f.read(Order, line) for line in call.notes("control.asked")),
         blocked=tuple(f.read(Blocked, line) for line in call.notes("tool.blocks")),
         joined=tuple(f.read(Joined, line) for line in call.notes("tool.joined")),
+        loops=tuple(f.read(Loop, line) for line in call.notes("tool.loop")),
     )

@@ -3,7 +3,7 @@ A tool went wrong, and the model was told so instead of a result.
 
 Caller notices: the agent says that something did not work, or tries again.
 Why: an unknown name, arguments that are no JSON or do not fit, an exception, a deadline; or the same call made again
-while its first run went on, which was not run again.
+while its first run went on, which was not run again. Or the model calls tools in a circle.
 Proof: the run's outcome in the record, and the function_call_output that answered it.
 Fix: by outcome: name the tool's code, its deadline, or the words that describe it to the model.
 Reproduce: a tool that raises ValueError.
@@ -49,13 +49,23 @@ def find(view: Evidence) -> Iterator[Finding]:
                 catalogue=row,
                 field=done.name,
             )
-    for again in view.inside.joined:
+    for loop in view.inside.loops[:1]:
         yield RULE.finding(
-            again,
-            f"{again.name} was called again with the same arguments; it was not run again, and got the first result.",
+            loop,
+            f"The model called tools {loop.n} times in a row without a word to the caller; it was told to speak, "
+            "and then asked no more.",
+            "say in its instructions when a tool is to be called, and when not again; look at what the tools answer",
+            observable=f"{loop.n} results, no word between them",
+            field="response.create",
+        )
+    for name, first, n in view.inside.again():
+        yield RULE.finding(
+            first,
+            f"{name} was called again with the same arguments{f' {n} times' if n > 1 else ''}; it was not run "
+            "again, and got the first result.",
             "nothing is to be done: this is how an interruption looks",
-            observable=f"{again.name}: two calls, one run",
+            observable=f"{name}: {n + 1} calls, one run" if n > 1 else f"{name}: two calls, one run",
             severity="note",
             catalogue="F-148",
-            field=again.name,
+            field=name,
         )

@@ -37,7 +37,8 @@ def find(view: Evidence) -> Iterator[Finding]:
         call = next((call for call in view.talk.calls if call.id == result.id), None)
         running = any(r.at_ms < result.at_ms and (r.done_ms or until) > result.at_ms for r in view.provider.responses)
         last = call is not None and ENDS_CALL.search(call.name)
-        if next_ms - result.at_ms < PATIENCE_MS or running or last or _waits(view, result):
+        stopped = any(loop.at_ms <= next_ms for loop in view.inside.loops)  # for it went in a circle
+        if next_ms - result.at_ms < PATIENCE_MS or running or last or stopped or _waits(view, result):
             continue
         yield RULE.finding(
             result,
