@@ -245,3 +245,20 @@ def test_what_a_provider_answers_to_a_machine_by_itself_is_cancelled():
     call.feed(v.PartyDetected("machine_start"))
     call.feed(v.ResponseStarted("r1"))
     assert call.of(v.CancelResponse) == [v.CancelResponse("r1")]
+
+
+def test_a_machine_is_not_asked_whether_it_is_still_there():
+    call = called(machine="message", machine_message="Hello.", idle_prompt_s=6.0, warn_s=5.0, max_call_s=20.0)
+    call.feed(v.PartyDetected("machine_start"))
+    hears(call, MENU[:96000])
+    assert not call.notes("idle.prompt") and not call.notes("limit.warning")
+
+
+def test_what_the_model_was_asked_before_the_beep_does_not_keep_the_message_waiting():
+    call = called(machine="message", machine_message="Hello.")
+    call.feed(v.PartyDetected("machine_start"), v.InjectAsked("A number was found.", respond=True))
+    call.feed(v.ResponseStarted("r1"), v.ResponseDone("r1", "cancelled"))
+    hears(call, MENU[:16000])
+    hears(call, BEEP)
+    quiet(call, 0.1)
+    assert call.of(v.Say)

@@ -205,7 +205,7 @@ class Pickup:
             return
         self._stage = "beep"
         self._talk.waits_for_hello = False
-        s.deadlines.met("hello", "answer", "greeting audio", "greeting hold")
+        s.deadlines.met("hello", "answer", "greeting audio", "greeting hold", "silence", "time warning")
         self._talk.responses.cancel(by_caller_speech=False)
         self._talk.take_back(now)
         if policy == "hang_up" or who == "fax" or not s.settings.machine_message:
@@ -218,6 +218,7 @@ class Pickup:
     def response_started(self) -> None:
         """A provider that answers by itself what it heard of a machine: nobody listens."""
         if self._stage == "beep":
+            self._s.deadlines.met("answer")
             self._talk.responses.cancel(by_caller_speech=False)
 
     def _hear_tone(self, event: v.CallerAudio) -> bool:

@@ -118,8 +118,14 @@ async def _placed(serving: Serving, number: str, options: Options) -> Placed:
     told: set[str] = set()
     began = asyncio.get_running_loop().time()
 
+    def clock() -> float:
+        return asyncio.get_running_loop().time() - began
+
+    if serving.live is not None:
+        serving.live.clock = clock
+
     def follow(placed: Placed) -> None:
-        at_s = asyncio.get_running_loop().time() - began
+        at_s = clock()
         words = status_words(placed.status, placed.sip)
         if words and placed.status not in told:
             told.add(placed.status)

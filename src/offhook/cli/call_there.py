@@ -142,26 +142,26 @@ class _Following:
             happened = _happened(event)
             found = words_of(happened) if happened is not None else None
             if found is not None:
-                self._say(found[0], float(event.get("at_s") or 0.0), found[1])
+                self._say(*found)
 
     def _take(self, placed: Told) -> None:
         from offhook.cli.call import status_words
 
         self._placed = {**placed, "id": self._placed.get("id", placed.get("id"))}
-        at_s = asyncio.get_running_loop().time() - self._began
         for one in placed["history"]:
-            self._once(one["status"], at_s, status_words(one["status"], placed["sip"]))
+            self._once(one["status"], status_words(one["status"], placed["sip"]))
         if placed["answered_by"]:
-            self._once(placed["answered_by"], at_s, f"by the carrier's detection: {placed['answered_by']}")
+            self._once(placed["answered_by"], f"by the carrier's detection: {placed['answered_by']}")
         if placed["over"]:
             self._over.set()
 
-    def _once(self, key: str, at_s: float, text: str) -> None:
+    def _once(self, key: str, text: str) -> None:
         if text and key not in self._said:
             self._said.add(key)
-            self._say("call", at_s, {"status": self._placed["status"], "text": text, "sid": self._placed["call"]})
+            self._say("call", {"status": self._placed["status"], "text": text, "sid": self._placed["call"]})
 
-    def _say(self, what: str, at_s: float, data: Told) -> None:
+    def _say(self, what: str, data: Told) -> None:
+        at_s = asyncio.get_running_loop().time() - self._began
         data = self._sieve.clean_data(data)
         if self._as_json:
             sys.stdout.write(json.dumps({"event": what, "at_s": round(at_s, 3), **data}) + "\n")

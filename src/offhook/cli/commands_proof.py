@@ -94,10 +94,15 @@ def dial(
     raise typer.Exit(run(wishes))
 
 
-@commands.command(epilog="Examples: offhook fake openai   |   offhook fake xai --fault ignore-formats --once")
+@commands.command(
+    epilog="Examples: offhook fake openai   |   offhook fake xai --fault ignore-formats --once   |   "
+    "offhook fake twilio --ring transfer"
+)
 def fake(
-    provider: Annotated[str, typer.Argument(help="openai, xai or loopback.")],
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8790,
+    provider: Annotated[str, typer.Argument(metavar="peer", help="openai, xai, loopback or twilio.")],
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one (default: 8790; twilio: 8791).")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     fault: Annotated[
         list[str] | None, typer.Option(help="NAME, NAME@30s or NAME@response2; again and again. See --list-faults.")
@@ -110,12 +115,35 @@ def fake(
         str, typer.Option(help="YYYY-MM-DD: as its dated facts say it was, or will be, on that day.")
     ] = "",
     record: Annotated[Path | None, typer.Option(help="Directory for a record of each session.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="End after one session.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="End after one session, or one call.")] = False,
+    number: Annotated[list[str] | None, typer.Option(help="twilio: a number of the account; again and again.")] = None,
+    person: Annotated[
+        list[str] | None, typer.Option(help="twilio: NUMBER=WHAT, somebody who can be called. See --list-people.")
+    ] = None,
+    ring: Annotated[list[str] | None, typer.Option(help="twilio: who calls a number of the account.")] = None,
+    list_people: Annotated[
+        bool, typer.Option("--list-people", help="twilio: who can be called, and who calls.")
+    ] = False,
+    server: Annotated[
+        str, typer.Option(help='twilio: HOST:PORT of the server that public names stand for; "": dial the names.')
+    ] = "127.0.0.1:8080",
     json: Json = False,
 ) -> None:
-    """A strict provider for any client, which says what the client does wrong."""
+    """A strict provider for any client, or a strict carrier's account: both say what is wrong."""
     from offhook.cli.fake import FakeError, fault_list, run
 
+    if list_people or provider == "twilio":
+        from offhook.cli import fake_twilio
+
+        if list_people:
+            typer.echo(fake_twilio.town_list())
+            raise typer.Exit
+        raise typer.Exit(
+            fake_twilio.run(
+                host=host, port=8791 if port is None else port, numbers=number or (), people=person or (),
+                ring=ring or (), server=server, token=key, once=once, as_json=json,
+            )
+        )  # fmt: skip
     if list_faults:
         typer.echo(fault_list(provider))
         raise typer.Exit
@@ -124,8 +152,8 @@ def fake(
         raise FakeError(f"--tls {tls!r}: wanted CERT,KEY")
     raise typer.Exit(
         run(
-            provider, host=host, port=port, faults=fault or (), tls=files, key=key, record=record, think_s=think,
-            once=once, as_json=json, day=profile,
+            provider, host=host, port=8790 if port is None else port, faults=fault or (), tls=files, key=key,
+            record=record, think_s=think, once=once, as_json=json, day=profile,
         )
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ from offhook.wires import _judge
 from offhook.wires._wire import Out, PeerClose, Refusal, Violation
 from offhook.wires.providers import _openai_judge, _xai_judge, loopback, openai, xai
 
-__all__ = ["fault_list", "run"]
+__all__ = ["FakeError", "Screen", "fault_list", "run"]
 
 WIRES: dict[str, Any] = {"openai": openai, "xai": xai, "loopback": loopback}
 JUDGES: dict[str, Any] = {"openai": _openai_judge, "xai": _xai_judge}
@@ -74,7 +74,7 @@ def run(
     try:
         then = profile(provider, day) if day else None
         knobs |= then.knobs if then is not None else {}
-        serving = _Serving(provider, tuple(faults), _Screen(as_json), record, once, then)
+        serving = _Serving(provider, tuple(faults), Screen(as_json), record, once, then)
         made = FakeProvider(
             provider, host=host, port=port, tls=tls, watch=serving, faults=tuple(faults), think_s=think_s,
             greeting=_answer(GREETING), script=tuple(map(_answer, ANSWERS)), **knobs,
@@ -94,7 +94,7 @@ def _answer(line: str) -> Answer:
     return Answer(audio(line), AGENT[line])
 
 
-class _Screen:
+class Screen:
     """What happens, for people or as JSON lines."""
 
     def __init__(self, as_json: bool) -> None:
@@ -114,7 +114,7 @@ class _Serving:
     """All sessions of one run; the ``Watch`` of the fake provider."""
 
     def __init__(
-        self, provider: str, faults: tuple[str, ...], screen: _Screen, record: Path | None, once: bool,
+        self, provider: str, faults: tuple[str, ...], screen: Screen, record: Path | None, once: bool,
         then: Profile | None = None,
     ) -> None:  # fmt: skip
         self.provider = provider

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from offhook import vocab as v
@@ -19,6 +20,7 @@ class Live:
         self.as_json = how == "json"
         self._sieve = sieve
         self._digits = digits
+        self.clock: Callable[[], float] | None = None  # of a command that follows one call: its time, not the call's
 
     def say(self, what: str, **given: Any) -> None:
         data = self._sieve.clean_data(given)
@@ -33,6 +35,8 @@ class Live:
         if told is None:
             return
         what, data = told
+        if self.clock is not None:
+            at_s = self.clock()
         if what == "key" and not self._digits:
             data = {"text": v.MASKED}
         if self.as_json:

@@ -28,6 +28,7 @@ _AGENT_SAID = re.compile(r"^response\.(?:output_)?audio_transcript\.done$")
 _ACTS: Mapping[str, str] = {
     "barge-in": "", "key": "digit", "line": "name", "recording.paused": "why", "recording.resumed": "",
     "control.asked": "what", "keys.gathered": "n", "keys.pressed": "n", "hold": "on", "mute": "who", "job": "state",
+    "transfer": "state", "handover": "agent",
 }  # fmt: skip
 _ORDER: Mapping[Who, int] = {"caller": 0, "tool": 1, "act": 2, "agent": 3}
 
@@ -236,7 +237,9 @@ def _act(kind: str, detail: Mapping[str, Any]) -> str:
     if kind == "job":
         return _job(detail)
     if kind == "control.asked":
-        return f"asked from outside: {detail.get('what')}"
+        return f"asked{' from outside' if detail.get('id') else ''}: {detail.get('what')}"
+    if kind == "transfer" and detail.get("seconds"):
+        return f"transfer: {detail.get('state')}, {detail['seconds']} s"
     if kind == "barge-in":
         return f"barge-in: {detail.get('heard_ms')} of {detail.get('sent_ms')} ms heard"
     said = detail.get(_ACTS[kind])

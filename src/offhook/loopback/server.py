@@ -7,6 +7,7 @@ It ends when its standard input closes, so that it never outlives the process th
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -22,6 +23,7 @@ from picows import (
     ws_create_server,
 )
 
+from offhook.loopback.dictated import sample
 from offhook.loopback.ear import Ear, Heard, Started
 from offhook.loopback.lines import audio
 from offhook.loopback.receptionist import (
@@ -118,7 +120,7 @@ class _Session(WSListener):
     def _speak(self, answer: Answer) -> None:
         calls = [("hang_up", "{}")] if answer.hang_up and "hang_up" in self._peer.tools else []
         if answer.transfer:
-            calls = [("transfer_call", "{}")]
+            calls = [("transfer_call", json.dumps(sample(self._peer.schemas["transfer_call"])))]
         if answer.calls:
             self._send(self._peer.speak(b"", "", self._now(), answer.calls))
             return

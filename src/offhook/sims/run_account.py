@@ -50,12 +50,16 @@ class SimAccount:
         *,
         sid: str = ACCOUNT,
         route: Route | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
+        watch: Callable[[str, CallRow | None, Mapping[str, Any]], None] = lambda kind, row, data: None,
         **account: Any,
     ) -> None:
+        self._watch = watch  # hears of requests, of what becomes of calls, and of what the debugger would show
         self.people = dict(people or {})
         self.calls: dict[str, PhoneCall] = {}
         self.alerts: list[tuple[str, str]] = []
+        self._alerted: set[tuple[str, str, str]] = set()
         self.told: list[dict[str, str]] = []  # callbacks, as they were sent
         rows = tuple(NumberRow(f"PN{n:032x}", number) for n, number in enumerate(numbers))
         self.account = Account(sid, token, self, rows, sids=lambda: f"CA{secrets.token_hex(16)}", **account)
@@ -63,7 +67,7 @@ class SimAccount:
         self._route = route or Route(insecure=True)
         self._webhooks = Webhooks(self._route, Signer(token))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = Server(self._app, lambda request: Refusal(404, "not found\n", "path"), port=port)
+        self._server = Server(self._app, lambda request: Refusal(404, "not found\n", "path"), host=host, port=port)
 
     @property
     def url(self) -> str:
@@ -93,6 +97,8 @@ class SimAccount:
         query = scope["query_string"].decode("latin-1")
         path = scope["path"] + (f"?{query}" if query else "")
         status, data = self.account.answer(scope["method"], path, headers.get("authorization", ""), body)
+        told = {"method": scope["method"], "path": path, "status": status, "form": self.account.asked[-1][2]}
+        self._watch("rest", self.account.calls.get(str(data.get("sid"))), {**told, "answer": data})
         kind = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": kind})
         await send({"type": "http.response.body", "body": json.dumps(data).encode()})
@@ -116,7 +122,23 @@ class SimAccount:
         call.redirect(list(verbs), url)
 
     def alert(self, row: CallRow, complaint: Complaint) -> None:
-        self.alerts.append((complaint.code or "", complaint.why))
+        self._alert(row, complaint.code or "", complaint.why)
+
+    def _alert(self, row: CallRow, code: str, why: str) -> None:
+        if (row.sid, code, why) in self._alerted:  # once a call, as a call's own debugger has it
+            return
+        self._alerted.add((row.sid, code, why))
+        self.alerts.append((code, why))
+        self._watch("alert", row, {"code": code, "why": why})
+
+    async def call_in(self, caller: str, number: NumberRow, talks: Callable[[PhoneCall], Awaitable[None]]) -> CallRow:
+        """Somebody calls one of the account's numbers; returns when the call is over."""
+        form = {"Url": number.voice_url}
+        row = CallRow(f"CA{secrets.token_hex(16)}", number.phone_number, caller, "in-progress", "inbound", form)
+        self.account.calls[row.sid] = row
+        self._watch("call", row, {"status": "ringing"})
+        await self._talk(row, Telephone(talks=talks))
+        return row
 
     def _begin(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -125,6 +147,7 @@ class SimAccount:
 
     async def _tell(self, row: CallRow, event: str, status: str, **more: str) -> None:
         row.status = {"initiated": "queued", "answered": "in-progress"}.get(event, status)
+        self._watch("call", row, {"status": status})
         if event in row.events and row.form.get("StatusCallback"):
             await self._post(row, row.form["StatusCallback"], CallStatus=status, **more)
 
@@ -135,7 +158,7 @@ class SimAccount:
 
     def _form(self, row: CallRow) -> dict[str, str]:
         return {"CallSid": row.sid, "AccountSid": self.account.sid, "From": row.from_, "To": row.to,
-                "Direction": "outbound-api", "ApiVersion": "2010-04-01", "CallStatus": row.status}  # fmt: skip
+                "Direction": row.direction, "ApiVersion": "2010-04-01", "CallStatus": row.status}  # fmt: skip
 
     async def _call(self, row: CallRow) -> None:
         """One call, from the queue to its end."""
@@ -157,7 +180,8 @@ class SimAccount:
         began = asyncio.get_running_loop().time()
         call = PhoneCall(
             row.form["Url"], auth_token=self._token, route=self._route, caller=row.from_, called=row.to,
-            call_sid=row.sid, form={**self._form(row), "CallStatus": "in-progress"}, people=self.people,
+            call_sid=row.sid, people=self.people,
+            form={**self._form(row), "CallStatus": "ringing" if row.direction == "inbound" else "in-progress"},
         )  # fmt: skip
         self.calls[row.sid] = call
         if row.form.get("MachineDetection") and row.form.get("AsyncAmdStatusCallback"):
@@ -172,8 +196,10 @@ class SimAccount:
                     await over
                 talk.cancel()
         except CallFailed as error:
-            self.alerts.append((error.code, error.why))
-        self.alerts += call.alerts
+            self._alert(row, error.code, error.why)
+        for code, why in call.alerts:
+            self._alert(row, code, why)
+        self._watch("line", row, {"call": call})
         seconds = round(asyncio.get_running_loop().time() - began)
         await self._tell(row, "completed", "completed", CallDuration=str(seconds))
 
