@@ -29,6 +29,8 @@ AudioNode.prototype.connect = function (to, ...more) {
   }
   return connect.call(this, to, ...more);
 };
+const devices = navigator.mediaDevices, open = devices?.getUserMedia.bind(devices);
+if (devices) devices.getUserMedia = async (wanted) => (window.microphone = await open(wanted));
 """
 
 
@@ -109,6 +111,8 @@ def test_the_agent_is_heard_is_interrupted_by_voice_and_by_a_written_line_and_is
     while meter.evaluate("node => node.value") <= 0.2:  # there are pauses between words
         assert time.monotonic() < end, "the meter does not move"
         page.wait_for_timeout(20)
+    page.evaluate("microphone.getTracks()[0].dispatchEvent(new Event('ended'))")
+    page.get_by_role("alert").get_by_text("The microphone was taken away. Go on in writing").wait_for()
     page.get_by_label("A line for the agent").fill("goodbye")
     page.keyboard.press("Enter")
     words.get_by_text("written").wait_for()

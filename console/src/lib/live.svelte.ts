@@ -107,7 +107,11 @@ class Stream {
     if (this.wanted) setTimeout(() => this.wanted && !this.socket && !this.reading && this.connect(), BACK_MS[Math.min(this.tries++, 3)]);
   }
 
+  /** When something came last, on the clock of performance.now(); levels come ten times a second while a call runs. */
+  heard_at = 0;
+
   private came(data: string): void {
+    this.heard_at = performance.now();
     this.received.events++;
     this.received.bytes += data.length;
     this.take(JSON.parse(data) as Event);

@@ -8,6 +8,7 @@ export type News =
   | { kind: "said"; who: "caller" | "agent"; text: string }
   | { kind: "cut" } // the agent was interrupted
   | { kind: "levels"; caller: number; agent: number }
+  | { kind: "deaf" } // the microphone was taken away
   | { kind: "over"; why: string };
 
 type FromServer =
@@ -17,6 +18,10 @@ type FromServer =
   | { event: "said"; who: "caller" | "agent"; text: string };
 
 export const NO_SOCKET = "The stream could not be opened. A proxy between this browser and the server must pass WebSockets on (docs/console.md).";
+
+const CUT = "The connection was cut. What was said until then is on record; call again when the network or the server is back.";
+const MOST_WAITING = 16_000; // bytes, a good second: what is said while nothing gets through is old when something does
+const GOODBYE_MS = 2000;
 
 export class Talk {
   private sound: Sound | null = null;
@@ -56,7 +61,7 @@ export class Talk {
       this.told({ kind: "talking", call: ticket.call, rate });
     };
     socket.onmessage = (event: MessageEvent<string>) => this.came(JSON.parse(event.data) as FromServer);
-    socket.onclose = (event) => this.end(event.code === 1000 || event.code === 1001 ? "" : event.reason || (opened ? "The line was cut." : NO_SOCKET));
+    socket.onclose = (event) => this.end(event.code === 1000 || event.code === 1001 ? "" : event.reason || (opened ? CUT : NO_SOCKET));
   }
 
   private came(message: FromServer): void {
@@ -70,9 +75,9 @@ export class Talk {
   }
 
   private heard(what: FromWorklet): void {
-    if (what.kind === "levels") this.told(what);
+    if (what.kind === "levels" || what.kind === "deaf") this.told(what);
     else if (what.kind === "frame") {
-      if (this.talking) this.send({ event: "media", seq: ++this.seq, audio: toBase64(what.audio) });
+      if (this.talking && this.socket!.bufferedAmount < MOST_WAITING) this.send({ event: "media", seq: ++this.seq, audio: toBase64(what.audio) });
     } else for (const name of what.names) this.send({ event: "mark", name, ...(what.flushed ? { flushed: true } : {}) });
   }
 
@@ -99,6 +104,7 @@ export class Talk {
   hangUp(): void {
     this.send({ event: "stop" });
     if (!this.talking) this.end("");
+    else setTimeout(() => this.end(""), GOODBYE_MS); // a server that cannot be reached says no goodbye
   }
 
   private end(why: string): void {

@@ -13,7 +13,8 @@ export type ToWorklet =
 export type FromWorklet =
   | { kind: "frame"; audio: Uint8Array<ArrayBuffer> }
   | { kind: "marks"; names: string[]; flushed: boolean }
-  | { kind: "levels"; caller: number; agent: number };
+  | { kind: "levels"; caller: number; agent: number }
+  | { kind: "deaf" }; // said by this file: the microphone was taken away
 
 export interface Device {
   id: string;
@@ -63,6 +64,7 @@ export class Sound {
       if (what.kind === "marks" && !what.flushed) setTimeout(() => told(what), late());
       else told(what);
     };
+    for (const track of microphone?.getTracks() ?? []) track.onended = () => told({ kind: "deaf" });
     if (microphone) context.createMediaStreamSource(microphone).connect(node);
     node.connect(context.destination);
     await context.resume();
