@@ -65,6 +65,7 @@ def test_somebody_picks_up():
     assert call.of(v.Done) == [v.Done("t", "transfer", "answered")] and call.of(v.CloseProvider)
     closed(call).advance(600_000)
     assert call.ended is None  # they talk, and it is none of our limits' business
+    assert not call.notes("provider.lost")  # we closed it
     call.feed(v.TransferFinished("completed", seconds=610))
     assert call.ended == v.EndCall(True, "transferred") and call.bridge.after_transfer == "end"
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 from tests.diagnosis.tape import Tape, good
+
+from offhook.diagnosis.report import report
 
 SEEN = ["webhook", "carrier", "provider", "bridge"]
 ANSWERS = ("response.created", "response.done", "response.output_audio.delta")
@@ -209,6 +212,8 @@ def test_a_record_that_was_left_open_is_told_from_a_process_that_died():
     (found,) = foreign().note("exception", 20005, **raised).no_end().report().roots
     assert (found.rule, found.proof) == ("records/left-open", "proven")
     assert foreign().no_end().report().roots[0].proof == "consistent with"
+    runs = structs.replace(foreign().no_end().recording(), live=True)  # its caller was given away
+    assert not report(runs).roots
     died = foreign().without("stop", "close").no_end()
     assert died.rules() == ["records/process-died"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from offhook import vocab as v
 from offhook.bridge.ending import Ending
-from offhook.bridge.state import State
+from offhook.bridge.state import State, Stream
 
 __all__ = ["Session"]
 
@@ -205,7 +205,9 @@ class Session:
     def closed(self, event: v.LegClosed, now: float) -> None:
         s = self._s
         s.deadlines.met(*_STEPS)
-        if s.ending is None:
+        if s.stream is Stream.AWAY and event.by == "us":
+            s.provider_gone = True  # the caller was given away: it was not needed any more
+        elif s.ending is None:
             s.note("provider.lost", code=event.code, reason=event.reason[:80], by=event.by)
             s.provider_gone = True  # nothing is left to be closed
             self._ending.fail(f"provider closed: {event.code or 'connection dropped'}", now, line="provider_lost")

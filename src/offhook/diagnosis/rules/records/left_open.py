@@ -27,7 +27,7 @@ RULE = Rule(
 
 
 def find(view: Evidence) -> Iterator[Finding]:
-    if view.recording.end is not None:
+    if view.recording.end is not None or view.recording.live:  # a transferred call goes on after its stream
         return
     ended = view.carrier_in.stop or view.final_status
     if ended is None:
