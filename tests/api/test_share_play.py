@@ -52,7 +52,8 @@ def test_a_shared_call_has_its_outline_and_its_audio_only_when_asked(tmp_path: P
         async with server.client("read", "audio") as client:
             plain = await client.get(f"/api/calls/{CALL}/share")
             whole = await client.get(f"/api/calls/{CALL}/share?audio=true")
-            assert "attachment" in plain.headers["content-disposition"]
+            assert plain.headers["content-disposition"].startswith('attachment; filename="call-')
+            assert CALL not in plain.headers["content-disposition"]  # its id is out of the file's name too
             assert "default-src 'none'" in plain.headers["content-security-policy"]
             assert 'stroke="var(--caller)"' in plain.text and "data:audio" not in plain.text
             assert 'src="data:audio/wav;base64,UklGR' in whole.text

@@ -24,7 +24,7 @@ from offhook.api.peaks import PeaksError, peaks
 from offhook.api.problems import Problem
 from offhook.api.records import Opened, Records
 from offhook.api.rows import brief, from_live, from_record, from_store, matches, tool_runs, turns
-from offhook.api.share import POLICY, page
+from offhook.api.share import POLICY, file_name, page
 from offhook.api.world import World
 from offhook.evidence.record import RecordingError
 from offhook.store.state import CallFilter, StoreError
@@ -316,7 +316,7 @@ def share_call(
     except ValueError as error:
         raise Problem(409, str(error), kind="no-audio", field="audio", got="true", where="query",
                       wanted="a call that was recorded, and not for long", fix="leave audio out") from None  # fmt: skip
-    shown = {"Content-Disposition": f'attachment; filename="{opened.id}.html"', "Content-Security-Policy": POLICY}
+    shown = {"Content-Disposition": f'attachment; filename="{file_name(opened.id)}"', "Content-Security-Policy": POLICY}
     return Response(text, 200, shown, "text/html; charset=utf-8")
 
 

@@ -23,7 +23,7 @@ from offhook.evidence.patterns import Patterns
 from offhook.evidence.record import Channel, Line
 from offhook.evidence.transcript import Turn, transcript
 
-__all__ = ["POLICY", "page"]
+__all__ = ["POLICY", "file_name", "page"]
 
 MOST_LINES = 4000
 MOST_AUDIO_BYTES = 32 * 1024 * 1024  # half an hour of both sides
@@ -58,6 +58,12 @@ details.guilty,details:target{background:var(--mark)}pre{margin:.3rem 0 .6rem;wh
 overflow-wrap:anywhere}
 audio{width:100%}
 """
+
+
+def file_name(record: str) -> str:
+    """What the file is called: as little of the call's id as stands in it."""
+    at, _, call = record.partition("-")
+    return f"call-{at}-{call[-4:]}.html"
 
 
 def page(

@@ -129,7 +129,10 @@ def trace(
 def share(
     call: Call,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file (default: the record's name, here).")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The file (default: call-TIME-XXXX.html here, with the id's last four characters)."
+        ),
     ] = None,
     audio: Annotated[bool, typer.Option("--audio", help="The recording too: it is the caller's voice.")] = False,
     config: Config = None,

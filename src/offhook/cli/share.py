@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from offhook.api.share import page
+from offhook.api.share import file_name, page
 from offhook.cli.places import data_dir
 from offhook.diagnosis.report import judge
 from offhook.evidence.files import find
@@ -31,7 +31,7 @@ def run(settings: Settings, call: str, out: Path | None, *, audio: bool) -> int:
     except (RecordingError, ValueError) as error:
         sys.stderr.write(f"offhook share: {error}\n")
         return 2
-    target = out or Path(f"{path.stem}.html")
+    target = out or Path(file_name(path.stem))
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:
