@@ -38,6 +38,7 @@ def test_every_kind_of_tool(tmp_path: Path):
         """
 [tools.people]
 python = "own.py"
+max_chars = 500
 
 [tools.day]
 python = "own.py:unmarked"
@@ -80,6 +81,7 @@ background = true
     by_name = {tool.name: tool for tool in made.tools}
     assert list(by_name) == ["find", "add", "day", "weather", "research", "think"]
     assert by_name["find"].where == "own.py:4" and by_name["add"].limits.deadline_s == 3
+    assert [by_name[name].limits.max_chars for name in ("find", "add", "day")] == [500, 500, 8000]
     assert by_name["day"].description == "Say it." and by_name["day"].limits.changes is False
     weather = by_name["weather"]
     assert weather.source == "GET https://api.example.com/{city}" and weather.limits.changes is False

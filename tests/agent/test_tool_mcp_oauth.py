@@ -81,4 +81,5 @@ def test_what_is_refused_is_named_without_a_secret(desk: OAuthDesk, caplog: Any,
 
     state = asyncio.run(body())
     assert named in state
+    assert "Traceback" not in caplog.text  # the SDK's own logger writes one
     assert SECRET not in state + caplog.text and "another-secret" not in state + caplog.text

@@ -140,6 +140,7 @@ QUIET = {
     "barge-ins by speech": out(barge_ins=BARGES).ends(provider={"speech": LONG}),
     "one interruption with an echo": came(out(barge_ins=BARGES[:1]), echo=ALIKE),
     "a caller who uses the keypad": good().msg(0, 5000.0, event="dtmf").frames(0, 1000, silent=1),
+    "a caller who writes": good().note("typed", 5000.0, text="Hello.").frames(0, 1000, silent=1),
     "a human who was called": outbound().note("call.status", 20_100.0, status="completed", answered_by="human"),
     "a message that the agent left": outbound()
     .note("ending", 19_000.0, why="agent hung up", wanted=True)

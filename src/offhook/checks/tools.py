@@ -104,8 +104,22 @@ async def _server(trail: Trail, server: Any) -> None:
     if server.tools:
         trail.proven(server.name, f"connected: {', '.join(tool.name for tool in server.tools)[:160]}", ms=ms)
     else:
-        fix = "start what it names alone, and look at what it says; `offhook tools` shows the same"
-        trail.broken(server.name, server.state, fix=fix, ms=ms)
+        trail.broken(server.name, server.state, fix=_mend(server.source, server.state), ms=ms)
+
+
+def _mend(source: str, state: str) -> str:
+    """What to do about an MCP server that does not come up."""
+    if not source.startswith("http"):
+        return "start what it names alone, and look at what it says; `offhook tools` shows the same"
+    if "CERTIFICATE_VERIFY_FAILED" in state:
+        return "renew its certificate; SSL_CERT_FILE=FILE trusts an authority of your own"
+    if "OAuth" in state or state.startswith("the token endpoint"):
+        return (
+            "correct oauth_client_id, oauth_secret, oauth_scope and oauth_issuer, or let the service know this client"
+        )
+    if "HTTP 401" in state or "HTTP 403" in state:
+        return 'give headers = {Authorization = "Bearer {env:NAME}"}, or oauth_client_id, as the service wants it'
+    return "look whether the service runs, and speaks MCP over streamable HTTP at this address"
 
 
 def _schema(trail: Trail, tool: v.ToolSpec) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -36,6 +37,7 @@ def run(
     watch_s: float | None = None,
 ) -> int:
     """Run the checks of these names, all where none is given. 0 proven, 1 broken, 2 usage, 3 not proven."""
+    logging.getLogger("offhook").addHandler(logging.NullHandler())  # what is wrong stands in the checks themselves
     strange = [name for name in names if name not in NAMES]
     if strange:
         sys.stderr.write(f"offhook: there is no check {strange[0]!r}; there are: {', '.join(NAMES)}\n")

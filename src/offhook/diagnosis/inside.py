@@ -95,6 +95,7 @@ class Inside(Struct, frozen=True):
     blocked: tuple[Blocked, ...] = ()
     joined: tuple[Joined, ...] = ()
     loops: tuple[Loop, ...] = ()
+    typed: tuple[f.Fact, ...] = ()  # lines that the caller wrote
 
     def again(self) -> Iterator[tuple[str, Joined, int]]:
         """The tools that were called again with the same arguments: the first time, and how often."""
@@ -116,4 +117,5 @@ def read_inside(call: Recording) -> Inside:
         blocked=tuple(f.read(Blocked, line) for line in call.notes("tool.blocks")),
         joined=tuple(f.read(Joined, line) for line in call.notes("tool.joined")),
         loops=tuple(f.read(Loop, line) for line in call.notes("tool.loop")),
+        typed=tuple(f.read(f.Fact, line) for line in call.notes("typed")),
     )

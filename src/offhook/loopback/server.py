@@ -41,6 +41,7 @@ from offhook.wires.providers.loopback import SAY
 
 __all__ = ["serve"]
 
+FILLER = "Say only this to the caller, and call no tool:"  # of a bridge that waits for a tool (``bridge/filler.py``)
 POOL = 4  # ears kept for the next calls: building one takes 0.3 s
 
 
@@ -108,6 +109,8 @@ class _Session(WSListener):
                 self._speak(answer_result(self._peer.tool_outputs[-1][1]))
             elif asked.startswith("greet"):
                 self._speak(greeting(asked.removeprefix("greet").strip()))
+            elif asked.startswith(FILLER):
+                self._speak(answer_say(asked.removeprefix(FILLER).strip()))
             elif asked.startswith(SAY):
                 self._speak(answer_say(asked.removeprefix(SAY)))
             elif "still there" in asked:

@@ -180,15 +180,21 @@ def _python(section: Section, settings: Settings, limits: Limits, jobs: Jobs) ->
     if not found:
         fix = "write @tool above them (from offhook import tool), or name one as FILE.py:FUNCTION"
         raise DeclarationError(section.name, "no marked functions", f"functions with @tool in {place}", fix, where)
-    return [msgspec.structs.replace(tool, where=tool.where) for tool in found if not only or tool.name in only]
+    chosen = [tool for tool in found if not only or tool.name in only]
+    return [msgspec.structs.replace(tool, limits=_over(tool.limits, section, limits)) for tool in chosen]
+
+
+def _over(base: Limits, section: Section, limits: Limits) -> Limits:
+    """What the section says goes before what ``@tool`` says."""
+    written = {name: getattr(limits, name) for name in Limits.__struct_fields__ if name in section}
+    return msgspec.structs.replace(base, **written)
 
 
 def _function(section: Section, function: Any, limits: Limits, where: str) -> Tool:
-    """One function under the section's name; what the section says goes before what ``@tool`` says."""
+    """One function under the section's name."""
     base = marked(function)
     description = section["description"] if "description" in section else (base.description if base else "")
-    written = {n: getattr(limits, n) for n in Limits.__struct_fields__ if n in section}
-    merged = msgspec.structs.replace(base.limits, **written) if base else limits
+    merged = _over(base.limits, section, limits) if base else limits
     made = function_tool(function, name=section.name, description=description, limits=merged)
     return msgspec.structs.replace(made, where=f"{where}, {made.where}")
 

@@ -8,6 +8,7 @@ process.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import Any, Protocol
 
@@ -37,6 +38,7 @@ def client_credentials(server: Credentials) -> Any:
         return None
     from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 
+    logging.getLogger("mcp.client.auth.oauth2").addFilter(_without_traceback)
     return ClientCredentialsOAuthProvider(
         server_url=server.url, storage=_Tokens(), client_id=server.oauth_client_id,
         client_secret=server.oauth_secret, scope=server.oauth_scope or None, issuer=server.oauth_issuer or None,
@@ -57,6 +59,11 @@ def oauth_refusal(error: BaseException, client_id: str) -> str:
         said = {}
     names = [str(said[name])[:80] for name in ("error", "error_description") if isinstance(said.get(name), str)]
     return f"the token endpoint refused client {client_id!r}: HTTP {refused[1]} {': '.join(names)}".rstrip()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """The SDK writes one of each refusal; ``oauth_refusal`` says it in words."""
+    return record.exc_info is None
 
 
 class _Tokens:

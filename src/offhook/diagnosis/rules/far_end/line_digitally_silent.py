@@ -27,7 +27,8 @@ SHARE, LOOKS = 0.99, 100  # 10 s of the call
 
 def find(view: Evidence) -> Iterator[Finding]:
     audio = view.carrier_in.audio
-    if audio.measured >= LOOKS and audio.silent_share >= SHARE and not view.carrier_in.digits:
+    speaks_otherwise = view.carrier_in.digits or view.inside.typed
+    if audio.measured >= LOOKS and audio.silent_share >= SHARE and not speaks_otherwise:
         yield RULE.finding(
             audio.line,
             f"The carrier delivered {audio.frames * 20 / 1000:.0f} s of digital silence: nothing was captured there.",
