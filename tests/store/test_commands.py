@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from offhook.agent.resume import CutOff, FileResumes
 from offhook.cli import app
 from offhook.evidence.numbers import NumberHash
-from offhook.store.database import default_url
+from offhook.store.database import default_url, engine
 
 NUMBER = "+14155550101"
 GONE = (
@@ -123,6 +123,17 @@ def test_erasing_lists_what_went_and_proves_it(run, stored):
     assert code == 0 and json.loads(told)["resume"] and resumes.take("+14155550102", "desk") is None
     assert "wanted --caller NUMBER or --call ID" in run("erase")[2]
     assert "the whole number" in run("erase", "--caller", "01")[2]
+
+
+def test_a_summary_stands_below_its_call_or_why_there_is_none(run, stored, monkeypatch):
+    assert "summary" not in run("show", "CA1")[1]  # none is asked for
+    monkeypatch.setenv("OFFHOOK_SUMMARY_URL", "https://models.example/v1")
+    with engine(default_url(stored), write=True).begin() as connection:
+        connection.exec_driver_sql("UPDATE calls SET summary = 'A table; mail ann@mail.example.' WHERE call = 'CA1'")
+        connection.exec_driver_sql("UPDATE calls SET summary_why = 'x answered 401' WHERE call = 'CA2'")
+    assert run("show", "CA1")[1].splitlines()[-1] == "summary: A table; mail [email]."
+    assert json.loads(run("show", "CA1", "--json")[1])["summary"] == "A table; mail [email]."
+    assert run("show", "CA2")[1].splitlines()[-1] == "no summary: x answered 401"
 
 
 def test_the_page_shows_what_really_happens(run, calls, monkeypatch):

@@ -29,8 +29,11 @@ def show(
     """The conversation, the ladder and the verdict of a call."""
     from offhook.cli.places import data_dir
     from offhook.cli.show import show as run
+    from offhook.cli.stored import summary_of
 
-    raise typer.Exit(run(call, data_dir(settings_of(config)), as_json=json))
+    settings = settings_of(config)
+    directory = data_dir(settings)
+    raise typer.Exit(run(call, directory, as_json=json, summarized=lambda name: summary_of(settings, directory, name)))
 
 
 @commands.command(epilog="Examples: offhook explain last   |   offhook explain 31951   |   offhook explain F-049")

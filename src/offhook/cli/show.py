@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,24 @@ __all__ = ["render", "show", "trace", "trace_lines"]
 MARKS = {"proven": "+", "broken": "x", "suspected": "!", "not reached": "-", "not proven": "?", "not part": "."}
 
 
-def show(call: str, directory: Path, *, as_json: bool = False) -> int:
-    """Print a call; the exit code of its verdict. Raises RecordingError."""
-    report = judge(find(call, directory))
+def show(
+    call: str, directory: Path, *, as_json: bool = False, summarized: Callable[[str], Mapping[str, Any]] = lambda _: {}
+) -> int:
+    """
+    Print a call; the exit code of its verdict. Raises RecordingError.
+
+    ``summarized(record)`` has its ``summary``, or in ``summary_why`` why there is none; empty where none is asked for.
+    """
+    path = find(call, directory)
+    report, summary = judge(path), summarized(path.stem)
     if as_json:
-        sys.stdout.write(json.dumps({**report.call.begin, **report.as_data()}, indent=1, default=str) + "\n")
+        told = {**report.call.begin, **report.as_data(), **summary}
+        sys.stdout.write(json.dumps(told, indent=1, default=str) + "\n")
     else:
         sys.stdout.write(render(report) + "\n")
+        for name, what in (("summary", "summary: "), ("summary_why", "no summary: ")):
+            if summary.get(name):
+                sys.stdout.write(fitted(what, summary[name]) + "\n")
     return EXIT[report.verdict]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from offhook.cli.after import AfterCalls, asked_for
 from offhook.cli.verdict import verdict
 from offhook.evidence.numbers import NumberHash
+from offhook.evidence.patterns import Patterns
 from offhook.settings import Settings
 from offhook.store.alive import ServerLock
 from offhook.store.projection import Judged, Projection
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from offhook.store.queries import Reader
     from offhook.wires._wire import Fact, Price
 
-__all__ = ["OFF", "StoreKeeper", "number_hash", "price_of", "projection", "reader", "store_url"]
+__all__ = ["OFF", "StoreKeeper", "number_hash", "price_of", "projection", "reader", "store_url", "summary_of"]
 
 log = logging.getLogger("offhook")
 
@@ -70,6 +71,29 @@ def reader(settings: Settings, directory: Path) -> Reader | None:
     except OSError:
         hashed = None
     return Reader(url, hashed)
+
+
+def summary_of(settings: Settings, directory: Path, record: str) -> dict[str, Any]:
+    """A call's ``summary``, and ``summary_why`` there is none; empty where none is asked for, or nothing is known."""
+    if not settings["summary.url"] and not settings["summary.command"]:
+        return {}
+    from offhook.store.state import StoreError
+
+    try:
+        opened = reader(settings, directory)
+        if opened is None:
+            return {}
+        try:
+            row = opened.call(record)
+        finally:
+            opened.close()
+    except StoreError as error:
+        return {"summary": None, "summary_why": f"the store is not read: {error}"}
+    if row is None or row["id"] != record:
+        return {}
+    told = {name: row[name] for name in ("summary", "summary_why")}
+    cleaned: dict[str, Any] = Patterns(settings["redact.patterns"]).data(told)
+    return cleaned
 
 
 def judged(report: Report) -> Judged:
