@@ -18,19 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 from tests.store.kit import agent, caller, note, record
 
+from offhook import vocab as v
 from offhook.api.access import SCOPES, Access
 from offhook.api.app import make_api
 from offhook.api.live import Hub
 from offhook.api.world import World
 from offhook.bridge import BridgeSettings
+from offhook.cli.agent import AgentError, Asked, described
 from offhook.cli.call import options_of
 from offhook.cli.play import play
 from offhook.cli.stored import projection
 from offhook.evidence.files import PLAYGROUND
 from offhook.evidence.journal import JournalDir
 from offhook.evidence.numbers import NumberHash
+from offhook.evidence.recording import StereoRecorder
 from offhook.evidence.redact import Sieve
 from offhook.media.lines import spoken_lines
 from offhook.net.answerer import Answerer, always
@@ -45,7 +49,7 @@ from offhook.store.queries import Reader
 from offhook.store.queue import QueueTable
 from offhook.store.tokens import Tokens
 from offhook.store.writer import Writer
-from offhook.wires.carriers import twilio
+from offhook.wires.carriers import browser, twilio
 from offhook.wires.providers import loopback
 
 __all__ = ["CALL", "Api", "api", "write_calls"]
@@ -98,10 +102,41 @@ def _template() -> Path:
     return directory
 
 
+class Line:
+    """A WebSocket as a call uses it; whoever is at its other end takes everything, and says what a test lets it say."""
+
+    buffered_bytes = 0
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.text: Callable[[bytes], None] = lambda data: None
+
+    def hand_to(self, listener: Any) -> None:
+        self.text = listener.text
+
+    def hear(self, text: Callable[[bytes], None]) -> None:
+        self.text = text
+
+    def pen(self) -> None:
+        """Nothing compiled writes here."""
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def send_both(self, first: bytes, second: bytes) -> None:
+        self.sent += [first, second]
+
+    def writer(self) -> Callable[[Any, bytes], None]:
+        return lambda kind, data: self.send(data)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self.text = lambda data: None
+
+
 class Api:
     """One server and its clients."""
 
-    def __init__(self, folder: Path, *, store: bool = True, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, store: bool = True, audio: bool = False, **settings: Any) -> None:
         self.directory = folder / "calls"
         shutil.copytree(_template(), self.directory)
         if not store:
@@ -119,7 +154,7 @@ class Api:
         self._queue = QueueTable(self.url, NumberHash(b"key"), twilio.mask_number) if store else None
         self._reader = Reader(self.url) if store else None
         self._texts: dict[tuple[str, ...], str] = {}
-        self.has_store = store
+        self.has_store, self.audio = store, audio
         self.unstored: list[Path] = []
         self.bucket: dict[str, bytes] = {}
 
@@ -132,10 +167,13 @@ class Api:
         self.journals = JournalDir(self.directory)
         self.host = Host(
             carrier=twilio, carrier_settings=carrier,
-            answer_for=always(Answerer(loopback, session, BridgeSettings(greeting="Hello."), spoken_lines())),
+            answer_for=always(
+                Answerer(loopback, session, BridgeSettings(greeting="Hello.", records=self.audio), spoken_lines())
+            ),
             journals=self.journals, clock=LoopClock(asyncio.get_running_loop()), limits=Limits(),
             token_secret=b"s" * 32, metrics=self.metrics, dial_options={}, observer=self.hub,
-            dialler=self._never, send_rest=self._rest,
+            dialler=self._never, send_rest=self._rest, screen=browser,
+            recorder=self._recorder if self.audio else None,
         )  # fmt: skip
         self.world = World(
             host=self.host, hub=self.hub, access=self.access, metrics=self.metrics, directory=self.directory,
@@ -149,6 +187,11 @@ class Api:
             tokens=lambda: self.tokens if self.has_store else None,
         )  # fmt: skip
         self.app = make_api(self.world)
+
+    def _recorder(self, record: Path, now: float) -> StereoRecorder:
+        recorder = StereoRecorder(record.with_suffix(".wav"), now)
+        self.journals.each_round(recorder.each_round)
+        return recorder
 
     async def _play(self, row: str) -> Mapping[str, Any]:
         return await asyncio.to_thread(play, row, self.directory / PLAYGROUND)
@@ -176,7 +219,10 @@ class Api:
         raise LookupError(f"NUMBER: the account has no {twilio.mask_number(number)}")
 
     def _agent(self, name: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        raise LookupError(f"there is no agent {name!r}")
+        try:
+            return described(self.settings, name, Asked(outbound=asked["outbound"], verified=asked["verified"]))
+        except AgentError as error:
+            raise LookupError(str(error)) from None
 
     async def _check(
         self, names: Sequence[str], live: bool, full: bool, told: Callable[[Mapping[str, Any]], None]
@@ -196,6 +242,24 @@ class Api:
         if written:
             self.journals.flush()
         return call
+
+    def connect(self, call: str = RUNNING) -> None:
+        """The call that rings has its stream, and its provider's session is ready."""
+        running, sid = self.host.calls.running[call], "MZ" + "3" * 32
+        leg = twilio.Leg(self.host.carrier.settings)
+        start = msgspec.json.encode({
+            "event": "start", "sequenceNumber": "1", "streamSid": sid,
+            "start": {"streamSid": sid, "callSid": call, "accountSid": "AC", "tracks": ["inbound"],
+                      "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}},
+        })  # fmt: skip
+        running.feed(v.CallOffered())
+        running.adopt_stream(leg, Line(), [(start, 0.0, leg.receive(start, 0.0))])
+        provider = Line()
+        running.provider_opened(provider)
+        greeted = {"type": "realtime", "model": "receptionist"}
+        running.provider.text(msgspec.json.encode({"type": "session.created", "session": greeted}))
+        asked = msgspec.json.decode(provider.sent[0])["session"]
+        running.provider.text(msgspec.json.encode({"type": "session.updated", "session": asked}))
 
     def token(self, *scopes: str) -> str:
         """A token with these scopes."""

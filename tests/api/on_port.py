@@ -43,9 +43,15 @@ class Running:
         self.port = Server(with_api(Starlette(), app), self.server.app.upgrade)
         await self.port.start()
 
-    async def ring(self) -> None:
-        if RUNNING not in self.server.host.calls.running:
-            self.server.ring()
+    async def ring(self, *, anew: bool = False) -> None:
+        """A call runs; ``anew``: one that has just got its stream and its provider."""
+        running = self.server.host.calls.running
+        if anew and RUNNING in running:
+            running[RUNNING].abandon("over")
+        if RUNNING not in running:
+            self.server.ring(written=not anew)
+        if anew:
+            self.server.connect()
 
     def stop(self) -> None:
         async def end() -> None:

@@ -45,6 +45,21 @@ async def read(subscriber: Subscriber, n: int) -> list[dict[str, Any]]:
     return made
 
 
+@pytest.mark.parametrize("reached", [("M9", "M6", "M17"), ("M6", "M9", "M17")])
+def test_a_call_is_ready_after_it_is_connected_whoever_was_quicker(reached):
+    async def main() -> None:
+        hub = Hub()
+        watching = hub.subscribe()
+        begin(hub)
+        assert hub.calls["CA1"].view()["state"] == "ringing"
+        for id_ in reached:
+            hub("CA1", v.Note("milestone", {"id": id_}), 0.1)
+        told = await read(watching, 5)
+        assert [one["state"] for one in told[2:]] == ["connected", "ready", "talking"]
+
+    run(main)
+
+
 def test_a_call_is_told_from_its_begin_to_its_end_in_order():
     async def main() -> None:
         hub = Hub()

@@ -29,7 +29,7 @@ _PATTERNS = {
     r"^[0-9*#A-DwW]+$": "keys: 0-9, *, #, A-D, and w or W for a pause",
     r"^[0-9*#wW]*$": "keys: 0-9, * and #, and w or W for a pause",
     r"^\+[1-9][0-9]{6,14}$": "a whole number with its country, as +15550100002",
-    base.NUMBER: "a whole number with its country, as +15550100002, or a sip: URI",
+    base.NUMBER: "a whole number with its country, as +15550100002, or sip:name@host",
     base.ID: "an id: 1 to 128 letters, digits, _, . or -",
 }
 _PREFIXES = (

@@ -27,6 +27,7 @@ class RunningCall:
         self.told = told
         self.began_at = round(began_at * 1000)
         self.state = "ringing"
+        self.provider_ready = False
         self.speaks = {"caller": False, "agent": False}
         self.turns: deque[dict[str, Any]] = deque(maxlen=TURNS)
         self.partials: dict[str, tuple[str, str]] = {}  # item -> who, the text so far

@@ -31,7 +31,6 @@ _TROUBLES = frozenset((
     "deadline.missed", "response.failed", "response.mute", "session.rejected", "session.unconfirmed", "provider.lost",
     "format.unsupported", "write.paused", "downlink.too-far-ahead", "provider.silent-audio", "line.missing",
 ))  # fmt: skip
-_MILESTONES = {"M6": "connected", "M9": "ready", "M17": "talking"}
 
 
 def tell(call: RunningCall, happened: v.Event | v.Note, at_s: float, *, digits: bool) -> Iterator[Told]:
@@ -71,7 +70,7 @@ def tell(call: RunningCall, happened: v.Event | v.Note, at_s: float, *, digits: 
 
 def _note(call: RunningCall, kind: str, data: dict[str, Any]) -> Iterator[Told]:
     if kind == "milestone":
-        yield from _state(call, _MILESTONES.get(str(data.get("id"))))
+        yield from _reached(call, str(data.get("id")))
     elif kind == "reply":
         call.reply_ms = int(data["ms"])
         yield "latency", {"what": "reply", "ms": call.reply_ms}
@@ -110,8 +109,20 @@ def _speaks(call: RunningCall, who: str, on: bool) -> Iterator[Told]:
         yield "speaking", {"who": who, "on": on}
 
 
-def _state(call: RunningCall, state: str | None, **more: str) -> Iterator[Told]:
-    if state is not None and state != call.state:
+def _reached(call: RunningCall, milestone: str) -> Iterator[Told]:
+    """Connected, ready, talking, in this order: most often the provider is ready while the phone still rings."""
+    if milestone == "M9":
+        call.provider_ready = True
+    elif milestone == "M6":
+        yield from _state(call, "connected")
+    elif milestone == "M17":
+        yield from _state(call, "talking")
+    if call.provider_ready and call.state == "connected":
+        yield from _state(call, "ready")
+
+
+def _state(call: RunningCall, state: str, **more: str) -> Iterator[Told]:
+    if state != call.state:
         call.state = state
         yield "state", {"state": state, **more}
 

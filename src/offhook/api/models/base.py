@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["ID", "NUMBER", "Answer", "Body", "Mistake", "ProblemAnswer", "Text"]
 
-NUMBER = r"^(\+[1-9][0-9]{6,14}|sip:[!-~]{1,250})$"
+_SIP = r"[!#-&(-;=?A-~]{1,120}"  # no quotes, brackets or @: as bridge/transfer.py has it
+NUMBER = rf"^(\+[1-9][0-9]{{6,14}}|sips?:{_SIP}@{_SIP})$"
 ID = r"^[A-Za-z0-9_.-]{1,128}$"
 Text = Field(min_length=1, max_length=4000)
 
