@@ -168,7 +168,7 @@ async def _talk(settings: Settings, agent: str, text: bool) -> str:
         sound = None if text else _sound(stream, say)
         try:
             await stream.begin(line.url)
-            typing = asyncio.ensure_future(_typed(stream))
+            typing = asyncio.ensure_future(_typed(stream, say))
             both: set[asyncio.Future[Any]] = {typing, stream.over}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not stream.over.done():
@@ -226,7 +226,7 @@ class _Screen:
         sys.stdout.flush()
 
 
-async def _typed(stream: TalkStream) -> None:
+async def _typed(stream: TalkStream, say: _Screen) -> None:
     """Lines of the keyboard, until there are no more; those of a pipe each when the one before was answered."""
     patient = not sys.stdin.isatty()
     lines = _lines()
@@ -238,6 +238,8 @@ async def _typed(stream: TalkStream) -> None:
             return
         if not line:
             continue
+        if patient:  # nobody saw it typed
+            say.line("you", line, "36")
         if line.startswith("/"):
             for digit in line[1:].upper():
                 if digit in KEYS:

@@ -79,7 +79,9 @@ class Sound:
                 stream.start()
         except Exception as error:  # PortAudioError and what its back ends raise: no device, no permission
             self.close()
-            raise SoundError(f"no microphone and speakers: {error}") from None
+            none = "device -1" in str(error)  # PortAudio's word for a default that there is not
+            why = "this machine has no default sound device for one of them" if none else error
+            raise SoundError(f"no microphone and speakers: {why}") from None
 
     def _finished(self) -> None:
         if self._streams:  # not by us
