@@ -18,10 +18,14 @@ ROOT = Path(__file__).parent.parent
 # Files that take longest, first: the workers of one session then end together. The demo is not among them: it is begun
 # with the session and asked about late.
 LONGEST = (
-    "test_score.py", "dial/test_passes.py", "conformance/test_life_cycle.py", "checks/test_checks.py",
-    "dial/test_cli.py", "test_readme.py", "test_never_silence.py", "test_settings.py", "replay/test_replay.py",
-    "dial/test_own_server.py", "testing/test_docs_example.py", "test_record_size.py", "dial/test_conformance.py",
-    "dial/test_fakes.py", "dial/test_call.py", "test_secrets.py", "test_peers.py",
+    "test_score.py", "conformance/test_life_cycle.py", "dial/test_passes.py", "test_settings.py",
+    "replay/test_replay.py", "checks/test_checks.py", "console/test_axe.py", "console/test_proxy.py",
+    "console/test_browser.py", "testing/test_docs_example.py", "console/test_talk_page.py", "api/test_schema.py",
+    "dial/test_cli.py",
+    "test_secrets.py", "test_telephone_commands.py", "test_readme.py", "net/test_poll.py", "test_never_silence.py",
+    "dial/test_own_server.py", "test_peers.py", "conformance/test_writing.py", "api/test_api.py",
+    "agent/test_tool_mcp.py", "dial/test_conformance.py", "test_evidence.py", "agent/test_tool_delegate.py",
+    "test_talk_command.py", "dial/test_fakes.py", "dial/test_call.py", "test_record_size.py",
 )  # fmt: skip
 LAST = ("test_demo.py",)
 # What a session may take to end after its last test; then it shows where it stands and is gone.

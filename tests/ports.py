@@ -10,7 +10,9 @@ import os
 import socket
 
 FIRST, EACH, BLOCKS = 20_000, 500, 24
-_block = (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) + os.getpid()) % BLOCKS
+_worker = os.environ.get("PYTEST_XDIST_WORKER")
+# each worker of a session, whose parent they share, has a block of its own
+_block = (os.getpid() if _worker is None else os.getppid() + int(_worker[2:])) % BLOCKS
 _next = itertools.cycle(range(FIRST + _block * EACH, FIRST + (_block + 1) * EACH))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.inner import PYTEST
 
 from offhook import vocab as v
 from offhook.bridge import Bridge
@@ -256,8 +257,7 @@ def test_the_command_writes_a_test_that_runs(tmp_path, capsys):
     assert run(str(record), tmp_path, greeting=None, as_test=test, as_json=True) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["passed"] and told["now"]["verdict"] == "healthy" and told["put_in_place"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
-    ran = subprocess.run(command, cwd=tmp_path, timeout=110, capture_output=True, text=True)
+    ran = subprocess.run([*PYTEST, str(test)], cwd=tmp_path, timeout=110, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
     assert "def test_good_call():" in test.read_text() and (tmp_path / "test_good_call.jsonl").is_file()
 

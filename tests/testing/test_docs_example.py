@@ -3,10 +3,10 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.inner import PYTEST
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "testing.md"
 
@@ -19,7 +19,7 @@ def test_every_example_of_the_page_passes(tmp_path):
         (tmp_path / f"test_example_{n}.py").write_text(block)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("OFFHOOK_", "PYTEST"))}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)],
+        [*PYTEST, "-W", "error", str(tmp_path)],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=80,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
