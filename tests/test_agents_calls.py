@@ -23,6 +23,7 @@ from offhook.diagnosis.report import report
 from offhook.evidence.numbers import NumberHash
 from offhook.evidence.record import Recording
 from offhook.media.lines import spoken_lines
+from offhook.net.calls import Calls
 from offhook.settings import load
 from offhook.sims.provider import Answer
 from offhook.sims.run_world import TOKEN, OurServer
@@ -348,3 +349,18 @@ def test_a_stream_that_breaks_is_followed_by_the_agents_own_fallback_line(town):
     here.server.host.calls.running[line.call_sid].abandon("a defect")
     here.world.run(8.0)
     assert [verb.text for verb in line.verbs if verb.name == "Say"] == ["Nobody is awake."]
+
+
+@pytest.mark.parametrize(
+    ("why", "said"), [("spend_day", "the spend cap of the day"), ("draining", "was being stopped")]
+)
+def test_who_is_declined_by_the_servers_own_state_is_no_fault(
+    town, monkeypatch: pytest.MonkeyPatch, why: str, said: str
+):
+    here = town()
+    monkeypatch.setattr(Calls, "full", lambda self: why)
+    here.call("+15550000001")
+    here.world.run(2.0)
+    (record,) = here.records()
+    found = report(record)
+    assert found.verdict == "healthy" and said in found.others[0].sentence

@@ -128,7 +128,7 @@ class Signature(Struct, frozen=True):
 
 
 # Reasons for which a call is declined because the settings say so: nothing after the webhook is due then.
-DECLINED = ("no-agent", "caller-denied", "caller-not-allowed", "caller-not-verified")
+DECLINED = ("no-agent", "caller-denied", "caller-not-allowed", "caller-not-verified", "spend_day", "draining")
 
 
 class Hook(Fact, frozen=True, kw_only=True):

@@ -1,12 +1,13 @@
 """
-Nobody takes the call, as the settings say: no route leads to an agent, or the agent's lists keep the caller out.
+Nobody takes the call, as the settings say: no route leads to an agent, the agent's lists keep the caller out, the day's
+money is spent, or the server is being stopped.
 
 Caller notices: a short refusal, or a call that is not even answered.
 Why: a number that no [[route]] fits and no [agent] stands behind; a deny list; an allow list that the caller is not on,
 or is on without the carrier vouching for the number (STIR/SHAKEN attestation A; today only calls in the United States
 have one), for anybody can send any number.
 Proof: the webhook's own refusal, with its reason.
-Fix: write the route; take the number off the list; without attestation let callers prove themselves in speech.
+Fix: write the route; take the number off the list; without attestation let callers prove themselves in speech; raise the cap.
 Reproduce: call a number that no route fits, or with --field StirVerstat=No-TN-Validation a private agent.
 """
 
@@ -30,13 +31,16 @@ FIX = {
     "caller-denied": "nothing to mend; or take the number off the deny list",
     "caller-not-allowed": "nothing to mend; or put the number on the allow list",
     "caller-not-verified": "nothing to mend: an unverified number proves nobody; ask for a secret in speech instead",
+    "spend_day": "nothing to mend: calls are taken again after midnight UTC; or raise limits.spend_day_usd",
+    "draining": "nothing to mend: the server was being stopped; let another one take its calls meanwhile",
 }
+SAID = {"spend_day": "the spend cap of the day is reached", "draining": "the server was being stopped"}
 
 
 def find(view: Evidence) -> Iterator[Finding]:
     for hook in view.hooks:
         if hook.why in DECLINED:
-            said = hook.detail or hook.why
+            said = hook.detail or SAID.get(hook.why, hook.why)
             yield RULE.finding(
                 hook,
                 f"Nobody took the call: {said}.",
