@@ -7,7 +7,8 @@ Why: a number that no [[route]] fits and no [agent] stands behind; a deny list; 
 or is on without the carrier vouching for the number (STIR/SHAKEN attestation A; today only calls in the United States
 have one), for anybody can send any number.
 Proof: the webhook's own refusal, with its reason.
-Fix: write the route; take the number off the list; without attestation let callers prove themselves in speech; raise the cap.
+Fix: write the route; take the number off the list; without attestation let callers prove themselves in speech;
+raise the cap.
 Reproduce: call a number that no route fits, or with --field StirVerstat=No-TN-Validation a private agent.
 """
 
