@@ -37,6 +37,7 @@ class Resumes(Protocol):
     """Where they are kept. Called beside the media loop: what it does may take its time."""
 
     def keep(self, number: str, call: CutOff) -> None: ...
+    def keep_of(self, id_: str, call: CutOff) -> None: ...
 
     def take(self, number: str, agent: str) -> CutOff | None:
         """The call that this number may go on with, given out once; None when there is none or it is too old."""
@@ -69,7 +70,13 @@ class FileResumes:
         self._now = now
 
     def keep(self, number: str, call: CutOff) -> None:
-        path = self._path(number)
+        self._keep(self._path(number), call)
+
+    def keep_of(self, id_: str, call: CutOff) -> None:
+        """The same where the number is known by its hash alone, as in a record."""
+        self._keep(self._directory / f"{id_}.json", call)
+
+    def _keep(self, path: Path, call: CutOff) -> None:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
         data = {"agent": call.agent, "at": call.at, "until": call.until, "said": list(call.said), "call": call.call}

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, wait
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import structs
@@ -29,6 +30,9 @@ from offhook.agent.resume import CutOff, Resumes, tail
 from offhook.bridge import BridgeSettings
 from offhook.checks.agents import Ready, Roster
 from offhook.cli.boot import boot_of
+from offhook.cli.cut_off import cut_off
+from offhook.evidence.files import read
+from offhook.evidence.record import RecordingError
 from offhook.net.answerer import Answerer, Declined, Farewell
 from offhook.net.client import choose_proxy
 from offhook.settings import Settings
@@ -238,6 +242,20 @@ class Switchboard:
             self._give_back(facts.party_number, call)
 
         return farewell
+
+    def died(self, record: Path) -> None:
+        """The record of a call whose server died: it was cut off. Called on any thread, and never raises."""
+
+        def resume_s(agent: str) -> float:
+            ready = self.roster.ready.get(agent)
+            return float(ready.profile["resume_s"]) if ready is not None else 0.0
+
+        try:
+            found = cut_off(read(record), resume_s, time.time())
+            if found is not None:
+                self._resumes.keep_of(*found)
+        except (OSError, RecordingError) as error:
+            log.warning("a call that was cut off cannot be kept", extra={"record": record.name, "why": str(error)})
 
     def _keep(self, number: str, call: CutOff) -> None:
         try:

@@ -127,7 +127,9 @@ class Serving:
         self.switchboard = self._make_switchboard()
         await self._settle_loopback(self.switchboard.roster)
         self.metrics = Metrics(path_of_frames(settings["server.compiled"])[0])
-        self.store = StoreKeeper(settings, data_dir(settings), self.metrics, self._store_stalls, self._judged)
+        self.store = StoreKeeper(
+            settings, data_dir(settings), self.metrics, self._store_stalls, self._judged, self.switchboard.died
+        )
         self.journals = self._make_journals()
         prepare()
         self.server: Server | None = None

@@ -82,11 +82,11 @@ def _head(call: Recording) -> list[str]:
 _TOOLS: dict[str, Callable[[dict[str, Any]], str]] = {
     "lookup": lambda data: " ".join(
         [
-            str(data.get("outcome")),
-            f"after {data.get('ms')} ms",
+            "goes on with a call that was cut off;" if data.get("resumed") else "",
+            f"{data.get('outcome')} after {data.get('ms')} ms",
             *(str(data[k]) for k in ("source", "detail") if data.get(k)),
         ]
-    ),
+    ).strip(),
     "tool.filler": lambda data: f"{data.get('what', '')} after {data.get('ms')} ms of {data.get('name', 'a tool')}",
     "tool.joined": lambda data: f"{data.get('name')} was called again, and not run again",
     "tool.late": lambda data: f"{data.get('name', '')} {data.get('outcome')}, when nobody waited any more",

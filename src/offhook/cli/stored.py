@@ -111,7 +111,8 @@ class StoreKeeper:
     """
     What a server tells of its calls, and how its store is; may be used whether or not there is a store.
 
-    ``on_stall(ms, error)`` is called on the store's thread, ``on_judged(report)`` on the journal's.
+    ``on_stall(ms, error)`` and ``on_closed(record)``, of a call that died with its server, are called on the store's
+    thread, ``on_judged(report)`` on the journal's.
     """
 
     def __init__(
@@ -121,12 +122,14 @@ class StoreKeeper:
         metrics: Metrics,
         on_stall: Callable[[float, str], None],
         on_judged: Callable[[Report], None] = lambda report: None,
+        on_closed: Callable[[Path], None] = lambda path: None,
     ) -> None:
         self._settings = settings
         self._directory = directory
         self._metrics = metrics
         self._on_stall = on_stall
         self._on_judged = on_judged
+        self._on_closed = on_closed
         self._lock = ServerLock(directory)
         self._writer: Writer | None = None
         self._numbers: NumberHash | None = None
@@ -160,6 +163,7 @@ class StoreKeeper:
             keep_days=self._settings["record.keep_days"],
             on_stored=self._after.stored if self._after is not None else None,
             on_stall=self._stalled,
+            on_closed=self._on_closed,
         )
         self._metrics.watch_store(self._waiting, self._works)
         self._writer.start()

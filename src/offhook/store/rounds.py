@@ -41,7 +41,7 @@ OnStored = Callable[[sa.Connection, Rows], None]
 class Rounds:
     """
     One store, as its writer uses it. ``on_stored`` runs in the transaction that stores a whole call, once a call;
-    ``slow(ms)`` is told of a transaction that took long.
+    ``on_closed`` is told of each record whose server died; ``slow(ms)`` of a transaction that took long.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Rounds:
         server: str,
         keep_days: float,
         on_stored: OnStored | None,
+        on_closed: Callable[[Path], None],
         slow: Callable[[float], None],
         stopping: Callable[[], bool],
     ) -> None:
@@ -62,6 +63,7 @@ class Rounds:
         self._server = server
         self._keep_days = keep_days
         self._on_stored = on_stored
+        self._on_closed = on_closed
         self._slow = slow
         self._stopping = stopping
         self._prune_at = 0.0
@@ -179,6 +181,7 @@ class Rounds:
             told = alive.tell_lost_jobs(self._directory)
             for path, why in alive.close_dead(self._directory, self._server):
                 log.warning("a call was cut off", extra={"record": path.name, "why": why})
+                self._on_closed(path)
             missing = list(dict.fromkeys([*told, *catchup.missing(target, self._directory)]))
             for at in range(0, len(missing), BATCH):
                 if self._stopping():

@@ -36,7 +36,7 @@ class Writer:
     """
     ``on_stored(connection, rows)`` runs inside the transaction that stores a whole call, once for each call: what it
     writes is there exactly when the call is. ``on_stall(ms, error)`` is told of every round that failed and of every
-    write that took long. Both run on the writer's thread.
+    write that took long, ``on_closed`` of each record whose server died. All run on the writer's thread.
     """
 
     def __init__(
@@ -49,10 +49,13 @@ class Writer:
         keep_days: float = 0,
         on_stored: OnStored | None = None,
         on_stall: Callable[[float, str], None] = lambda ms, error: None,
+        on_closed: Callable[[Path], None] = lambda path: None,
         retry_s: tuple[float, ...] = RETRY_S,
     ) -> None:
         self.where = url
-        self._given: dict[str, Any] = {"server": server, "keep_days": keep_days, "on_stored": on_stored}
+        self._given: dict[str, Any] = {
+            "server": server, "keep_days": keep_days, "on_stored": on_stored, "on_closed": on_closed,
+        }  # fmt: skip
         self._directory = directory
         self._project = projection
         self._server = server
