@@ -67,6 +67,8 @@ def test_a_fault_is_played_beside_the_calls_and_read_like_one(tmp_path: Path):
     async def main(server: Api) -> None:
         shown = await server.get("/api/faults/carrier-stream/misspelt-field")
         assert [row["id"] for row in shown["plays"]] == ["F-049"]
+        kinds = Counter(one["shown"] for one in (await server.get("/api/faults"))["faults"])
+        assert kinds == {"played": len(rule_modules()) - 5, "by hand": 5}  # as the page counts them
         async with server.client("place", "read") as client:
             told = (await client.post("/api/faults/carrier-stream/misspelt-field/play")).json()
             (call,) = told["calls"]
@@ -112,7 +114,7 @@ def test_every_rule_is_shown_by_a_simulated_call_or_by_a_record_that_says_what_i
     for rule in rules:
         assert bool(played & set(rule.decides)) != bool(beside[rule.id]), rule.id
     assert beside.keys() <= {rule.id for rule in rules}
-    assert Counter(bool(one.by_hand) for one in examples()) == {False: 21, True: 5}
+    assert sum(bool(one.by_hand) for one in examples()) == 5  # one more needs a reason
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda one: one.id)
