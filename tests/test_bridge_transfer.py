@@ -86,6 +86,20 @@ def test_a_caller_whom_nobody_takes_comes_back_to_the_same_agent(how: str):
     assert closed(call).ended == v.EndCall(True, "caller hung up")
 
 
+def test_whoever_asked_is_answered_once_and_a_caller_who_is_back_is_warned_of_the_time_once():
+    call = given(talking(max_call_s=300.0, warn_s=200.0, frames_stop_s=9000.0))
+    call.feed(v.TransferAnswered(), v.TransferFinished("completed", seconds=9))
+    assert outcomes(call) == ["answered"]
+    warned = talking(max_call_s=600.0, warn_s=200.0, idle_s=9000.0, frames_stop_s=9000.0)
+    warned.advance(401_000)
+    assert len(warned.notes("limit.warning")) == 1
+    warned.agent_says(100)
+    warned.advance(1_000)
+    given(warned).feed(v.TransferFinished("busy"), v.StreamOpened(), v.StreamStarted("MZ2", "CA1", v.PCMU_8K, {}))
+    warned.advance(1_000)
+    assert len(warned.notes("limit.warning")) == 1
+
+
 def test_a_caller_may_be_given_away_once_more():
     call = given(talking())
     call.feed(v.TransferFinished("busy"), v.StreamOpened(), v.StreamStarted("MZ2", "CA1", v.PCMU_8K, {}))

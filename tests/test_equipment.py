@@ -15,6 +15,7 @@ from offhook.cli.equipment import Equipment
 from offhook.cli.reload import ReloadRefused
 from offhook.net.hands import Hands
 from offhook.settings import Settings, load
+from offhook.testing.effects import VARIABLE
 
 TOML = '[tools.hours]\npython = "own.py:hours"\nchanges = false\n'
 CODE = 'def hours() -> str:\n    """When we are open."""\n    return "from {} on"\n'
@@ -127,6 +128,18 @@ def test_broken_tools_are_refused_by_name_and_those_before_go_on(tmp_path, monke
             await place.change()
         assert says in f"{refused.value} {refused.value.where}" and refused.value.where[0].startswith("tools.")
         assert await asked(place.equipment.box) == "from nine on"
+
+    run(tmp_path, monkeypatch, body)
+
+
+@pytest.mark.parametrize(("said", "output"), [("off", "was not carried out"), ("on", "from nine on")])
+def test_where_side_effects_are_off_no_tool_of_the_server_does_what_it_does(tmp_path, monkeypatch, said, output):
+    monkeypatch.setenv(VARIABLE, said)
+
+    async def body(place: Place) -> None:
+        place.write("nine", TOML.replace("changes = false", "changes = true"))
+        await place.change()
+        assert output in await asked(place.equipment.box)
 
     run(tmp_path, monkeypatch, body)
 

@@ -135,3 +135,24 @@ def test_an_edit_of_any_file_that_an_agent_came_from_is_seen_once_it_stands_stil
 
     asyncio.run(main())
     assert server.reload.state()["reloads"] == 3, "what SIGHUP has read is not read again"
+
+
+def test_a_file_that_is_still_being_written_is_not_read(server, monkeypatch):
+    before, half, whole = ({server.folder / "told.md": (size, 0, 0)} for size in (1, 2, 3))
+    looks = [before, before, half, whole, whole]
+    read: list[tuple[str, int]] = []
+
+    async def again(why: str) -> bool:
+        read.append((why, len(looks)))
+        server.reload._known = whole
+        return True
+
+    async def main() -> None:
+        monkeypatch.setattr(module, "LOOK_EVERY_S", 0)
+        monkeypatch.setattr(module, "_looks", lambda files: looks.pop(0))
+        monkeypatch.setattr(server.reload, "again", again)
+        with pytest.raises(IndexError):  # when there are no looks any more
+            await server.reload._watch()
+
+    asyncio.run(main())
+    assert read == [("changed: told.md", 0)]

@@ -13,6 +13,7 @@ import pytest
 
 from offhook.checks.agents import endings, ready_agents
 from offhook.checks.settings import carrier_settings, problems
+from offhook.cli.places import data_dir
 from offhook.settings import SettingsError, load
 
 ROOT = Path(__file__).parent.parent
@@ -367,3 +368,13 @@ def test_what_a_session_asks_for_and_will_end_is_named_in_time_at_the_start_and_
     ((_, _, past),) = told("openai", "2027-02-26")
     assert past.startswith("ended 2027-02-26") and "calls go on" in past
     assert told("loopback", "2027-03-01") == []
+
+
+def test_records_go_where_it_was_said_else_where_the_system_keeps_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert data_dir(load(environment={}, cwd=tmp_path)) == tmp_path / ".local/share/offhook/calls"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert data_dir(load(environment={}, cwd=tmp_path)) == tmp_path / "data/offhook/calls"
+    said = load(environment={"OFFHOOK_RECORD_DIR": "rec"}, cwd=tmp_path)
+    assert data_dir(said) in (Path("rec"), tmp_path / "rec")

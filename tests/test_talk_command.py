@@ -1,9 +1,14 @@
 """``offhook talk`` as a user has it who has set up nothing: a pipe of lines, an agent that answers, a verdict."""
 
+import asyncio
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
 
 from offhook.talk.playback import Playback
 
@@ -28,3 +33,19 @@ def test_marks_are_reached_when_all_before_them_was_played_and_flushed_by_a_clea
     assert playback.take(160) == (b"ab" * 80, ["m1"]) and playback.waiting_ms == 40
     assert playback.take(160) == (b"cd" * 80, [])
     assert playback.clear() == ["m2"] and playback.take(4) == (b"\xff" * 4, [])
+
+
+@pytest.mark.parametrize("bye", ["/bye", "/quit"])
+def test_lines_are_written_keys_pressed_and_a_word_ends_it(monkeypatch, bye):
+    talk = importlib.import_module("offhook.cli.talk")  # the package has a command of that name
+    typed = ["hello", "", "  what hours? ", "/1x#", bye, "after the end"]
+
+    async def line() -> str | None:
+        return typed.pop(0) if typed else None
+
+    monkeypatch.setattr(talk, "_lines", lambda: line)
+    monkeypatch.setattr("sys.stdin", Mock(isatty=lambda: True))
+    stream = Mock()
+    asyncio.run(talk._typed(stream, Mock()))
+    assert [call.args[0] for call in stream.type.call_args_list] == ["hello", "what hours?"]
+    assert [call.args[0] for call in stream.press.call_args_list] == ["1", "#"] and typed == ["after the end"]

@@ -9,6 +9,7 @@ from tests.after.kit import Office, Told, hook, rounds, run
 
 from offhook.after.hook import Outcome
 from offhook.after.queue import SUMMARY, Queue, key_for
+from offhook.agent.tools.threads import INLINE
 from offhook.store.state import NoStoreYet
 
 DOWN = Outcome(False, "crm.example answered 503: come back later")
@@ -162,6 +163,33 @@ def test_a_hook_that_hangs_is_ended_and_leaves_room_for_the_others(tmp_path, clo
     with office.engine.connect() as connection:
         states = connection.exec_driver_sql("SELECT DISTINCT state FROM outbox WHERE hook = 'slow'").scalars().all()
     assert states == ["queued"] and "not done within" in office.rows()["slow"].error
+
+
+def test_a_hook_that_hangs_takes_three_places_and_no_more(tmp_path, clock):
+    at_work: list[Any] = []
+
+    async def hangs(job: Any) -> Outcome:
+        at_work.append(job)
+        await asyncio.Event().wait()
+        return Outcome(True)
+
+    office = Office(tmp_path, clock, hook("slow", hangs))
+    for n in range(5):
+        office.call(f"CA{n}")
+
+    async def main() -> None:
+        INLINE.set(True)
+        worker = office.worker()
+        for _ in range(3):
+            await worker.round()
+            await asyncio.sleep(0)
+        running = [task for _, task in worker._running.values()]
+        assert len(at_work) == len(running) == 3
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    asyncio.run(main())
 
 
 def test_a_defect_of_a_hook_is_a_failure_by_name(tmp_path, clock):

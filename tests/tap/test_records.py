@@ -1,12 +1,15 @@
 """What a tap writes down: both legs of a call in one record, joined by rules that are said, and nothing secret."""
 
+import asyncio
 import base64
 import gzip
 import json
+from unittest.mock import Mock
 
 import pytest
 from tests.net.kit import frame
 
+from offhook.cli.tap import _Tapping
 from offhook.diagnosis.report import report
 from offhook.evidence.files import read
 from offhook.evidence.journal import JournalDir
@@ -423,3 +426,13 @@ def test_a_stream_that_comes_by_the_tap_is_not_said_to_pass_it(tmp_path):
     assert not [kind for kind, *_ in world.said if kind == "past"]
     world.wait(UNSTREAMED_S)
     assert "settings/private-url" not in [root.rule for root in report(world.records()[f"CA{2:032x}"]).roots]
+
+
+def test_a_tap_that_is_ended_writes_the_end_of_what_still_runs(tmp_path):
+    tapping = _Tapping([], tmp_path, "", False, "", None, False, True)
+    tapping._over.set()
+    tapping.book = Mock(wraps=tapping.book)
+    tapping.book.end_all.side_effect = lambda: order.append(tapping._journals._thread.is_alive())
+    order: list[bool] = []
+    asyncio.run(tapping.run())
+    assert order == [True]  # while there is still somebody to write it

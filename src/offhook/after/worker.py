@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from offhook.after.hook import Hook, Job, Outcome, pause_s
-from offhook.after.queue import Queue
+from offhook.after.queue import SUMMARY, Queue
 from offhook.agent.aside import Aside
 from offhook.agent.tools.threads import in_thread
 from offhook.store.database import reason
@@ -224,8 +224,7 @@ class Worker:
         )  # fmt: skip
         self._failing[name] = _short(why)
         self._counted(name, "given up")
-        hook = self.hooks.get(job.hook)
-        if job.hook == ":summary" or (hook is not None and hook.kind == "summary"):
+        if job.hook == SUMMARY:
             await self._closed(lambda: queue.summarized(job.record, None, why))
         await self._closed(lambda: queue.give_up(job, why))
 
