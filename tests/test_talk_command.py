@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from offhook.cli.talk import _interrupt
 from offhook.talk.playback import Playback
 
 
@@ -22,6 +24,17 @@ def test_with_nothing_set_up_a_written_line_is_answered_and_the_call_is_judged(t
     assert ran.returncode == 0, ran.stderr
     assert "loopback provider (no AI)" in ran.stdout and "Thank you for calling. Goodbye." in ran.stdout
     assert "healthy: ended by: agent hung up" in ran.stdout
+
+
+def test_ctrl_c_hangs_up_and_a_second_one_ends_everything():
+    async def talk() -> None:
+        hung_up = asyncio.Event()
+        with _interrupt(hung_up.set):
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.wait_for(hung_up.wait(), 40)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    asyncio.run(talk())
 
 
 def test_marks_are_reached_when_all_before_them_was_played_and_flushed_by_a_clear():

@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,12 +43,13 @@ ANSWER_S = 20.0  # an answer to a piped line begins within this
 GREETING_S = 2.0  # and a greeting, if there is one
 PAUSE_S = 0.6  # and is over when nothing was played for so long
 WHOLE_S = 5.0
+GOODBYE_S = 10.0
 ECHO = {
     True: "the microphone does not hear the speakers: speak whenever you like, over the agent too",
     False: "the microphone hears the speakers: while the agent speaks it is closed but to a voice well above them; a "
     "headset opens it, and what you write interrupts",
 }
-HELP = "write a line and press Enter; /5 presses a key; /bye or Ctrl-D hangs up"
+HELP = "write a line and press Enter; /5 presses a key; /bye, Ctrl-D or Ctrl-C hangs up"
 
 
 class _Line(Struct, frozen=True):
@@ -169,11 +171,12 @@ async def _talk(settings: Settings, agent: str, text: bool) -> str:
         try:
             await stream.begin(line.url)
             typing = asyncio.ensure_future(_typed(stream, say))
-            both: set[asyncio.Future[Any]] = {typing, stream.over}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            with _interrupt(typing.cancel):
+                both: set[asyncio.Future[Any]] = {typing, stream.over}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not stream.over.done():
                 stream.stop()
-            why = await stream.over
+            why = await _over(stream)
             typing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await typing
@@ -183,6 +186,29 @@ async def _talk(settings: Settings, agent: str, text: bool) -> str:
         if why:
             raise TalkError(why)
         return line.call
+
+
+@contextlib.contextmanager
+def _interrupt(hang_up: Callable[[], object]) -> Iterator[None]:
+    """Ctrl-C hangs up, so that the call is judged; a second one ends everything."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, hang_up)
+    except NotImplementedError:  # Windows
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _over(stream: TalkStream) -> str:
+    """Why the talk is over, once it was hung up; empty: as it should be."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(stream.over), GOODBYE_S)
+    except TimeoutError:
+        return f"the server has not ended the call within {GOODBYE_S:.0f} s of the hang-up"
 
 
 def _sound(stream: TalkStream, say: _Screen) -> Sound | None:
