@@ -133,7 +133,8 @@ class _Desk:
         for n, kind in enumerate(ring):
             number = _pointed(account)
             if number is None:
-                text = f"   waiting: no number has a webhook; offhook numbers point {NUMBER}"
+                first = next(iter(account.account.numbers.values())).phone_number
+                text = f"   waiting: no number has a webhook; offhook numbers point {first}"
                 self._screen.tell("waiting", text)
             while (number := _pointed(account)) is None:
                 self._asked_of.clear()
