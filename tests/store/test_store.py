@@ -34,7 +34,7 @@ def test_a_call_is_there_from_its_begin_and_whole_at_its_end(store, reader, call
     assert whole["latencies"] == [{"kind": "reply", "at_ms": 700.0, "ms": 612.0}]
 
 
-def test_storing_the_same_call_again_changes_nothing(store, target, calls):
+def test_storing_the_same_call_again_changes_nothing(store, target, calls, reader):
     told = []
     writing = store(on_stored=lambda connection, rows: told.append(rows.call["call"]))
     path = record(calls, "CA1", agent("good day", "i1", 100.0), note("tool", 200.0, id="t", name="look"))
@@ -47,6 +47,7 @@ def test_storing_the_same_call_again_changes_nothing(store, target, calls):
         counts = [connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() for table in tables]
     assert counts == [1, 2, 1, 1]  # a turn, and the tool between the turns
     assert told == ["CA1"]  # whoever acts on a call's end hears of it once
+    assert reader().calls(CallFilter())[0]["tools"] == ["look: no end"]
 
 
 FOUND = (

@@ -32,7 +32,7 @@ __all__ = ["CallsError", "Wishes", "calls", "moment"]
 Row = dict[str, Any]
 SHOWN = (
     "call", "began", "seconds", "agent", "direction", "caller", "called", "state", "verdict", "because", "findings",
-    "end_why", "usd", "cost_unknown", "provider", "model", "recording", "record",
+    "tools", "end_why", "usd", "cost_unknown", "provider", "model", "recording", "record",
 )  # fmt: skip
 # Records that may not be in the store yet; it takes them within a second, unless it is behind.
 LATEST = 200
@@ -141,7 +141,8 @@ def _row_of(path: Path, settings: Settings) -> Row | None:
         made = projection(settings)(path)
     except RecordingError:
         return None
-    return {**made.call, "findings": [row["rule"] for row in made.children["findings"]]}
+    ran = [f"{row['name']}: {row['outcome'] or 'no end'}" for row in made.children["tool_runs"]]
+    return {**made.call, "findings": [row["rule"] for row in made.children["findings"]], "tools": ran}
 
 
 def _told(row: Row, settings: Settings) -> Row:

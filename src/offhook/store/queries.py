@@ -47,15 +47,16 @@ class Reader:
             raise StoreError(f"{shown(self._url)}: {reason(error)}") from error
 
     def calls(self, wanted: CallFilter) -> list[Row]:
-        """The calls, newest first, each with the rules of its findings."""
+        """The calls, newest first, each with the rules of its findings and its runs of tools, as ``NAME: OUTCOME``."""
         c = schema.calls.c
         with self._connection() as connection:
             where = self._where(connection, wanted)
             query = sa.select(schema.calls).where(*where).order_by(c.began_at.desc(), c.n.desc()).limit(wanted.limit)
             rows = [dict(row) for row in connection.execute(query).mappings()]
-            found = self._findings(connection, [row["n"] for row in rows])
+            keys = [row["n"] for row in rows]
+            found, ran = self._findings(connection, keys), self._tools(connection, keys)
         for row in rows:
-            row["findings"] = found.get(row["n"], [])
+            row["findings"], row["tools"] = found.get(row["n"], []), ran.get(row["n"], [])
         return rows
 
     def totals(self, wanted: CallFilter) -> Row:
@@ -148,6 +149,14 @@ class Reader:
         for n, rule in connection.execute(query):
             found.setdefault(n, []).append(rule)
         return found
+
+    def _tools(self, connection: sa.Connection, keys: list[int]) -> Mapping[int, list[str]]:
+        t = schema.tool_runs.c
+        ran: dict[int, list[str]] = {}
+        query = sa.select(t.call_n, t.name, t.outcome).where(t.call_n.in_(keys)).order_by(t.call_n, t.n)
+        for n, name, outcome in connection.execute(query):
+            ran.setdefault(n, []).append(f"{name}: {outcome or 'no end'}")
+        return ran
 
     def _where(self, connection: sa.Connection, wanted: CallFilter) -> list[sa.ColumnElement[bool]]:
         c = schema.calls.c
