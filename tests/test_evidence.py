@@ -69,10 +69,28 @@ def test_a_disk_that_fails_is_named_once_touches_nothing_and_comes_back(tmp_path
         journal.note("something", n / 10)
         directory.flush()
     assert directory.failures == 3 and len(told) == 1
+    assert directory.state() == {"state": "behind", "why": "File exists"}
     folder.unlink()
     journal.close(1.0, {})
     directory.flush()
+    assert directory.state() == {"state": "ok"}
     assert len(told) == 2 and len(list(read(journal.path).notes("something"))) == 3
+
+
+def test_a_defect_in_the_writers_thread_is_told_and_the_records_go_on(tmp_path):
+    told: list[str] = []
+    directory = JournalDir(tmp_path, on_failure=lambda text: told.append(str(directory.state())))
+    directory.submit(lambda: 1 // 0)
+    journal = directory.open("CA1", {}, 0.0, {})
+    directory.start()
+    directory._wake.set()
+    until = time.monotonic() + 40
+    while not told and time.monotonic() < until:
+        time.sleep(0.01)
+    journal.note("something", 1.0)
+    directory.stop()
+    assert "ZeroDivisionError" in told[0] and len(told) == 1 and directory.failures == 1
+    assert len(list(read(journal.path).notes("something"))) == 1
 
 
 def test_the_oldest_records_go_when_the_directory_is_full(tmp_path):

@@ -27,6 +27,23 @@ def test_a_call_is_told_once_however_often_it_is_stored(tmp_path, clock):
     assert office.rows()["crm"].state == "done" and office.rows()["crm"].payload == ""  # said, and not kept
 
 
+def test_a_thread_that_dies_is_told(tmp_path, clock, caplog):
+    class Gone(BaseException):
+        pass
+
+    async def dies() -> float:
+        raise Gone
+
+    worker = Office(tmp_path, clock, hook("crm", Told())).worker()
+    worker.round = dies
+    worker.start()
+    with pytest.raises(Gone):
+        worker._main.result(40)
+    assert worker.state()["why"] == "its thread has died of Gone; a restart goes on"
+    assert "nothing is done after calls any more" in caplog.text
+    worker.stop()
+
+
 def test_two_servers_of_one_store_tell_it_once(tmp_path, clock):
     told = Told()
     office = Office(tmp_path, clock, hook("crm", told))

@@ -1759,6 +1759,13 @@ export interface components {
             }[];
             /** Draining */
             draining: boolean;
+            /**
+             * Hooks
+             * @description what is done after calls, and which of it fails; null: nothing is
+             */
+            hooks: {
+                [key: string]: unknown;
+            } | null;
             /** Limits */
             limits: {
                 [key: string]: number;
@@ -1771,9 +1778,19 @@ export interface components {
             public_url: string;
             /** Ready */
             ready: boolean;
+            /**
+             * Records
+             * @description state: ok, behind or off, and why
+             */
+            records: {
+                [key: string]: unknown;
+            };
             /** Running */
             running: number;
-            /** Store */
+            /**
+             * Store
+             * @description state: starting, ok, behind or off, how many calls wait, and why
+             */
             store: {
                 [key: string]: unknown;
             };

@@ -79,6 +79,15 @@ class Worker:
 
     def start(self) -> None:
         self._main = self._aside.submit(self._run)
+        self._main.add_done_callback(self._ended)
+
+    def _ended(self, main: Future[None]) -> None:
+        """Its rounds catch what may be caught: whatever ended it, nothing is done any more, and that is said."""
+        if self._stopping or main.cancelled():
+            return
+        error = main.exception()
+        self._store_why = f"its thread has died of {type(error).__name__}; a restart goes on"
+        log.critical("nothing is done after calls any more; calls go on", exc_info=error)
 
     def wake(self) -> None:
         """Something was queued."""

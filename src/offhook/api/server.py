@@ -41,6 +41,7 @@ async def health(request: Request, who: Reads) -> Response:
             "limits": {name: float(settings[f"limits.{name}"])
                        for name in ("max_calls", "dials_per_minute", "max_call_s", "idle_s")},
             "load": {"dials_last_minute": float(calls.dials_of_last_minute()), **world.metrics.load()},
+            "records": dict(detail.get("records", {})), "hooks": detail.get("hooks"),
             "store": dict(detail.get("store", {})), "agents": dict(detail.get("agents", {})),
             "watched": world.hub.watched, "boundaries": _checking(request).boundaries(),
         }

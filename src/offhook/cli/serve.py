@@ -337,7 +337,7 @@ class Serving:
         """What ``/readyz`` says besides."""
         after = self.store.after()
         return {
-            "store": self.store.detail(), "agents": self.reload.state(),
+            "records": self.journals.state(), "store": self.store.detail(), "agents": self.reload.state(),
             **({"hooks": after} if after is not None else {}),
         }  # fmt: skip
 

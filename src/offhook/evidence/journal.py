@@ -295,6 +295,8 @@ class JournalDir:
         self._wake = threading.Event()
         self._stop = False
         self._failing = False
+        self._why = ""
+        self._defect = ""  # of the last round
         self._thread: threading.Thread | None = None
         self._round_at = time.monotonic()
         self._cap_at = 0.0
@@ -352,9 +354,21 @@ class JournalDir:
         """A disk that hangs raises nothing: the writer just does not come round."""
         late = time.monotonic() - self._round_at
         if self._thread is not None and self._thread.is_alive() and late > STUCK_S and not self._failing:
-            self._failing = True
             self.failures += 1
-            self._on_failure(f"{self.directory}: the disk has taken nothing for {late:.0f} s")
+            self._fails(f"{self.directory}: the disk has taken nothing for {late:.0f} s")
+
+    def _fails(self, text: str) -> None:
+        self._failing, self._why = True, text
+        self._on_failure(text)
+
+    def state(self) -> dict[str, str]:
+        """Whether records are written, for /readyz: why not, without where."""
+        if self._thread is not None and not self._thread.is_alive() and not self._stop:
+            return {"state": "off", "why": "its thread has died; a restart writes what comes then"}
+        if self._failing or self._defect:
+            why = self._why.removeprefix(f"{self.directory}: ")
+            return {"state": "behind", "why": why if self._failing else f"defect: {self._defect}"}
+        return {"state": "ok"}
 
     def start(self) -> None:
         self._round_at = time.monotonic()
@@ -375,7 +389,14 @@ class JournalDir:
     def _run(self) -> None:
         while not self._stop:
             self._wake.wait(max(LEAST_S, self._round_at + ROUND_S - time.monotonic()))
-            self._round(_Pace(len(self._open) + len(self._rounds)))
+            try:
+                self._round(_Pace(len(self._open) + len(self._rounds)))
+                self._defect = ""
+            except Exception as error:  # a defect with one call must not end the records of all
+                self.failures += 1
+                if self._defect != repr(error):
+                    self._defect = repr(error)
+                    self._on_failure(f"{self.directory}: defect: {self._defect}")
         self.flush()
 
     def flush(self) -> None:
@@ -461,8 +482,7 @@ class JournalDir:
             self.failures += 1
             writing.outbox.trim()
             if not self._failing:
-                self._failing = True
-                self._on_failure(f"{journal.path.parent}: {error.strerror or error}")
+                self._fails(f"{journal.path.parent}: {error.strerror or error}")
             return
         if self._failing:
             self._failing = False

@@ -61,7 +61,11 @@ class Health(Answer):
     running: int
     limits: dict[str, float]
     load: dict[str, float | None]
-    store: dict[str, Any]
+    records: dict[str, Any] = Field(description="state: ok, behind or off, and why")
+    store: dict[str, Any] = Field(description="state: starting, ok, behind or off, how many calls wait, and why")
+    hooks: dict[str, Any] | None = Field(
+        description="what is done after calls, and which of it fails; null: nothing is"
+    )
     agents: dict[str, Any]
     watched: int = Field(description="subscribers of the live stream")
     boundaries: list[dict[str, Any]] = Field(description="of the checks that were run last, and of the last calls")
