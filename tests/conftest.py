@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import gc
 import os
 import shutil
 import signal
@@ -36,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {str(ROOT / "tests" / name): n for n, name in enumerate(LONGEST)}
     places |= {str(ROOT / "tests" / name): len(places) + 1 for name in LAST}
     items.sort(key=lambda item: places.get(str(item.path), len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Six thousand tests and all that they imported stay for good: a look at them all takes the collector a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
