@@ -17,6 +17,7 @@ from offhook.diagnosis.evidence import Evidence
 from offhook.diagnosis.report import report
 from offhook.evidence.files import call_of, find, read
 from offhook.evidence.journal import JournalDir, _Pace
+from offhook.evidence.observed import ProviderAudio
 from offhook.evidence.record import Channel, Recording, RecordingError
 from offhook.evidence.recording import StereoRecorder
 from offhook.media import g711
@@ -126,6 +127,16 @@ def test_records_are_found_by_path_beginning_and_last(tmp_path):
         find("CAaa", tmp_path)
     with pytest.raises(RecordingError, match="no record of"):
         find("CAx", tmp_path)
+
+
+def test_a_session_is_ready_when_it_is_confirmed_first_and_each_dial_has_its_own():
+    wire = ProviderAudio(1.0)
+    wire.opened(2.0)
+    wire.message("session.updated", {}, 3.0)
+    wire.message("session.updated", {}, 9.0)
+    assert (wire.opened_at, wire.ready_at, wire.last_rx) == (2.0, 3.0, 9.0)
+    wire.opened(10.0)
+    assert wire.ready_at is None
 
 
 def test_a_killed_process_loses_at_most_the_last_second(tmp_path):

@@ -232,6 +232,20 @@ def test_a_program_that_silences_its_guardian_at_once_is_started_once_and_ended(
     asyncio.run(body())
 
 
+def test_where_no_guardian_can_be_a_program_is_run_all_the_same_and_its_exit_status_is_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(process, "_PROC", tmp_path)  # as on a system without /proc
+
+    async def body() -> None:
+        program = Program([sys.executable, "-I", "-S", "-c", "raise SystemExit(7)"], env={})
+        await program.start()
+        assert await program.wait() == 7
+        await program.end()
+
+    asyncio.run(body())
+
+
 def test_a_program_that_obeys_gets_no_kill():
     async def body() -> None:
         program = Program(["sleep", "60"], env={})

@@ -258,6 +258,21 @@ def test_what_ends_is_told_to_the_end():
     run(main)
 
 
+def test_everybody_who_watches_gets_levels_as_often_as_they_asked(monkeypatch):
+    told: list[tuple[int, int]] = []
+
+    async def main() -> None:
+        hub = Hub()
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda *_: None)
+        often, seldom = hub.subscribe(levels=10), hub.subscribe(levels=2)
+        monkeypatch.setattr(hub, "_tell_levels", lambda every, those: told.append((every, len(those))))
+        for _ in range(live.TURNS_PER_S):  # a second
+            hub._tick()
+        assert told.count((often.every, 1)) == 10 and told.count((seldom.every, 1)) == 2 and len(told) == 12
+
+    asyncio.run(main())
+
+
 def test_the_documents_name_every_kind_of_event():
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text().partition("## Watching")[2]
     assert set(re.findall(r"^\| `([a-z.-]+)` \|", page, re.MULTILINE)) == set(KINDS)
