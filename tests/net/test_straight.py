@@ -228,7 +228,9 @@ class World:
 
     def tell(self, **message):
         """The provider says something."""
-        data = json.dumps(message).encode()
+        self.tell_bytes(json.dumps(message).encode())
+
+    def tell_bytes(self, data):
         if self.way in ("compiled", "polled") and self.provider.text is not None:
             self.provider.hears(data)
         else:
@@ -352,6 +354,7 @@ class Talk:
         self.seen = 0
         self.happens = (
             [self.frame] * 120 + [self.agent] * 40 + [self.mark] * 16 + [self.interrupt, self.response, self.words]
+            + [self.aside, self.aside_that_is_torn]
             + [self.odd_frame, self.jump, self.pause, self.resume, self.resume, self.key]
         )  # fmt: skip
 
@@ -377,6 +380,14 @@ class Talk:
     def words(self):
         self.world.tell(type="response.output_audio_transcript.delta", event_id="e", response_id=f"r{self.responses}",
                         item_id=f"i{self.responses}", output_index=0, content_index=0, delta="So ")  # fmt: skip
+
+    def aside(self):
+        part = {"type": "audio", "transcript": ""}
+        self.world.tell(type=self.chance.choice(("response.content_part.added", "response.output_item.added",
+                        "rate_limits.updated", "response.content_part.addad")), event_id="e", part=part)  # fmt: skip
+
+    def aside_that_is_torn(self):
+        self.world.tell_bytes(b'{"type":"rate_limits.updated","rate_limits":[{"name":')
 
     def mark(self):
         new = [json.loads(data) for data in self.world.carrier.sent[self.seen :] if b'"mark"' in data]

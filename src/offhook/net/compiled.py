@@ -9,7 +9,10 @@ in their order. So whoever counts and decides is the same as on the ordinary way
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from offhook import vocab as v
 from offhook.bridge.turns import MARK_PREFIX
@@ -33,6 +36,21 @@ SETTLED_EVERY = 100
 # As native/way.c has them: kinds of notes, of which the third is a mark that came back, and a level that is none.
 _LOOKED, _SPOKE = 0, 1
 _NO_LEVEL = 255
+_TYPE = re.compile(
+    rb'\{"type": ?"([a-z_.]+)"'
+)  # as providers begin their messages; another order goes the ordinary way
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _is_object(data: bytes) -> bool:
+    """Whether it can be read at all: what cannot has a name of its own, given on the ordinary way."""
+    try:
+        _members(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
 
 if hot is not None:
     hot.tables(CLASSES, bytes(kind | (code not in QUIET) << 6 for code, kind in enumerate(KINDS)))
@@ -74,7 +92,7 @@ class Compiled:
     """The compiled way of one call; ``text`` is the callback for what the carrier says beside it."""
 
     __slots__ = (
-        "_call", "_leg", "_n_bytes", "_provider_leg", "_speech", "_way",
+        "_asides", "_call", "_leg", "_n_bytes", "_provider_leg", "_speech", "_way",
     )  # fmt: skip
 
     def __init__(self, call: Call, leg: CarrierLeg, provider_leg: ProviderLeg) -> None:
@@ -82,6 +100,7 @@ class Compiled:
         self._call = call
         self._leg = leg
         self._provider_leg = provider_leg
+        self._asides: frozenset[bytes] = frozenset()
         self._n_bytes = leg.usual_bytes
         self._speech: Speech | None = None
         self._way = hot.Way(call.clock.now, self._due, self._broke, SETTLED_EVERY, LOOK_EVERY)
@@ -91,6 +110,7 @@ class Compiled:
     ) -> bool:
         """Take usual messages from both sockets. False where that cannot be."""
         call, way = self._call, self._way
+        self._asides = down.asides
         tape = call.recorder
         laid = way.lay_up(
             to_provider, _pattern(up.media), _pattern(up.mark), up.stream_id.encode(), *down.append_out,
@@ -127,7 +147,11 @@ class Compiled:
         self._expect()
 
     def told(self, data: bytes) -> None:
-        """A text message of the provider."""
+        """A text message of the provider. One on which nothing hangs is written down, and needs no settling."""
+        kind = _TYPE.match(data)
+        if kind is not None and kind[1] in self._asides and _is_object(data):
+            self._call.journal.frame(Channel.FROM_PROVIDER, data, self._call.clock.now())
+            return
         self.settle()
         self._call.from_provider(data)
 

@@ -208,6 +208,8 @@ class ProviderWay(Struct, frozen=True):
 
     delta: tuple[Usual, ...]  # own 0, 1 and 2: response, item, content index
     append_out: tuple[bytes, bytes]
+    # types of messages that ``receive`` makes ``Harmless`` of and keeps nothing of
+    asides: frozenset[bytes] = frozenset()
 
 
 class ProviderLeg(Protocol):

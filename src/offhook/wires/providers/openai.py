@@ -257,7 +257,7 @@ _USUAL_DELTA = (
     Usual("output_index", "any", optional=True), Usual("content_index", "own-figure", own=2),
     Usual("delta", "audio"), Usual("obfuscation", "any", optional=True),
 )  # fmt: skip
-_WAY = ProviderWay(_USUAL_DELTA, (_APPEND_HEAD, b'"}'))
+_WAY = ProviderWay(_USUAL_DELTA, (_APPEND_HEAD, b'"}'), frozenset(kind.encode() for kind in _HARMLESS))
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 # Where audio stands, by event.
 _AUDIO_IN = {
