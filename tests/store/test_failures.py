@@ -104,10 +104,11 @@ def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgr
     try:
         store.whole(record(calls, "CA1"))
         store.round()
+        asking = Reader(url)  # as the API does, all the time that the server runs
+        assert len(asking.calls(CallFilter())) == 1
         postgres.stop()
         store.round()
         assert store.state.word == "behind", "before a call has ended"
-        store.round()
         assert store.state.why == "ConnectionRefusedError: Connection refused"
         store.whole(record(calls, "CA2"))
         store.round()
@@ -115,6 +116,8 @@ def test_a_postgres_that_is_killed_comes_back_with_nothing_lost(postgres: Postgr
         postgres.start()
         store.round()
         assert store.state.word == "ok" and names(url) == {"CA1": "ended", "CA2": "ended"}
+        assert len(asking.calls(CallFilter())) == 2, "its connection is of the server before"
+        asking.close()
         assert not [entry for entry in caplog.records if entry.exc_info], "a user is told in a line"
     finally:
         store.stop()

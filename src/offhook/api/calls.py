@@ -69,8 +69,7 @@ def list_calls(
     )  # fmt: skip
     running = {one.record: from_live(one) for one in list(world.hub.calls.values())}
     shown = [] if cursor else [row for row in running.values() if matches(row, wanted)]
-    found = _stored(world, wanted, cursor, who) or _on_disk(request, wanted, cursor)
-    rows, more, source, why = found
+    rows, more, source, why = _page(request, wanted, cursor, who)
     if source == "store" and not cursor and (late := _unstored(request, world, running)):
         shown += [row for row in late.values() if matches(row, wanted)]
         running |= late
@@ -89,18 +88,24 @@ def _standing(request: Request, call: str) -> Opened:
 Page = tuple[list[dict[str, Any]], str | None, str, str]
 
 
-def _stored(world: World, wanted: CallFilter, cursor: str, who: Who) -> Page | None:
-    """A page from the store; None where there is none to read."""
+def _page(request: Request, wanted: CallFilter, cursor: str, who: Who) -> Page:
+    """From the store; where it cannot be read from the records, and why."""
     try:
-        reader = world.reader()
-        if reader is None:
-            return None
-        before = _cursor(cursor, int, int)
-        rows = reader.calls(msgspec.structs.replace(wanted, before=before))
-    except StoreError:
+        found = _stored(the_world(request), wanted, cursor, who)
+    except StoreError as error:
         if wanted.text or wanted.number or wanted.min_usd is not None:
             raise
-        return None  # the answer says that it comes from records, /api/health why
+        return _on_disk(request, wanted, cursor, f"the store is not read ({error})")
+    return found or _on_disk(request, wanted, cursor, "there is no store")
+
+
+def _stored(world: World, wanted: CallFilter, cursor: str, who: Who) -> Page | None:
+    """A page from the store; None where there is none. Raises StoreError."""
+    reader = world.reader()
+    if reader is None:
+        return None
+    before = _cursor(cursor, int, int)
+    rows = reader.calls(msgspec.structs.replace(wanted, before=before))
     page = rows[: wanted.limit - 1]
     more = _token(page[-1]["began_at"], page[-1]["n"]) if len(rows) > len(page) else None
     return [from_store(row, numbers=who.may("numbers")) for row in page], more, "store", ""
@@ -120,7 +125,7 @@ def _row_of(request: Request, record: str) -> dict[str, Any] | None:
         return None
 
 
-def _on_disk(request: Request, wanted: CallFilter, cursor: str) -> Page:
+def _on_disk(request: Request, wanted: CallFilter, cursor: str, why: str) -> Page:
     """A page from the records themselves; what only the store finds is refused by name."""
     for name in ("text", "number", "min_usd"):
         if getattr(wanted, name):
@@ -138,7 +143,7 @@ def _on_disk(request: Request, wanted: CallFilter, cursor: str) -> Page:
             if len(rows) == wanted.limit - 1:
                 break
     more = _token(last) if rows and last != paths[-1].stem else None
-    return rows, more, "records", "there is no store, or it cannot be read: only the newest records were looked at"
+    return rows, more, "records", f"{why}: only the newest records were looked at"
 
 
 def _token(*parts: Any) -> str:

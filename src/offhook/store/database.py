@@ -145,9 +145,11 @@ def _postgres(url: URL) -> sa.Engine:
             context.verify_mode = ssl.CERT_NONE
         context.check_hostname = mode == "verify-full"
         connect["ssl_context"] = context
+    # asked first whether it is still there: a server that was restarted has closed what the pool keeps
     made = sa.create_engine(
-        url.set(drivername="postgresql+pg8000", query=query), connect_args=connect, pool_size=1, max_overflow=2
-    )
+        url.set(drivername="postgresql+pg8000", query=query), connect_args=connect, pool_size=1, max_overflow=2,
+        pool_pre_ping=True,
+    )  # fmt: skip
     # rows of one table in one statement: pg8000 sends each by itself otherwise, and a call has thirty
     made.dialect.use_insertmanyvalues_wo_returning = True
     return made
