@@ -335,7 +335,7 @@ export class Painter {
         ctx.fillText(text, (x0 + x1 - wide) / 2, y + 4);
       } else if (this.view.to - this.view.from < 60_000) {
         ctx.fillStyle = this.look.ink;
-        ctx.fillText(text, x1 + 4, y + 2);
+        ctx.fillText(text, Math.min(x1 + 4, this.width - wide - 2), y + 2);
       }
     }
   }
@@ -400,7 +400,7 @@ export class Painter {
       ctx.fillStyle = bad ? this.look.accent : this.look.tool;
       ctx.fillRect(x0, Y.tools - 6, Math.max(3, x1 - x0), 6);
       const text = `${run.name} ${run.ms === null ? "no end" : ms(run.ms)}${bad && run.outcome ? `, ${run.outcome}` : ""}`;
-      const left = Math.max(x0, 2);
+      const left = Math.max(2, Math.min(x0, this.width - ctx.measureText(text).width - 2));
       if (left < right) continue;
       ctx.fillText(text, left, Y.tools + 11);
       right = left + ctx.measureText(text).width + 8;
