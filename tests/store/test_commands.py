@@ -125,6 +125,11 @@ def test_erasing_lists_what_went_and_proves_it(run, stored):
     assert "the whole number" in run("erase", "--caller", "01")[2]
 
 
+def test_a_verdict_that_there_is_none_of_is_no_empty_list(run, stored):
+    _, out, err = run("calls", "--verdict", "nonsense")
+    assert not out and "--verdict: got 'nonsense', wanted healthy, broken, suspected, not proven" in err
+
+
 def test_a_summary_stands_below_its_call_or_why_there_is_none(run, stored, monkeypatch):
     assert "summary" not in run("show", "CA1")[1]  # none is asked for
     monkeypatch.setenv("OFFHOOK_SUMMARY_URL", "https://models.example/v1")

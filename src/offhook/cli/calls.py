@@ -68,6 +68,8 @@ class Wishes(Struct, frozen=True, kw_only=True):
 
 def calls(settings: Settings, wishes: Wishes) -> int:
     """List calls; the worst exit code of their verdicts. Raises CallsError."""
+    if wishes.verdict and wishes.verdict not in _CODES:
+        raise CallsError(f"--verdict: got {wishes.verdict!r}, wanted {', '.join(_CODES)}")
     directory = data_dir(settings)
     try:
         found = _from_store(settings, directory, wishes)
