@@ -15,9 +15,14 @@ from offhook.wires.providers import openai, xai
 
 
 def _on_sockets(provider):
-    fake = FakeProvider(provider)
-    fake._loop_clock = SimpleNamespace(now=lambda: 0.0)
-    return fake._session
+    """The first sessions of two fakes, at two ports."""
+
+    def made(n):
+        fake = FakeProvider(provider)
+        fake._loop_clock, fake._server = SimpleNamespace(now=lambda: 0.0), SimpleNamespace(port=8790 + n)
+        return fake._session(1)
+
+    return made
 
 
 @pytest.mark.parametrize("provider", ["openai", "xai"])

@@ -31,9 +31,12 @@ THRESHOLD_DBFS = -38.0
 HARD_OF_HEARING_DBFS = -20.0
 
 
-def first_id(n: int) -> int:
-    """Where the ids of a fake's ``n``-th session begin, from 1: a call that is handed over has two in one record."""
-    return (n - 1) * 100_000
+def first_id(n: int, port: int = 0) -> int:
+    """
+    Where the ids of a fake's ``n``-th session begin, from 1: a call that is handed over has two in one record, and
+    the other one may be another fake's, at another ``port``.
+    """
+    return port * 10**9 + (n - 1) * 100_000
 
 
 def tone(ms: int, hz: float = 440.0, level_dbfs: float = -20.0) -> bytes:

@@ -124,8 +124,9 @@ class FakeProvider:
 
     def _session(self, n: int) -> SimProvider:
         """One that knows what time it is, where its wire tells it, and shares no id with those before it."""
+        port = self._server.port if self._server is not None else 0
         now = {"unix_s": time.time() - self._loop_clock.now()} if self._name == "openai" else {}
-        return SimProvider(self._name, **{**now, "first_id": first_id(n), **self._knobs})
+        return SimProvider(self._name, **{**now, "first_id": first_id(n, port), **self._knobs})
 
     def _decide(self, request: UpgradeRequest) -> Refusal | Listener:
         self.requests.append(request)
