@@ -172,7 +172,7 @@ def test_a_recording_is_given_in_pieces_and_as_an_outline(tmp_path: Path):
     run(tmp_path, main)
 
 
-def test_a_recording_that_lies_in_a_bucket_only_is_heard_and_goes_again(tmp_path: Path):
+def test_a_recording_that_lies_in_a_bucket_only_is_heard_and_goes_again(tmp_path: Path, monkeypatch):
     async def main(server: Api) -> None:
         own = server.directory / f"{RECORD}.wav"
         sound, url, fetched = own.read_bytes(), f"s3://calls/{own.name}", server.directory / FETCHED / own.name
@@ -189,6 +189,13 @@ def test_a_recording_that_lies_in_a_bucket_only_is_heard_and_goes_again(tmp_path
             assert (await client.get(f"/api/calls/{CALL}/recording")).content == sound
             server.bucket.clear()
             assert (await client.get(f"/api/calls/{CALL}/peaks?bins=4")).status_code == 200  # it is here already
+        lock = server.app.app.state.fetched._lock
+        monkeypatch.setattr("offhook.api.fetching.WAIT_S", 0.01)
+        fetched.unlink()
+        with lock:  # as while a bucket hangs
+            told = await problem(server, 503, f"/api/calls/{CALL}/recording", "audio")
+        assert "another recording" in told["detail"]
+        fetched.write_bytes(sound)
         assert fetched.exists() and fetched in remove_call(server.directory, RECORD) and not fetched.exists()
 
     run(tmp_path, main)

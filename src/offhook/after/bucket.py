@@ -102,10 +102,13 @@ class Bucket(Struct, frozen=True, kw_only=True):
                 raise BucketError(f"{url} is not there", last=True) from None
             if found.meta["size"] > most_bytes:
                 raise BucketError(f"it has {found.meta['size']} bytes, wanted at most {most_bytes}", last=True)
-            with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                for chunk in found.stream(min_chunk_size=1024 * 1024):
-                    file.write(chunk)
-        beside.replace(path)
+            try:
+                with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    for chunk in found.stream(min_chunk_size=1024 * 1024):
+                        file.write(chunk)
+                beside.replace(path)
+            finally:
+                beside.unlink(missing_ok=True)
 
     def has(self, file: str) -> bool:
         """Raises BucketError."""

@@ -35,7 +35,7 @@ router = APIRouter(tags=["calls"], responses=PROBLEMS)
 
 CallName = Annotated[str, Path(pattern=base.ID, description="the carrier's name for the call, or its record's")]
 MAX_MS = 2**53  # what JSON readers have as whole numbers
-UNSTORED = 50  # of the calls that wait for the store, so many are read for a page
+UNSTORED = 20  # of the calls that wait for the store, so many are read for a page
 SCANNED = 500  # records that are read for one page where there is no store
 
 
@@ -329,7 +329,7 @@ def _recording(request: Request, opened: Opened) -> FilePath | None:
     """The recording; None where there is none, or where it cannot be had now: a page is good without."""
     try:
         return _records(request).recording(opened.id)
-    except Problem:
+    except (Problem, StoreError):
         return None
 
 

@@ -20,6 +20,7 @@ __all__ = ["Fetched"]
 
 KEPT = 4
 KEPT_S = 600.0
+WAIT_S = 10.0  # a bucket that hangs must not hold up everything else that is asked on threads
 MOST_BYTES = 256 * 1024 * 1024  # nine hours of a call
 
 
@@ -38,24 +39,32 @@ class Fetched:
 
     def path(self, record: str) -> Path | None:
         """A call's recording; None where there is none. Raises Problem and StoreError."""
-        with self._lock:  # several ask at once for the same one: the first brings it
-            kept = self._folder / f"{record}.wav"
-            if kept.is_file():
-                return kept
-            reader = self._reader()
-            url = reader.uploaded(record) if reader is not None else ""
-            if not url:
-                return None
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            try:
-                self._fetch(url, kept, MOST_BYTES)
-            except LookupError as error:
-                why = f"the recording lies in {url}, and cannot be had: {error}"
-                fix = "see record.s3 and its keys; hooks in /api/health say whether uploads fail too"
-                raise Problem(503, why, kind="bucket", field="call", got=record, where="path",
-                              wanted="a bucket that answers", fix=fix) from None  # fmt: skip
-            self._keep(kept)
+        kept = self._folder / f"{record}.wav"
+        if kept.is_file():
             return kept
+        if not self._lock.acquire(timeout=WAIT_S):  # several ask at once for the same one: the first brings it
+            raise Problem(503, "another recording is being brought from the bucket", kind="bucket", field="call",
+                          got=record, where="path", wanted="a bucket that answers", fix="ask again")  # fmt: skip
+        try:
+            return kept if kept.is_file() else self._brought(record, kept)
+        finally:
+            self._lock.release()
+
+    def _brought(self, record: str, kept: Path) -> Path | None:
+        reader = self._reader()
+        url = reader.uploaded(record) if reader is not None else ""
+        if not url:
+            return None
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self._fetch(url, kept, MOST_BYTES)
+        except LookupError as error:
+            why = f"the recording lies in {url}, and cannot be had: {error}"
+            fix = "see record.s3 and its keys; hooks in /api/health say whether uploads fail too"
+            raise Problem(503, why, kind="bucket", field="call", got=record, where="path",
+                          wanted="a bucket that answers", fix=fix) from None  # fmt: skip
+        self._keep(kept)
+        return kept
 
     def _keep(self, path: Path) -> None:
         while len(self._timers) >= KEPT:
@@ -73,9 +82,7 @@ class Fetched:
             path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove what is here, also what a server that was killed has left."""
-        with self._lock:
-            for timer in self._timers.values():
-                timer.cancel()
-            self._timers.clear()
-            shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove what is here, also what a server that was killed has left. Waits for nobody: the loop calls it."""
+        for timer in list(self._timers.values()):
+            timer.cancel()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -48,6 +48,7 @@ log = logging.getLogger("offhook")
 
 STATE = ".server.json"
 PLAY_S = 60.0
+FETCH_S = 60.0  # of a recording from a bucket: somebody waits for it
 
 
 def state_file(settings: Settings) -> Path:
@@ -249,7 +250,7 @@ class Api:
         if bucket is None:
             raise LookupError("record.s3 names no bucket any more")
         try:
-            bucket.fetch(url, path, most_bytes)
+            msgspec.structs.replace(bucket, timeout_s=FETCH_S).fetch(url, path, most_bytes)
         except (BucketError, OSError) as error:
             raise LookupError(str(error)) from None
 
