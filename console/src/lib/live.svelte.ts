@@ -11,6 +11,8 @@ type Meter = (caller: number | null, agent: number | null) => void;
 
 const BACK_MS = [500, 1000, 2000, 5000];
 const ENDED_KEPT = 12;
+const SILENT_MS = 6000; // without a message where levels came ten times a second: nothing gets through
+const STUCK_MS = 10_000; // a network that comes back does not always take up what was asked meanwhile
 
 export type Ended = Live & { ended: { seconds: number; why: string; wanted: boolean }; verdict?: string; findings?: string[] };
 
@@ -28,14 +30,20 @@ class Stream {
   private wanted = false;
   private meters = new Map<string, Set<Meter>>();
   private listeners = new Set<(event: Event) => void>();
+  private flowing = false; // levels came last
+  private asked_at = 0;
+  private looking: ReturnType<typeof setInterval> | undefined;
 
   start(): void {
     this.wanted = true;
+    this.looking ??= setInterval(() => this.look(), 2000);
     if (!this.socket && !this.reading) this.connect();
   }
 
   stop(): void {
     this.wanted = false;
+    clearInterval(this.looking);
+    this.looking = undefined;
     this.socket?.close();
     this.reading?.abort();
   }
@@ -72,6 +80,7 @@ class Stream {
   private connect(): void {
     const url = address("live", { levels: 10, after: this.last });
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    this.asked_at = performance.now();
     const socket = (this.socket = new WebSocket(url));
     let opened = false;
     socket.onopen = () => (opened = true);
@@ -102,6 +111,19 @@ class Stream {
     this.again();
   }
 
+  /** A network that is gone without a word closes nothing. */
+  private look(): void {
+    const now = performance.now(), socket = this.socket;
+    const silent = this.state === "open" && this.flowing && now - this.heard_at > SILENT_MS;
+    const stuck = socket?.readyState === WebSocket.CONNECTING && now - this.asked_at > STUCK_MS;
+    if (!silent && !stuck) return;
+    if (!socket) return this.reading?.abort();
+    socket.onmessage = socket.onclose = null;
+    socket.close();
+    this.socket = null;
+    this.again();
+  }
+
   private again(): void {
     this.state = "away";
     if (this.wanted) setTimeout(() => this.wanted && !this.socket && !this.reading && this.connect(), BACK_MS[Math.min(this.tries++, 3)]);
@@ -119,6 +141,7 @@ class Stream {
 
   private take(event: Event): void {
     if (event.id) this.last = event.id;
+    this.flowing = event.type === "levels";
     if (event.type === "levels") {
       for (const [call, [caller, agent]] of Object.entries(event.levels as Record<string, [number | null, number | null]>))
         this.meters.get(call)?.forEach((show) => show(caller, agent));
