@@ -185,7 +185,8 @@ def test_a_number_is_pointed_here_and_put_back(place: Path, capsys: pytest.Captu
 
 SAYS = {
     "cloudflared": "echo 'INF |  https://quick-words-here.trycloudflare.com  |' >&2",
-    "ngrok": "echo 'lvl=info msg=\"started tunnel\" addr=http://localhost:1 url=https://a1b2.ngrok-free.app'",
+    "ngrok": "echo 'lvl=info msg=\"update available\" url=https://ngrok.com/download'; "
+    "echo 'lvl=info msg=\"started tunnel\" addr=http://localhost:1 url=https://a1b2.ngrok-free.app'",
     "tailscale": "printf 'Available on the internet:\\n\\nhttps://box.tail1234.ts.net/\\n|-- proxy http://127.0.0.1:1\\n'",
 }
 URLS = {"cloudflared": "https://quick-words-here.trycloudflare.com", "ngrok": "https://a1b2.ngrok-free.app",
@@ -226,6 +227,10 @@ def test_a_tunnel_that_dies_is_named_and_one_that_never_comes_up_too(tmp_path: P
         await tunnel.stop()
         program(tmp_path, "cloudflared", "echo 'ERR no network'\nexit 1")
         with pytest.raises(TunnelError, match="exit code 1: ERR no network"):
+            await Tunnel("cloudflared", 8123, died.set_result).start()
+        asked = 'failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": EOF'
+        program(tmp_path, "cloudflared", f"echo '{asked}'\nexit 1")  # not the address of a tunnel
+        with pytest.raises(TunnelError, match="exit code 1: failed to request"):
             await Tunnel("cloudflared", 8123, died.set_result).start()
 
     asyncio.run(main())

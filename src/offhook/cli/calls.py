@@ -24,6 +24,7 @@ from offhook.diagnosis.together import report_all
 from offhook.evidence.files import read
 from offhook.evidence.patterns import Patterns
 from offhook.evidence.record import RecordingError
+from offhook.evidence.unrecorded import total
 from offhook.settings import Settings
 from offhook.store.state import CallFilter, StoreError
 
@@ -76,6 +77,7 @@ def calls(settings: Settings, wishes: Wishes) -> int:
         why = "there is no store"
     except StoreError as error:
         found, why = None, f"the store is not read: {error}"
+    _say_unrecorded(directory, wishes)
     if found is None:
         if wishes.narrow or wishes.cost or wishes.how in ("csv", "jsonl"):
             raise CallsError(f"{why}; without it only the last calls can be listed (--last, --json)")
@@ -92,6 +94,20 @@ def calls(settings: Settings, wishes: Wishes) -> int:
     if not shown and not wishes.how:
         sys.stdout.write(f"no calls that fit in {directory}\n" if wishes.narrow else f"no records in {directory}\n")
     return max((_CODES.get(row["verdict"], 0) for row in shown), key=lambda code: (code == 1, code), default=0)
+
+
+def _say_unrecorded(directory: Path, wishes: Wishes) -> None:
+    """What no list can show, on stderr: refused while there were too many to write down; a day where none is asked."""
+    since = moment(wishes.since or "1d", "--since") / 1000
+    try:
+        seen = total(directory, since)
+    except OSError as error:
+        sys.stderr.write(f"offhook: how many were refused without a record is not known: {error}\n")
+        return
+    said = [f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((seen.calls, "call"), (seen.requests, "request")) if n]
+    if said:
+        when = f"since {wishes.since}" if wishes.since else "in the last day"
+        sys.stderr.write(f"offhook: {' and '.join(said)} refused {when} without a record: more than six a minute\n")
 
 
 def moment(text: str, what: str) -> int:

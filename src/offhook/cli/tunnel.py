@@ -30,14 +30,16 @@ class Kind(Struct, frozen=True):
     lasts: str  # whether the address is the same next time
 
 
-# Arguments and output as each program's own documentation shows them (read 2026-11-25).
+# Arguments and output as each program's own documentation shows them (read 2026-11-25). cloudflared without a tunnel
+# names the address that it asked: Post "https://api.trycloudflare.com/tunnel" (people's logs, read 2026-11-26).
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("cloudflared", ("tunnel", "--no-autoupdate", "--url", "http://127.0.0.1:{port}"),
-             re.compile(r"https://[a-z0-9-]+\.trycloudflare\.com"), "another one each time"),
+             re.compile(r"https://(?!api\.)[a-z0-9-]+\.trycloudflare\.com"), "another one each time"),
         Kind("ngrok", ("http", "{port}", "--log", "stdout", "--log-format", "logfmt"),
-             re.compile(r"url=(https://[^\s\"]+)"), "another one each time, unless the account has a domain"),
+             re.compile(r"started tunnel.*\burl=(https://[^\s\"]+)"),
+             "another one each time, unless the account has a domain"),
         Kind("tailscale", ("funnel", "{port}"),
              re.compile(r"https://[a-z0-9.-]+\.ts\.net"), "the same each time"),
     )

@@ -79,7 +79,7 @@ class Host:
         self.carrier = Carrier(carrier, carrier_settings)
         self._clock = clock
         self._lag_timer: Handle | None = None
-        notes = RequestNotes(journals, clock, carrier)
+        self._notes = notes = RequestNotes(journals, clock, carrier, metrics, unix)
         self._errands = Errands(
             self.carrier, clock=clock, notes=notes, metrics=metrics,
             dial_options=dial_options, dialler=dialler, send_rest=send_rest, rest_proxy=rest_proxy,
@@ -143,4 +143,5 @@ class Host:
             self.talks.give_up("draining")
         if self._lag_timer is not None:
             self._lag_timer.cancel()
+        self._notes.tell()
         await self._errands.finish()

@@ -34,6 +34,10 @@ class Metrics:
         self._refused = Counter(
             "offhook_refused", "Webhooks and streams refused, by why", ["why"], registry=self.registry
         )
+        self._unrecorded = Counter(
+            "offhook_refused_unrecorded", "Calls and requests refused without a record, being too many", ["what"],
+            registry=self.registry,
+        )  # fmt: skip
         self._dial_failed = Counter(
             "offhook_dial_failed", "Failed provider dials, by phase", ["phase"], registry=self.registry
         )
@@ -146,6 +150,9 @@ class Metrics:
 
     def refused(self, why: str) -> None:
         self._refused.labels(why).inc()
+
+    def unrecorded(self, what: str) -> None:
+        self._unrecorded.labels(what).inc()
 
     def dial_failed(self, phase: str) -> None:
         self._dial_failed.labels(phase).inc()
