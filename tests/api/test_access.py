@@ -91,6 +91,13 @@ def test_a_token_runs_out(tokens: Tokens):
     assert why(access, bearer(text)).status == 401
 
 
+def test_tokens_are_listed_the_oldest_first(tokens: Tokens, monkeypatch: pytest.MonkeyPatch):
+    for name, at in (("first", 1_000_000), ("second", 1_000_060), ("third", 1_000_030)):
+        monkeypatch.setattr("time.time", lambda at=at: at)
+        tokens.make(name, ["read"])
+    assert [one.name for one in tokens.all()] == ["first", "third", "second"]
+
+
 def test_a_store_that_fails_keeps_its_tokens_for_a_while_and_then_nobody_is_let_in(tokens: Tokens):
     clock, broken = Clock(), False
 

@@ -21,3 +21,12 @@ def test_an_outline_is_the_least_and_greatest_sample_of_each_stretch(tmp_path):
             samples = np.round(g711.decode(pcm[side::2]) * (127 / 32124)).astype(int)
             parts = np.split(samples, edges[1:])
             assert told[name] == [[int(part.min()), int(part.max())] for part in parts], (n_samples, bins, name)
+
+
+def test_a_recording_whose_head_promises_more_than_there_is_ends_where_it_ends(tmp_path):
+    """As of a server that was killed before the head was written anew."""
+    path, pcm = tmp_path / "call.wav", b"\x10\x90" * 4000
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 7, 2, 8000, 16000, 2, 8)
+    path.write_bytes(b"RIFF" + bytes(4) + b"WAVE" + head + struct.pack("<4sI", b"data", 10 * len(pcm)) + pcm)
+    told = peaks(path, 10, 0, 0)
+    assert (told["from_ms"], told["to_ms"], told["bin_ms"]) == (0, 500, 50.0)
