@@ -15,6 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from offhook.evidence.tape import write_at
+
 try:
     import fcntl
 except ImportError:  # Windows: nobody can tell there whether a record is still being written
@@ -39,6 +41,7 @@ class Outbox:
         self._fd: int | None = None
         self._end = 0  # where the next line begins in the file
         self._size = 0  # where the file ends: behind the tail
+        self._written = 0  # where the latest write ended
 
     @property
     def waiting(self) -> bool:
@@ -88,24 +91,23 @@ class Outbox:
 
     def _put(self, data: bytes, *, stays: bool) -> None:
         assert self._fd is not None
-        os.lseek(self._fd, self._end, os.SEEK_SET)
         view = memoryview(data)
         at = self._end
         while view:
-            n = os.write(self._fd, view)
+            n = write_at(self._fd, view, at)
             view = view[n:]
             at += n
             self._size = max(self._size, at)
+        self._written = at
         if stays:
             self._end = at
 
     def _cut(self) -> None:
         """Take away what is left of a longer tail."""
         assert self._fd is not None
-        want = os.lseek(self._fd, 0, os.SEEK_CUR)
-        if want < self._size:
-            os.ftruncate(self._fd, want)
-            self._size = want
+        if self._written < self._size:
+            os.ftruncate(self._fd, self._written)
+            self._size = self._written
 
     def trim(self) -> None:
         """A disk that takes nothing must not fill the memory: the begin line stays, the oldest others go."""

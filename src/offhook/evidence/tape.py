@@ -12,7 +12,7 @@ import binascii
 import os
 import struct
 
-__all__ = ["Tape"]
+__all__ = ["Tape", "write_at"]
 
 FRAME = 160
 SILENCE = b"\xff"
@@ -281,7 +281,7 @@ def _put(fd: int, at: int, data: bytes) -> None:
     """One call of the system where there is ``pwrite``: each lets go of the interpreter and has to get it back."""
     view = memoryview(data)
     while view:
-        n = _pwrite(fd, view, at)
+        n = write_at(fd, view, at)
         at, view = at + n, view[n:]
 
 
@@ -290,7 +290,7 @@ def _seek_and_write(fd: int, data: memoryview, at: int) -> int:
     return os.write(fd, data)
 
 
-_pwrite = getattr(os, "pwrite", _seek_and_write)  # not on Windows
+write_at = getattr(os, "pwrite", _seek_and_write)  # not on Windows
 
 
 def _header(samples: int) -> bytes:

@@ -77,7 +77,7 @@ class Runner:
             if last or result.outcome in ("ok", "error", "timeout"):
                 break
             await asyncio.sleep(pause)
-        return msgspec.structs.replace(result, retried=attempt)
+        return msgspec.structs.replace(result, retried=attempt) if attempt else result
 
     async def _once(self, tool: Tool, given: Mapping[str, Any], call: CallContext, seconds: float) -> Result:
         task = asyncio.ensure_future(tool.run(given, call))
