@@ -551,3 +551,16 @@ def test_audio_that_no_carrier_plays_ends_the_call_by_name_and_not_by_a_defect(t
     assert any(entry[0] == "violation" and entry[2]["got"] == "a file header" for entry in taken)
     assert world.call.ended is None or "defect" not in world.call.ended.why
     assert not any(b"UklGR" in data for data in world.carrier.sent)
+
+
+@pytest.mark.skipif(hot is None, reason="no compiled part")
+def test_a_timer_whose_deadline_was_met_settles_nothing(tmp_path):
+    world = World(tmp_path, way="compiled")
+    world.frames(60)
+    call, deadlines = world.call, world.call.bridge.deadlines
+    deadlines.set("tool", world.clock.at + 0.5, lambda at: None)
+    call.so_far()  # settles, and sets the timer
+    assert [round(handle.when - world.clock.at, 2) for handle in world.clock.calls if not handle.cancelled] == [0.5]
+    deadlines.met("tool")
+    world.frames(60)
+    assert call.journal.unsettled()[0] == 60

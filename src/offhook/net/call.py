@@ -315,6 +315,10 @@ class Call:
     def _tick(self) -> None:
         self._timer = self._armed_for = None
         now = self._now()
+        deadline = self._deadlines.next_at
+        if deadline is None or deadline > now:  # met or put off meanwhile, as with every tool: nothing to look at
+            self._arm()
+            return
         if self._straight is not None:
             self._straight.settle()
         deadline = self._deadlines.next_at
