@@ -109,12 +109,13 @@ def test_tools_keys_and_acts_stand_between_the_words_and_keys_are_masked():
         note("job", 965.0, id="j1", name="find", state="queued"),
         note("job", 966.0, id="j1", name="find", state="done", outcome="ok", result="Tuesday", detail="stderr: x"),
         note("hold", 970.0, on=True), note("mute", 980.0, who="caller", on=False),
+        note("keys.pressed", 981.0, n=12), note("keys.gathered", 982.0, n=1),
     )  # fmt: skip
     assert said(recording) == [
         ("agent", "Let me look."), ("tool", "look_up called, with arguments that are no JSON"), ("act", "key: •"),
         ("tool", "look_up: timeout after 700 ms"), ("act", "recording.paused: keys"),
         ("act", "job j1 find: queued"), ("act", "job j1 find: done, ok: Tuesday"), ("act", "hold: on"),
-        ("act", "mute: caller off"),
+        ("act", "mute: caller off"), ("act", "12 keys pressed"), ("act", "1 key gathered"),
     ]  # fmt: skip
 
 

@@ -242,6 +242,8 @@ def _act(kind: str, detail: Mapping[str, Any]) -> str:
         return f"transfer: {detail.get('state')}, {detail['seconds']} s"
     if kind == "barge-in":
         return f"barge-in: {detail.get('heard_ms')} of {detail.get('sent_ms')} ms heard"
+    if kind in ("keys.pressed", "keys.gathered"):  # how many; never which
+        return f"{detail.get('n')} key{'' if detail.get('n') == 1 else 's'} {kind.removeprefix('keys.')}"
     said = detail.get(_ACTS[kind])
     if "on" in detail:  # hold, and who is muted
         said = f"{said if kind == 'mute' else ''} {'on' if detail['on'] else 'off'}".strip()

@@ -35,6 +35,14 @@ SILENT_S = 30.0  # the carrier's last word about a call comes within seconds of 
 LOOK_S = 10.0
 OWN = "placed"  # the name under which a webhook's address says which call of ours it is
 
+# What ``Calls.full`` says, for whoever asked for a call.
+_FULL = {
+    "draining": "it is being stopped",
+    "spend_day": "the spend cap of the day is reached (limits.spend_day_usd); the next day begins at midnight UTC",
+    "max_calls": "as many run as may (limits.max_calls)",
+    "dials_per_minute": "the provider was dialled as often in the last minute as may be (limits.dials_per_minute)",
+}
+
 
 class Options(Struct, frozen=True):
     """How a call is placed, and what whoever answers is met with."""
@@ -155,7 +163,7 @@ class Outbound:
         """Why a call is not even asked for; "" when it is."""
         full = self._calls.full()
         if full is not None:
-            return f"this server takes no further call: {full}"
+            return f"this server takes no further call: {_FULL.get(full, full)}"
         if not self._carrier.wire.traits(self._carrier.settings).ends_by_rest:
             return "the carrier's REST is not set up: it wants the account and its token"
         facts = CallFacts(
