@@ -262,3 +262,12 @@ def test_what_the_model_was_asked_before_the_beep_does_not_keep_the_message_wait
     hears(call, BEEP)
     quiet(call, 0.1)
     assert call.of(v.Say)
+
+
+def test_what_was_asked_before_a_hello_that_never_comes_is_said_without_a_greeting_too():
+    call = called(greeting="")
+    call.feed(v.InjectAsked("Ask for the name.", respond=True, id="a1"))
+    quiet(call, 2.5)
+    assert not call.notes("control.done")
+    quiet(call, 1.0)  # nobody said a word: no message of the provider's comes either
+    assert [done["outcome"] for done in call.notes("control.done")] == ["told"]

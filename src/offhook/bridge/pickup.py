@@ -171,6 +171,9 @@ class Pickup:
         if s.greeting:
             s.uplink.forget()
         self._talk.maybe_ready(now)
+        self._control.pump(
+            now
+        )  # what was asked meanwhile: without a greeting nothing else need happen on a silent line
 
     # ----------------------------------------------------------------------------------------- a machine
 
