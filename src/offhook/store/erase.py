@@ -108,8 +108,9 @@ def _elsewhere(connection: sa.Connection, caller_id: str, calls: set[str]) -> di
 def _forget_pages(target: sa.Engine) -> None:
     """A row that was deleted still stands in the file until its page is written anew."""
     if target.dialect.name == "postgresql":
-        with target.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM")
+        with target.connect() as connection:
+            connection.connection.rollback()  # the pool's ping began a transaction, in which there is no VACUUM
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
         return
     raw = target.raw_connection()
     try:
