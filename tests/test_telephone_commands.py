@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,6 +214,31 @@ def test_a_tunnels_address_is_read_from_what_it_says(name: str, tmp_path: Path, 
 
     asyncio.run(main())
     assert "8123" in (tmp_path / "arguments").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing ends it for us")
+def test_a_tunnel_ends_with_a_server_that_is_killed(tmp_path: Path):
+    program(tmp_path, "cloudflared", f"echo $$ > {tmp_path}/pid\n{SAYS['cloudflared']}\nexec sleep 60")
+    server = (
+        "import asyncio, os, signal; from offhook.cli.tunnel import Tunnel\n"
+        "async def main():\n    await Tunnel('cloudflared', 1, print).start()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())"
+    )
+    env = {**os.environ, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert subprocess.run([sys.executable, "-c", server], env=env, check=False).returncode == -signal.SIGKILL
+    pid = int((tmp_path / "pid").read_text())
+    until = time.monotonic() + 20
+    while _lives(pid):
+        assert time.monotonic() < until, "the tunnel outlived its server"
+        time.sleep(0.01)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_tunnel_that_dies_is_named_and_one_that_never_comes_up_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,8 +8,11 @@ call; running calls go on as long as their sockets do.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import re
 import shutil
+import signal
+import sys
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -19,6 +22,7 @@ __all__ = ["KINDS", "Tunnel", "TunnelError"]
 READY_S = 30.0  # the slowest that was seen is 8 s; a first run may log in
 KEPT_LINES = 20
 STOP_S = 3.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Kind(Struct, frozen=True):
@@ -44,6 +48,14 @@ KINDS = {
              re.compile(r"https://[a-z0-9.-]+\.ts\.net"), "the same each time"),
     )
 }  # fmt: skip
+
+
+def _with_us() -> Callable[[], object] | None:
+    """What the program is to do before it begins: end when this process does, however that dies (Linux, prctl(2))."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec nothing may be loaded
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class TunnelError(Exception):
@@ -83,7 +95,7 @@ class Tunnel:
         arguments = [argument.format(port=self._port) for argument in kind.arguments]
         self._process = await asyncio.create_subprocess_exec(
             path, *arguments, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, preexec_fn=_with_us(),
         )  # fmt: skip
         told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._read(kind, told)), asyncio.create_task(self._watch(told))]
