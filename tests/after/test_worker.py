@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -39,8 +40,13 @@ def test_a_thread_that_dies_is_told(tmp_path, clock, caplog):
     worker.start()
     with pytest.raises(Gone):
         worker._main.result(40)
+    until = time.monotonic() + 40
+    while (
+        "nothing is done after calls any more" not in caplog.text
+    ):  # who waits for a future is told before its callbacks
+        assert time.monotonic() < until
+        time.sleep(0.001)
     assert worker.state()["why"] == "its thread has died of Gone; a restart goes on"
-    assert "nothing is done after calls any more" in caplog.text
     worker.stop()
 
 

@@ -55,8 +55,8 @@ def test_axe_finds_nothing_serious_on_any_page(server, browser, inside):
         page.goto(f"{server.url}#/{place}")
         page.locator("main").get_by_text(text).first.wait_for()
         if place == "calls":
-            page.get_by_role("combobox", name="Finding").press("ArrowDown")
-            page.get_by_role("listbox", name="Finding").wait_for()
+            page.get_by_role("combobox", name="Agent").press("ArrowDown")
+            page.get_by_role("listbox", name="Agent").wait_for()
         bad += serious(page, place)
     phone.ended()
     bad += _a_healthy_call(server, browser, page)
