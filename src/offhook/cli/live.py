@@ -80,7 +80,7 @@ def words_of(happened: v.Event | v.Note) -> tuple[str, dict[str, Any]] | None:
         case v.Note(kind="barge-in", data=data):
             return "barge-in", {"heard_ms": data["heard_ms"], "of_ms": data["sent_ms"]}
         case v.Note(kind="hello", data=data):
-            return "hello", {"text": "heard" if data["heard"] else "none; we speak first"}
+            return "hello", {"text": "heard" if data["heard"] else "none was heard"}
         case v.Note(kind="party", data=data):
             noted = "" if data.get("acted", True) else ", not enough to act on"
             return "party", {"text": f"{data['who']}, by {data['by']}, {data['confidence']:.0%} sure{noted}"}

@@ -62,6 +62,10 @@ class Done(Answer):
 
 ParameterName = Annotated[str, Field(pattern=PARAMETER_NAME)]
 ParameterValue = Annotated[str, Field(max_length=PARAMETER_CHARS)]
+# Said of the names by pattern alone, JSON Schema lets in every other name as well.
+Parameters = Annotated[
+    dict[ParameterName, ParameterValue], Field(max_length=20, json_schema_extra={"additionalProperties": False})
+]
 
 
 class Place(Body):
@@ -79,8 +83,8 @@ class Place(Body):
     machine_sure: float | None = Field(None, ge=0.5, le=1, description="act on our own ear from here on")
     message: str | None = Field(None, max_length=1000, description="left after the beep")
     send_digits: str | None = Field(None, max_length=32, pattern=r"^[0-9*#wW]*$")
-    parameters: dict[ParameterName, ParameterValue] | None = Field(
-        None, max_length=20, description="custom ones: {{parameter.NAME}} of what the agent is told, and for tools"
+    parameters: Parameters | None = Field(
+        None, description="custom ones: {{parameter.NAME}} of what the agent is told, and for tools"
     )
 
 
