@@ -6,16 +6,24 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 
 from offhook.cli.behind import free_port
 from offhook.cli.fake import FakeError
 from offhook.cli.fake_people import CALLED, CALLERS
-from offhook.cli.fake_twilio import NUMBER, PEOPLE, run, town_list
+from offhook.cli.fake_twilio import NUMBER, PEOPLE, TOKEN, run, town_list
+from offhook.sims.run_account import ACCOUNT
 
 ROOT = Path(__file__).parent.parent
 OFFHOOK = (sys.executable, "-m", "offhook")
@@ -39,6 +47,35 @@ def test_everybody_is_listed():
     said = town_list()
     assert all(number in said for number in PEOPLE) and all(f"--ring {kind}" in said for kind in CALLERS)
     assert set(PEOPLE.values()) == set(CALLED)
+
+
+def test_what_the_carriers_debugger_would_show_is_told_and_is_the_exit_code(capsys: pytest.CaptureFixture[str]):
+    """The number points at a server that nobody runs."""
+    port = free_port()
+    form = urlencode({"VoiceUrl": "https://voice.example.com/voice"}).encode()
+    key = b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
+    where = f"http://127.0.0.1:{port}/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers/PN{0:032x}.json"
+
+    def point() -> None:
+        until = time.monotonic() + 40
+        while time.monotonic() < until:
+            try:
+                urlopen(Request(where, form, {"Authorization": f"Basic {key}"}), timeout=20).close()
+                return
+            except URLError:  # it does not listen yet
+                time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)  # nobody will call: let the fake end
+
+    with ThreadPoolExecutor() as pool:
+        pointing = pool.submit(point)
+        code = run(
+            host="127.0.0.1", port=port, numbers=(), people=(), ring=["asks"], server=f"127.0.0.1:{free_port()}",
+            token="", once=True, as_json=False,
+        )  # fmt: skip
+        pointing.result()
+    said = capsys.readouterr().out
+    assert code == 1 and said.count("debugger: 11202") == 1, said
+    assert f"waiting: no number has a webhook; offhook numbers point {NUMBER}" in said
 
 
 def test_a_number_is_pointed_and_called(tmp_path: Path):

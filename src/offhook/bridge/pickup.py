@@ -171,9 +171,8 @@ class Pickup:
         if s.greeting:
             s.uplink.forget()
         self._talk.maybe_ready(now)
-        self._control.pump(
-            now
-        )  # what was asked meanwhile: without a greeting nothing else need happen on a silent line
+        # what was asked meanwhile: without a greeting nothing else need happen on a silent line
+        self._control.pump(now)
 
     # ----------------------------------------------------------------------------------------- a machine
 
